@@ -1,0 +1,29 @@
+"""The errors a user may meet. Each message is one line that names the field, the value and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. The command line prints the message alone and exits with status 2."""
+
+
+class EnvironmentFault(RuntimeError):
+    """An environment raised, or returned something that its spaces rule out."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A quantity became NaN or infinite. The parameters are those from before it did."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for a name that is not among `known`, with the nearest one that is.
+
+    >>> unknown("algorithm", "pp", ["ppo", "a2c"])
+    InputError("unknown algorithm 'pp'; did you mean 'ppo'? Known: a2c, ppo.")
+    """
+    names = sorted(known)
+    folded = {each.lower(): each for each in names}
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    hint = f" did you mean {folded[near[0]]!r}?" if near else ""
+    return InputError(f"unknown {kind} {name!r};{hint} Known: {', '.join(names)}.")

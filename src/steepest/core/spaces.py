@@ -1,0 +1,119 @@
+"""What an observation or an action may be, without saying who makes it.
+
+Every backend describes its environments with these four. They are hashable, so that a compiled program may be
+specialised on them, and they import neither JAX nor Gymnasium.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from steepest.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete:
+    """One of `n` choices, numbered from 0. `start` is what the environment calls the first one."""
+
+    n: int
+    start: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiDiscrete:
+    """Several choices at once: one of `nvec[i]` for each i."""
+
+    nvec: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.nvec),)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiBinary:
+    """`n` switches."""
+
+    n: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.n,)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Box:
+    """Real numbers, `low` ≤ x ≤ `high` elementwise; infinite bounds are allowed.
+
+    **Arguments**
+
+    - `low`, `high`: scalars or arrays that broadcast to `shape`, in the environment's units.
+    - `shape`: of one value, without batch axes. Taken from the bounds when left out.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    shape: tuple[int, ...]
+
+    def __init__(self, low, high, shape: tuple[int, ...] | None = None):
+        shape = np.broadcast_shapes(np.shape(low), np.shape(high)) if shape is None else tuple(shape)
+        for name, bound in (("low", low), ("high", high)):
+            array = np.broadcast_to(np.asarray(bound, np.float32), shape).copy()
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "shape", shape)
+        if np.any(self.low >= self.high):
+            where = tuple(int(i) for i in np.argwhere(np.atleast_1d(self.low >= self.high))[0])
+            raise InputError(f"Box: low must be below high; at index {where} it is not. Give the bounds in order.")
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether every bound is finite."""
+        return bool(np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)))
+
+    def _identity(self):
+        return self.shape, self.low.tobytes(), self.high.tobytes()
+
+    def __eq__(self, other):
+        return isinstance(other, Box) and self._identity() == other._identity()
+
+    def __hash__(self):
+        return hash(self._identity())
+
+
+Space = Discrete | MultiDiscrete | MultiBinary | Box
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """All that an algorithm is told of its task.
+
+    - `observation`, `action`: the spaces.
+    - `num_envs`: streams that are sampled side by side (the N of `Trajectory`).
+    - `total_updates`: how many updates the run will make, for schedules that anneal to its end.
+    """
+
+    observation: Space
+    action: Space
+    num_envs: int
+    total_updates: int
