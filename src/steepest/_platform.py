@@ -1,0 +1,108 @@
+"""How XLA is started: the one place that knows about threads and the compilation cache.
+
+XLA's CPU client can deadlock when a vectorised training step runs on its thread pool, and it is no faster for having
+the pool. So steepest starts that client with one thread. The size of the pool is read once, from the environment
+variable `NPROC`, at the moment the client is made; the variable is set for that moment only, so that child programs
+never see it. Accelerators are untouched. More cores are used through more processes and through environment threads.
+
+- `STEEPEST_CPU_THREADS=n` starts the client with `n` threads instead (`0`: XLA's own choice).
+- `STEEPEST_COMPILATION_CACHE=DIR|off` says where compiled programs are kept between runs, or that they are not.
+
+Every module of steepest that imports JAX imports this one first, directly or through another.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.extend.backend
+from jax._src import xla_bridge
+
+from steepest.core.errors import InputError
+
+THREADS = "STEEPEST_CPU_THREADS"
+CACHE = "STEEPEST_COMPILATION_CACHE"
+
+
+def _threads() -> int:
+    text = os.environ.get(THREADS, "1")
+    if not text.isdecimal():
+        raise InputError(f"{THREADS} is {text!r}; it must be a whole number of threads, or 0 for XLA's own choice.")
+    return int(text)
+
+
+@contextlib.contextmanager
+def _nproc(threads: int) -> Iterator[None]:
+    """Set `NPROC` for the moment in which the client reads it."""
+    before = os.environ.get("NPROC")
+    if threads:
+        os.environ["NPROC"] = str(threads)
+    try:
+        yield
+    finally:
+        if threads:
+            if before is None:
+                del os.environ["NPROC"]
+            else:
+                os.environ["NPROC"] = before
+
+
+def _guarded(make_client: Callable[..., Any], threads: int) -> Callable[..., Any]:
+    def make_guarded_client(*args, **kwargs):
+        with _nproc(threads):
+            return make_client(*args, **kwargs)
+
+    return make_guarded_client
+
+
+def _pool_size() -> int | None:
+    """Threads in the pool of a client that runs already; None where the operating system does not tell."""
+    try:
+        tasks = list(pathlib.Path("/proc/self/task").iterdir())
+        return sum((task / "comm").read_text().startswith("tf_XLAEigen") for task in tasks)
+    except OSError:
+        return None
+
+
+def guard_cpu() -> None:
+    """See that XLA's CPU client has as many threads as asked for, or warn that it is too late for that."""
+    threads = _threads()
+    if not xla_bridge.backends_are_initialized():
+        factory = xla_bridge._backend_factories["cpu"].factory
+        jax.extend.backend.register_backend_factory("cpu", _guarded(factory, threads), priority=0, fail_quietly=False)
+        return
+    running = _pool_size()
+    if threads and running is not None and running > threads:
+        warnings.warn(
+            f"JAX's CPU backend was already running with {running} threads when steepest was imported; vectorised "
+            f"training can deadlock with more than one. Import steepest before anything that uses JAX, "
+            f"or set NPROC=1 in the environment.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def enable_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache directory, unless told otherwise or configured already."""
+    where = os.environ.get(CACHE, "")
+    if where.lower() in ("off", "0", "no") or jax.config.jax_compilation_cache_dir:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    directory = pathlib.Path(where) if where else pathlib.Path(home) / "steepest" / "compiled"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a read-only home must not stop anyone from training
+        print(f"steepest: no compilation cache ({error}); set {CACHE} to a writable directory", file=sys.stderr)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+guard_cpu()
+enable_compilation_cache()

@@ -45,7 +45,5 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
         """The observation of `state`."""
 
     @abc.abstractmethod
-    def step(
-        self, key: Key[Array, ""], state: State, action: Any
-    ) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
+    def step(self, key: Key[Array, ""], state: State, action: Any) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
         """Return the successor of `state` under `action`, the reward, and whether the successor is absorbing."""

@@ -1,0 +1,196 @@
+"""The body that on-policy algorithms share: evaluate, estimate, improve."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.advantages import normalise
+from steepest.algorithms.hyper_parameters import HyperParameters
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.network import ActivationName
+from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
+from steepest.core.problem import Objective, SampledProblem, weighted_mean
+from steepest.core.results import Finite, UpdateInfo
+from steepest.core.spaces import Box, Spec
+from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
+from steepest.core.types import AnyArray, PyTree
+from steepest.critics import StateValue, ValueRegression
+from steepest.policies import GaussianKind, TabularPolicy, network_policy
+
+
+class Agent(eqx.Module):
+    """All that learning changes.
+
+    - `policy`, `critic`: their array leaves are the parameters; no critic, and every value is 0.
+    - `policy_state`, `critic_state`: of the step rules.
+    - `observations`, `rewards`: running normalisation, where it was asked for.
+    """
+
+    policy: Any
+    critic: StateValue | None
+    policy_state: PyTree
+    critic_state: PyTree
+    observations: ObservationNormaliser | None
+    rewards: RewardScaler | None
+
+
+class ActorCritic(AbstractAlgorithm):
+    """Sample, evaluate, improve: the composition that the on-policy algorithms name the parts of.
+
+    - `advantage`: `(trajectory, value, next_value) -> Estimates`.
+    - `objective`: `(policy, batch) -> (scalar, info)`.
+    - `step_rule`: what moves the policy.
+    - `critic_rule`: what moves the critic, on the regression to `value_target`; `None` for no critic at all.
+    - `normalise_advantages`: standardise them over the valid rows.
+    - `normalise_observations`, `scale_rewards`: by running moments that are part of the agent.
+    """
+
+    spec: Spec = eqx.field(static=True)
+    feed: Feed = eqx.field(static=True)
+    architecture: "Architecture" = eqx.field(static=True)
+    advantage: Callable[..., Estimates]
+    objective: Objective
+    step_rule: AbstractStepRule
+    critic_rule: AbstractStepRule | None
+    discount: float | Float[Array, ""]
+    normalise_advantages: bool = eqx.field(static=True)
+    normalise_observations: bool = eqx.field(static=True)
+    scale_rewards: bool = eqx.field(static=True)
+
+    def init(self, key: Key[Array, ""]) -> Agent:
+        for_policy, for_critic = jax.random.split(key)
+        policy = self.architecture.draw_policy(for_policy, self.spec)
+        critic = self.architecture.draw_critic(for_critic, self.spec) if self.critic_rule is not None else None
+        normalises = self.normalise_observations and isinstance(self.spec.observation, Box)
+        return Agent(
+            policy=policy,
+            critic=critic,
+            policy_state=self.step_rule.init(policy),
+            critic_state=self.critic_rule.init(critic) if self.critic_rule is not None else None,
+            observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
+            rewards=RewardScaler.initial(self.spec.num_envs) if self.scale_rewards else None,
+        )
+
+    def act(self, key: Key[Array, ""], agent: Agent, obs: AnyArray) -> tuple[Array, Array]:
+        return agent.policy(_seen(agent, obs)).sample_and_log_prob(key)
+
+    def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
+        return agent.policy(_seen(agent, obs)).mode()
+
+    def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
+        for_policy, for_critic = jax.random.split(key)
+        sampled = Finite.of(
+            observation=(trajectory.obs, trajectory.next_obs),
+            reward=trajectory.reward,
+            action=trajectory.action,
+            log_probability=trajectory.log_prob,
+        )
+        seen, rewards = self._normalised(agent, trajectory)
+
+        value, next_value = _values(agent.critic, seen)
+        estimates = self.advantage(seen, value, next_value)
+        advantage = estimates.advantage
+        if self.normalise_advantages:
+            advantage = normalise(advantage, seen.valid)
+        batch = Batch.of(seen, Estimates(advantage, estimates.value_target))
+        problem = SampledProblem(self.objective, batch, agent.policy(batch.obs))
+        policy, policy_state, info = self.step_rule.step(for_policy, agent.policy, problem, agent.policy_state)
+
+        critic, critic_state = agent.critic, agent.critic_state
+        metrics = dict(info) | {"entropy": weighted_mean(problem.old.entropy(), batch.weight), "kl": problem.kl(policy)}
+        computed = Finite.of(
+            value=(value, next_value),
+            advantage=advantage,
+            objective=info["objective"],
+            gradient=info["gradient_norm"],
+            policy=policy,
+        )
+        if self.critic_rule is not None:
+            target = flatten(estimates.value_target)
+            regression = ValueRegression(batch.obs, target, batch.weight)
+            critic, critic_state, fitted = self.critic_rule.step(
+                for_critic, agent.critic, regression, agent.critic_state
+            )
+            metrics |= {
+                "value_loss": -fitted["objective"],
+                "value_gradient_norm": fitted["gradient_norm"],
+                "explained_variance": explained_variance(flatten(value), target, batch.weight),
+            }
+            computed = computed.then(
+                Finite.of(value_loss=fitted["objective"], value_gradient=fitted["gradient_norm"], critic=critic)
+            )
+        observations = agent.observations
+        if observations is not None:
+            observations = observations.update(trajectory.obs, batch.weight)
+        after = Agent(policy, critic, policy_state, critic_state, observations, rewards)
+        return after, UpdateInfo(metrics, sampled.then(computed))
+
+    def _normalised(self, agent: Agent, trajectory: Trajectory) -> tuple[Trajectory, RewardScaler | None]:
+        """The trajectory as the agent saw it; the reward's scale takes in this segment before it is used."""
+        rewards, scaled = agent.rewards, trajectory.reward
+        if rewards is not None:
+            ended = trajectory.terminated | trajectory.truncated
+            rewards = rewards.update(trajectory.reward, ended, trajectory.valid, self.discount)
+            scaled = rewards(trajectory.reward)
+        seen = eqx.tree_at(
+            lambda each: (each.obs, each.next_obs, each.reward),
+            trajectory,
+            (_seen(agent, trajectory.obs), _seen(agent, trajectory.next_obs), scaled),
+        )
+        return seen, rewards
+
+
+def _seen(agent: Agent, obs: AnyArray) -> AnyArray:
+    return obs if agent.observations is None else agent.observations(obs)
+
+
+def _values(critic: StateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
+    """$V(s_t)$ and $V(s'_t)$; 0 without a critic."""
+    if critic is None:
+        zero = jnp.zeros(trajectory.reward.shape)
+        return zero, zero
+    return critic(trajectory.obs), critic(trajectory.next_obs)
+
+
+def explained_variance(value: Float[Array, " B"], target: Float[Array, " B"], weight: Float[Array, " B"]) -> Array:
+    """$1 - \\mathrm{Var}(y - V)/\\mathrm{Var}(y)$: 1 for a perfect critic, 0 for one no better than a constant."""
+
+    def variance(rows):
+        return weighted_mean(jnp.square(rows - weighted_mean(rows, weight)), weight)
+
+    total = variance(target)
+    return jnp.where(total > 0, 1 - variance(target - value) / jnp.where(total > 0, total, 1), 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """The function approximators: what a fresh policy and a fresh critic look like."""
+
+    policy: Literal["network", "tabular"]
+    hidden: tuple[int, ...]
+    activation: ActivationName
+    gaussian: GaussianKind
+    log_std: float
+
+    @classmethod
+    def of(cls, parameters: HyperParameters) -> "Architecture":
+        """Pick out of the hyper-parameters what decides it."""
+        return cls(**{field.name: getattr(parameters, field.name) for field in dataclasses.fields(cls)})
+
+    def draw_policy(self, key: Key[Array, ""], spec: Spec) -> Any:
+        """A fresh policy."""
+        if self.policy == "tabular":
+            return TabularPolicy.initial(spec)
+        return network_policy(
+            key, spec, hidden=self.hidden, activation=self.activation, gaussian=self.gaussian, log_std=self.log_std
+        )
+
+    def draw_critic(self, key: Key[Array, ""], spec: Spec) -> StateValue:
+        """A fresh critic."""
+        return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)

@@ -1,0 +1,79 @@
+"""The hyper-parameters that on-policy algorithms share, checked where they are given.
+
+This file and those of the algorithms do not import JAX, so that the command line can read them at once: the parts are
+imported where they are composed.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from steepest.core.errors import InputError
+from steepest.core.validation import check_number
+
+if TYPE_CHECKING:
+    from steepest.core.interfaces import AbstractAlgorithm
+    from steepest.core.spaces import Spec
+
+Number = float | Any  # a float, or an array under `jax.vmap`
+
+
+@dataclasses.dataclass(frozen=True)
+class HyperParameters(abc.ABC):
+    """What every on-policy algorithm can be told.
+
+    Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+
+    num_envs: int = 8
+    """Environments that are sampled side by side."""
+    discount: Number = 0.99
+    """γ, per step: a reward k steps ahead counts γ^k."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Widths of the hidden layers of policy and critic; none gives linear ones."""
+    activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
+    """Between the layers."""
+    policy: Literal["network", "tabular"] = "network"
+    """A network, or a logit for each pair of discrete observation and action."""
+    gaussian: Literal["gaussian", "state_dependent", "squashed"] = "gaussian"
+    """For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds."""
+    log_std: float = 0.0
+    """log σ at first, relative to half the width of the action space."""
+    normalise_observations: bool = False
+    """Shift and scale observations by their running mean and deviation."""
+    scale_rewards: bool = False
+    """Divide rewards by the running deviation of the discounted return."""
+
+    def __post_init__(self):
+        """Refuse what cannot work, with the field, the value, the bound and the remedy."""
+        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
+        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
+        check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
+        for width in self.hidden:
+            check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
+
+    @abc.abstractmethod
+    def compose(self, spec: Spec) -> AbstractAlgorithm:
+        """Put the parts together for a task."""
+
+    @property
+    @abc.abstractmethod
+    def steps_per_update(self) -> int | None:
+        """Environment steps that one update learns from; None where it depends on how long episodes are."""
+
+
+def check_minibatch(size: int, segment_length: int, num_envs: int) -> None:
+    """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
+    check_number("minibatch_size", size, at_least=1, whole=True, remedy="64 to 512 are usual.")
+    rows = segment_length * num_envs
+    if rows % size:
+        divisor = min((each for each in range(1, rows + 1) if rows % each == 0), key=lambda each: abs(each - size))
+        raise InputError(
+            f"minibatch_size is {size}; it must divide segment_length × num_envs = {segment_length} × {num_envs} = "
+            f"{rows}. The nearest that does is {divisor}."
+        )

@@ -1,0 +1,63 @@
+"""What every distribution over actions can do."""
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+
+Distribution = TypeVar("Distribution")
+
+
+class AbstractDistribution(eqx.Module, Generic[Distribution]):
+    r"""A batch of independent distributions over actions, one for each observation.
+
+    Parameters have shape [*batch, event…]; every leading axis is a batch axis, so nothing needs to be mapped over,
+    though everything may be. The parameters are the only leaves: a tangent, a gradient or a metric product is
+    an object of the same class. A subclass names itself: `class Categorical(AbstractDistribution["Categorical"])`.
+
+    NaN in a parameter comes out of `log_prob`, `entropy` and `kl` as NaN; it is never clipped away. Discrete actions
+    cannot be NaN, so sampling from NaN gives some action, whose log-probability is NaN.
+    """
+
+    @abc.abstractmethod
+    def sample(self, key: Key[Array, ""]) -> Array:
+        """Draw one action for each batch entry, [*batch, …]. One key serves the whole batch."""
+
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Float[Array, "*batch"]]:
+        """Draw the action that `sample` draws with this key, and its log-probability.
+
+        Derivatives of the second go through the action as well. The score $\\nabla\\log\\pi(a)$ at a fixed action
+        is the gradient of `log_prob`.
+        """
+        action = self.sample(key)
+        return action, self.log_prob(action)
+
+    @abc.abstractmethod
+    def log_prob(self, action: Array) -> Float[Array, "*batch"]:
+        """$\\log\\pi(a)$ in nats: of the probability of a discrete action, of the density of a continuous one."""
+
+    @abc.abstractmethod
+    def entropy(self) -> Float[Array, "*batch"]:
+        """$H(\\pi) = -E_{a\\sim\\pi}[\\log\\pi(a)]$ in nats."""
+
+    @abc.abstractmethod
+    def kl(self, other: Distribution) -> Float[Array, "*batch"]:
+        """$KL(\\pi\\,\\|\\,\\pi') = E_{a\\sim\\pi}[\\log\\pi(a) - \\log\\pi'(a)]$ in nats, in closed form.
+
+        `self` is the distribution that the expectation is under: the old policy, by the convention of this library.
+        """
+
+    @abc.abstractmethod
+    def mode(self) -> Array:
+        """The action to take when acting without noise, [*batch, …]."""
+
+    @abc.abstractmethod
+    def fisher_product(self, tangent: Distribution) -> Distribution:
+        """The Fisher metric of the parameters, $E[\\nabla\\log\\pi\\,\\nabla\\log\\pi^\\top]$, applied to a tangent.
+
+        It is the Hessian of `self.kl(other)` in the parameters of `other`, at `other` = `self` (T5). `tangent` holds
+        a direction in place of every parameter, as `jax.jvp` of a policy gives it; so does what is returned.
+        """

@@ -1,0 +1,165 @@
+"""A normal distribution squashed into a box."""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions.abstract import AbstractDistribution
+from steepest.core.distributions.gaussian import Gaussian
+from steepest.core.errors import InputError
+
+LOG_TWO = math.log(2)
+
+# Weights and standard deviations of five normal distributions whose mixture is close to a logistic one: those for which
+# the largest error of `mean_log_cosh`, over all means and variances, is least.
+MIXTURE = (
+    (0.06425727, 0.46243309),
+    (0.34996814, 0.65438460),
+    (0.41456774, 0.92136197),
+    (0.15818226, 1.29268780),
+    (0.01302459, 1.80857735),
+)
+
+
+def bounds(values: Any) -> tuple[float, ...]:
+    """One bound for each coordinate, as numbers that a compiled program may be specialised on."""
+    return tuple(float(value) for value in np.asarray(values).reshape(-1))
+
+
+class TanhGaussian(AbstractDistribution["TanhGaussian"]):
+    r"""A normal variable $u$ squashed into the box between `low` and `high`.
+
+    $$a = \ell + \frac{\tanh u + 1}{2}\,(h - \ell), \quad u\sim N(\mu, \mathrm{diag}\,\sigma^2), \qquad
+      \log\pi(a) = \log N(u;\mu,\sigma) - \sum_i\log\frac{da_i}{du_i}$$
+
+    $$\log\frac{da}{du} = \log\frac{h-\ell}{2} + \log(1-\tanh^2 u), \qquad
+      \log(1-\tanh^2u) = 2\,(\log 2 - u - \mathrm{softplus}(-2u))$$
+
+    **Arguments**
+
+    - `mean`, `log_std`: $\mu$ and $\log\sigma$ of $u$, before squashing, [*batch, d] both.
+    - `low`, `high`: $\ell$ and $h$, d finite numbers each, in the unit of the action. They are part of what the
+      distribution is and not parameters of it: static, so that they are no leaves, receive no gradient, and a tangent
+      has none of their own.
+
+    Actions lie in the box, [*batch, d]. In `log_prob` an action on the edge, where the density is not defined, counts
+    as one just inside. There $u = \mathrm{artanh}$ of the rescaled action, which single precision knows to 3e-4 at
+    $|u| = 5$ and not at all beyond 8: take the log-probability of a new action from `sample_and_log_prob`.
+
+    **Example**
+
+    >>> policy = TanhGaussian(jnp.zeros(1), jnp.zeros(1), low=[0.0], high=[4.0])
+    >>> policy.mode(), policy.log_prob(jnp.array([2.0])).round(4)  # −½ log 2π − log 2
+    (Array([2.], dtype=float32), Array(-1.6121, dtype=float32))
+
+    **Reference** Haarnoja et al., *Soft Actor-Critic*, 2018, appendix C.
+    """
+
+    mean: Float[Array, "*batch d"]
+    log_std: Float[Array, "*batch d"]
+    low: tuple[float, ...] = eqx.field(static=True, converter=bounds)
+    high: tuple[float, ...] = eqx.field(static=True, converter=bounds)
+
+    def __check_init__(self):
+        dimension = self.mean.shape[-1]
+        if not len(self.low) == len(self.high) == dimension:
+            raise InputError(
+                f"TanhGaussian: low has {len(self.low)} and high {len(self.high)} numbers for {dimension} coordinates; "
+                "give one bound for each."
+            )
+        if not all(-np.inf < low < high < np.inf for low, high in zip(self.low, self.high, strict=True)):
+            raise InputError(
+                f"TanhGaussian: low is {self.low} and high {self.high}; they must be finite, and low below high. "
+                "Use Gaussian where there are no bounds."
+            )
+
+    def unsquashed(self) -> Gaussian:
+        """The distribution of $u$."""
+        return Gaussian(self.mean, self.log_std)
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, "*batch d"]:
+        """Draw one action for each batch entry, differentiable in both parameters."""
+        return self._squash(self.unsquashed().sample(key))
+
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
+        """Draw the action that `sample` draws, with its log-probability from $u$: exact wherever $u$ is."""
+        u = self.unsquashed().sample(key)
+        return self._squash(u), self._log_prob(u)
+
+    def log_prob(self, action: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        """$\\log\\pi(a)$ by way of $u = \\mathrm{artanh}$ of the rescaled action."""
+        centre, half = self._box()
+        edge = 1 - float(jnp.finfo(action.dtype).eps)
+        return self._log_prob(jnp.arctanh(jnp.clip((action - centre) / half, -edge, edge)))
+
+    def entropy(self) -> Float[Array, "*batch"]:
+        """$H(u) + E[\\log da/du]$, the expectation by `mean_log_cosh`: deterministic, within 1e-6 a coordinate."""
+        _, half = self._box()
+        log_slope = jnp.log(half) - 2 * mean_log_cosh(self.mean, jnp.exp(2 * self.log_std))
+        return self.unsquashed().entropy() + jnp.sum(log_slope, axis=-1)
+
+    def kl(self, other: "TanhGaussian") -> Float[Array, "*batch"]:
+        """The divergence of the two normal distributions: squashing both alike changes nothing."""
+        if (self.low, self.high) != (other.low, other.high):
+            raise InputError(
+                f"TanhGaussian: the boxes {self.low}…{self.high} and {other.low}…{other.high} differ; "
+                "a divergence needs two distributions over the same actions."
+            )
+        return self.unsquashed().kl(other.unsquashed())
+
+    def mode(self) -> Float[Array, "*batch d"]:
+        """The squashed mean: the median of each coordinate, which the density need not have its peak at."""
+        return self._squash(self.mean)
+
+    def fisher_product(self, tangent: "TanhGaussian") -> "TanhGaussian":
+        """$(v_\\mu/\\sigma^2,\\ 2 v_{\\log\\sigma})$, that of the normal distribution, for the same reason as `kl`."""
+        product = self.unsquashed().fisher_product(tangent.unsquashed())
+        return TanhGaussian(product.mean, product.log_std, self.low, self.high)
+
+    def _box(self) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch d"]]:
+        """The centre of the box and half its width, as constants of the shape of the mean."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        centre, half = (
+            jnp.broadcast_to(jnp.asarray(values, self.mean.dtype), self.mean.shape)
+            for values in ((low + high) / 2, (high - low) / 2)
+        )
+        return centre, half
+
+    def _squash(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+        centre, half = self._box()
+        return centre + half * jnp.tanh(u)
+
+    def _log_prob(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+        _, half = self._box()
+        log_slope = jnp.log(half) + 2 * (LOG_TWO - u - jax.nn.softplus(-2 * u))
+        return self.unsquashed().log_prob(u) - jnp.sum(log_slope, axis=-1)
+
+
+def mean_log_cosh(mean: Float[Array, "*shape"], variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    r"""$E\log\cosh u$ for $u \sim N(\mu, \sigma^2)$, within 5e-7 for every $\mu$ and $\sigma$.
+
+    $$\log\cosh u = E|u - L| - \log 2, \qquad L = \sum_k w_k\,N(0, s_k^2), \qquad
+      E|N(\mu,\tau^2)| = \tau\sqrt{2/\pi}\,e^{-\mu^2/2\tau^2} + \mu\,\mathrm{erf}\frac{\mu}{\tau\sqrt 2}$$
+
+    The first is exact when $L$ has the logistic density $\tfrac12\mathrm{sech}^2$, and a logistic variable is a
+    mixture of normal ones, of which five are enough. Gauss–Hermite quadrature with 32 nodes, which costs more, is
+    as good only up to $\sigma \approx 1$; at $\sigma = 4$ its error is 1e-2.
+
+    >>> mean_log_cosh(jnp.zeros(1), jnp.full(1, 4.0)).round(4)  # at σ = 2
+    Array([1.0706], dtype=float32)
+
+    **Reference** Stefanski, *A Normal Scale Mixture Representation of the Logistic Distribution*, 1991.
+    """
+    total = jnp.full_like(mean, -LOG_TWO)
+    for weight, std in MIXTURE:
+        width = jnp.sqrt(variance + std**2)
+        ratio = mean / width
+        peak = math.sqrt(2 / math.pi) * width * jnp.exp(-0.5 * ratio**2)
+        total = total + weight * (peak + mean * jax.lax.erf(math.sqrt(0.5) * ratio))
+    return total

@@ -1,0 +1,69 @@
+"""What the parts of the house promise each other."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.problem import AbstractMaximisation, Info, Parameters
+from steepest.core.results import UpdateInfo
+from steepest.core.spaces import Spec
+from steepest.core.trajectory import Trajectory
+from steepest.core.types import AnyArray, PyTree
+
+
+class AbstractStepRule(eqx.Module):
+    """Moves parameters uphill, within its own idea of how far."""
+
+    @abc.abstractmethod
+    def init(self, parameters: Parameters) -> PyTree:
+        """The state before the first step: only what the next call needs."""
+
+    @abc.abstractmethod
+    def step(
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: Any
+    ) -> tuple[Parameters, PyTree, Info]:
+        """Return moved parameters, the next state, and diagnostics by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """How an algorithm wants to be fed.
+
+    - `length`: steps of each stream in a trajectory; `None` for as many as the environment's time limit allows.
+    - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
+      its end is not `valid`. Otherwise streams run on from one trajectory to the next.
+    """
+
+    length: int | None
+    whole_episodes: bool = False
+
+
+class AbstractAlgorithm(eqx.Module):
+    """Pure functions over an agent; they know no environment.
+
+    - `spec`: what the algorithm is told of its task.
+    - `feed`: how it wants to be fed.
+    """
+
+    spec: eqx.AbstractVar[Spec]
+    feed: eqx.AbstractVar[Feed]
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """A fresh agent: everything that learning changes, all of it arrays."""
+
+    @abc.abstractmethod
+    def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
+        """Draw actions for a batch of observations; returns them and their log-probabilities."""
+
+    @abc.abstractmethod
+    def act_deterministic(self, agent: Any, obs: AnyArray) -> Array:
+        """The policy's single best guess, for evaluation."""
+
+    @abc.abstractmethod
+    def update(self, key: Key[Array, ""], agent: Any, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
+        """Learn from one trajectory."""

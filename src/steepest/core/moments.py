@@ -1,0 +1,102 @@
+"""Running means and variances that an agent carries: of its observations, and of its discounted reward."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+import steepest._platform  # noqa: F401
+
+
+class Moments(eqx.Module):
+    """Mean and variance of all that was seen, merged batch by batch (Chan et al., 1979).
+
+    - `mean`, `variance`: per component, in the unit of the data and its square.
+    - `count`: rows seen.
+    """
+
+    mean: Float[Array, "*shape"]
+    variance: Float[Array, "*shape"]
+    count: Float[Array, ""]
+
+    @classmethod
+    def initial(cls, shape: tuple[int, ...]) -> "Moments":
+        """Nothing seen: mean 0 and variance 1, so that normalising changes nothing."""
+        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.zeros(()))
+
+    def merge(self, rows: Float[Array, "B *shape"], weight: Float[Array, " B"]) -> "Moments":
+        """Add the rows of positive weight."""
+        column = weight.reshape(-1, *[1] * (rows.ndim - 1))
+        new = jnp.sum(weight)
+        share = column / jnp.where(new > 0, new, 1)
+        mean = jnp.sum(rows * share, axis=0)
+        variance = jnp.sum(jnp.square(rows - mean[None]) * share, axis=0)
+        total = self.count + new
+        fraction = new / jnp.where(total > 0, total, 1)
+        shift = mean - self.mean
+        merged = Moments(
+            self.mean + shift * fraction,
+            self.variance * (1 - fraction) + variance * fraction + jnp.square(shift) * fraction * (1 - fraction),
+            total,
+        )
+        return jax.tree.map(lambda after, before: jnp.where(new > 0, after, before), merged, self)
+
+
+class ObservationNormaliser(eqx.Module):
+    """$(s - \\mu) / \\sigma$ with the running moments, cut at ± `limit` standard deviations.
+
+    The moments change in `update` alone, between one segment and the next. So while a segment is sampled and learnt
+    from, all of its log-probabilities are of the same normalised observations.
+    """
+
+    moments: Moments
+    limit: float = eqx.field(static=True, default=10.0)
+
+    def __call__(self, obs: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """Normalise the trailing axes of `obs`."""
+        shape = self.moments.mean.shape
+        flat = obs.reshape(-1, *shape)
+        deviation = jnp.sqrt(self.moments.variance + 1e-8)
+        scaled = (flat - self.moments.mean[None]) / deviation[None]
+        return jnp.clip(scaled, -self.limit, self.limit).reshape(obs.shape)
+
+    def update(self, obs: Float[Array, "*batch"], weight: Float[Array, " B"]) -> "ObservationNormaliser":
+        """Merge the rows of positive weight."""
+        rows = obs.reshape(-1, *self.moments.mean.shape)
+        return ObservationNormaliser(self.moments.merge(rows, weight), self.limit)
+
+
+class RewardScaler(eqx.Module):
+    """Divide rewards by the running standard deviation of the discounted return of a stream.
+
+    Only the scale changes, never the sign, so the ordering of policies is kept.
+
+    - `streams`: $\\sum_k \\gamma^k r_{t-k}$ of each stream since its episode began.
+    """
+
+    moments: Moments
+    streams: Float[Array, " N"]
+    limit: float = eqx.field(static=True, default=10.0)
+
+    @classmethod
+    def initial(cls, num_envs: int) -> "RewardScaler":
+        """Nothing seen: the scale is 1."""
+        return cls(Moments.initial(()), jnp.zeros(num_envs))
+
+    def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
+        """The rewards in units of the standard deviation."""
+        return jnp.clip(reward / jnp.sqrt(self.moments.variance + 1e-8), -self.limit, self.limit)
+
+    def update(
+        self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
+    ) -> "RewardScaler":
+        """Carry the streams through a segment and merge what they passed through."""
+
+        def forwards(streams, row):
+            reward, ended, valid = row
+            after = jnp.where(valid, streams * discount + reward, streams)
+            return after * (1 - ended.astype(after.dtype)), after
+
+        streams, passed = jax.lax.scan(forwards, self.streams, (reward, ended, valid))
+        moments = self.moments.merge(passed.reshape(-1), valid.reshape(-1).astype(passed.dtype))
+        return RewardScaler(moments, streams, self.limit)

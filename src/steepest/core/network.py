@@ -1,0 +1,99 @@
+"""Dense networks with orthogonal initialisation, and how an observation enters them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.types import AnyArray
+
+ActivationName = Literal["tanh", "relu", "elu", "gelu", "silu"]
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+}
+
+
+class Network(eqx.Module):
+    """A multilayer perceptron; with no hidden layers, a linear map.
+
+    Every array leaf is a parameter. Leading axes of the input are batch axes: one matrix product serves them all.
+
+    **Arguments** of `Network.initial`
+
+    - `sizes`: of input, hidden layers and output.
+    - `activation`: between layers, by name.
+    - `hidden_scale`, `output_scale`: gains of the orthogonal matrices. √2 suits tanh and ReLU; a small output scale
+      starts a policy near uniform.
+    """
+
+    weights: tuple[Float[Array, "inputs outputs"], ...]
+    biases: tuple[Float[Array, " outputs"], ...]
+    activation: ActivationName = eqx.field(static=True)
+
+    @classmethod
+    def initial(
+        cls,
+        key: Key[Array, ""],
+        sizes: Sequence[int],
+        *,
+        activation: ActivationName,
+        output_scale: float,
+        hidden_scale: float = math.sqrt(2),
+    ) -> "Network":
+        """Draw a network: orthogonal weights, biases of 0."""
+        scales = [hidden_scale] * (len(sizes) - 2) + [output_scale]
+        keys = jax.random.split(key, len(scales))
+        weights = tuple(
+            jax.nn.initializers.orthogonal(scale)(each, shape, jnp.float32)
+            for each, scale, shape in zip(keys, scales, zip(sizes[:-1], sizes[1:], strict=True), strict=True)
+        )
+        return cls(weights, tuple(jnp.zeros(size, jnp.float32) for size in sizes[1:]), activation)
+
+    def __call__(self, features: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Apply the layers to the last axis."""
+        activate = ACTIVATIONS[self.activation]
+        batch = features.shape[:-1]
+        hidden = features.reshape(-1, features.shape[-1])
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = hidden @ weight + bias[None, :]
+            if index + 1 < len(self.weights):
+                hidden = activate(hidden)
+        return hidden.reshape(*batch, hidden.shape[-1])
+
+
+def feature_count(space: Space) -> int:
+    """How many numbers `features` makes of one observation of `space`."""
+    match space:
+        case Discrete(n=n):
+            return n
+        case MultiDiscrete(nvec=nvec):
+            return sum(nvec)
+        case MultiBinary(n=n):
+            return n
+        case Box(shape=shape):
+            return math.prod(shape)
+
+
+def features(space: Space, obs: AnyArray) -> Float[Array, "*batch F"]:
+    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat."""
+    match space:
+        case Discrete(n=n):
+            return jax.nn.one_hot(obs, n, dtype=jnp.float32)
+        case MultiDiscrete(nvec=nvec):
+            parts = [jax.nn.one_hot(obs[..., index], n, dtype=jnp.float32) for index, n in enumerate(nvec)]
+            return jnp.concatenate(parts, axis=-1)
+        case MultiBinary():
+            return jnp.asarray(obs, jnp.float32)
+        case Box(shape=shape):
+            batch = obs.shape[: obs.ndim - len(shape)]
+            return jnp.asarray(obs, jnp.float32).reshape(*batch, math.prod(shape))

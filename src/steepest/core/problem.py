@@ -1,0 +1,105 @@
+"""What a step rule may ask of the world."""
+
+import abc
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Float, Int
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions import AbstractDistribution
+from steepest.core.trajectory import Batch
+
+Parameters = TypeVar("Parameters")
+Info = dict[str, Array]
+Objective = Callable[..., tuple[Array, Info]]
+
+
+class AbstractMaximisation(eqx.Module, Generic[Parameters]):
+    """Something to be made larger by moving parameters, made of `size` rows that can be taken a few at a time."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """How many rows there are; 1 for a problem that is not made of samples."""
+
+    @abc.abstractmethod
+    def minibatch(self, indices: Int[Array, " M"]) -> "AbstractMaximisation[Parameters]":
+        """The same problem on some of its rows."""
+
+    @abc.abstractmethod
+    def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
+        """The objective, and what else was learnt on the way to it."""
+
+    def gradient(self, parameters: Parameters) -> tuple[Parameters, Info]:
+        """The gradient of the objective, shaped like the parameters, with `evaluate`'s info and the `objective`."""
+        (objective, info), gradient = jax.value_and_grad(self.evaluate, has_aux=True)(parameters)
+        return gradient, info | {"objective": objective}
+
+
+class AbstractProblem(AbstractMaximisation[Parameters]):
+    """A policy-improvement problem around the policy that gathered the data.
+
+    A step rule sees nothing else, so it cannot tell a problem made of samples from an exact one:
+    that is what lets every step rule be tested against the truth.
+    """
+
+    @abc.abstractmethod
+    def kl(self, policy: Parameters) -> Float[Array, ""]:
+        """Mean over states of KL(old ‖ new), in closed form, in nats."""
+
+    @abc.abstractmethod
+    def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        """The Fisher information at `policy`: the Hessian of `kl` (T5), as an operator on trees shaped like it."""
+
+
+class SampledProblem(AbstractProblem[Parameters]):
+    """The problem that a batch of transitions poses.
+
+    **Arguments**
+
+    - `objective`: a function `(policy, batch) -> (scalar, info)`, maximised.
+    - `batch`: the rows.
+    - `old`: the distributions of the policy that gathered them, one for each row.
+    """
+
+    objective: Objective
+    batch: Batch
+    old: AbstractDistribution
+
+    @property
+    def size(self) -> int:
+        return self.batch.weight.shape[0]
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "SampledProblem[Parameters]":
+        batch, old = jax.tree.map(lambda rows: rows[indices], (self.batch, self.old))
+        return SampledProblem(self.objective, batch, old)
+
+    def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
+        return self.objective(parameters, self.batch)
+
+    def kl(self, policy: Parameters) -> Float[Array, ""]:
+        return weighted_mean(self.old.kl(policy(self.batch.obs)), self.batch.weight)  # type: ignore[operator]
+
+    def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        """$F v = \\frac{1}{\\sum w}\\sum_s w_s\\, J_s^\\top H_s J_s v$: the mean is taken after the product (S3)."""
+        distribution, forward = jax.linearize(lambda each: each(self.batch.obs), policy)  # type: ignore[operator]
+        backward = jax.linear_transpose(forward, policy)
+        share = self.batch.weight / jnp.sum(self.batch.weight)
+
+        def product(tangent: Parameters) -> Parameters:
+            curved = distribution.fisher_product(forward(tangent))
+            weighted = jax.tree.map(lambda leaf: jax.vmap(jnp.multiply)(share, leaf), curved)
+            return backward(weighted)[0]
+
+        return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: policy), lx.positive_semidefinite_tag)
+
+
+def weighted_mean(values: Float[Array, " B"], weight: Float[Array, " B"]) -> Float[Array, ""]:
+    """$\\sum w x / \\sum w$. A row of weight 0 counts for nothing, even when it holds NaN; no rows at all give 0."""
+    total = jnp.sum(weight)
+    return jnp.sum(jnp.where(weight > 0, values * weight, 0)) / jnp.where(total > 0, total, 1)

@@ -1,0 +1,47 @@
+"""What an update reports."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+import steepest._platform  # noqa: F401
+from steepest.core.types import PyTree
+
+
+class Finite(eqx.Module):
+    """Which quantities of an update were finite, in the order in which they were computed.
+
+    The order matters: one NaN spreads, and the first bad quantity is the one to look at.
+    """
+
+    names: tuple[str, ...] = eqx.field(static=True)
+    flags: Bool[Array, " K"]
+
+    @classmethod
+    def of(cls, **quantities: PyTree) -> "Finite":
+        """Check every array in each named tree."""
+        return cls(tuple(quantities), jnp.stack([_all_finite(tree) for tree in quantities.values()]))
+
+    def then(self, later: "Finite") -> "Finite":
+        """Append checks that were made later."""
+        return Finite(self.names + later.names, jnp.concatenate([self.flags, later.flags]))
+
+    @property
+    def first_bad(self) -> Array:
+        """Index of the first quantity that was not finite; −1 when all were."""
+        return jnp.where(jnp.all(self.flags), -1, jnp.argmin(self.flags)).astype(jnp.int32)
+
+
+def _all_finite(tree: PyTree) -> Bool[Array, ""]:
+    # The sum of |x| × 0 is 0 exactly when every x is finite; one fused reduction, cheaper than a boolean one.
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    flags = [jnp.sum(leaf * 0) == 0 for leaf in leaves]
+    return jnp.all(jnp.stack(flags)) if flags else jnp.asarray(True)
+
+
+class UpdateInfo(eqx.Module):
+    """What one update did: `metrics` by name, and what was `finite`."""
+
+    metrics: dict[str, Float[Array, ""]]
+    finite: Finite

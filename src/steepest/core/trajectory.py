@@ -1,0 +1,73 @@
+"""What sampling returns and what estimating adds to it."""
+
+import equinox as eqx
+import jax
+from jaxtyping import Bool, Float, Shaped
+
+import steepest._platform  # noqa: F401
+from steepest.core.types import AnyArray
+
+
+class Trajectory(eqx.Module):
+    """T steps of N streams side by side. A stream may hold several episodes, one after the other.
+
+    - `obs`, `action`: $s_t$ and $a_t$ as the policy saw and chose them, before any clipping.
+    - `next_obs`: $s'_t$, the true successor of `obs`; never the first observation of the next episode.
+    - `reward`: $r_t$, in the environment's unit.
+    - `log_prob`: $\\log\\beta(a_t|s_t)$ under the policy that acted, in nats.
+    - `terminated`: the successor is absorbing, so its value is 0.
+    - `truncated`: a time limit cut the episode here; the successor keeps its value.
+    - `valid`: whether the row is a real transition. Rows in which an environment reset itself and ignored the action,
+      and rows after the last episode wanted, are not, and count for nothing.
+    """
+
+    obs: Shaped[AnyArray, "T N ..."]
+    action: Shaped[AnyArray, "T N ..."]
+    next_obs: Shaped[AnyArray, "T N ..."]
+    reward: Float[AnyArray, "T N"]
+    log_prob: Float[AnyArray, "T N"]
+    terminated: Bool[AnyArray, "T N"]
+    truncated: Bool[AnyArray, "T N"]
+    valid: Bool[AnyArray, "T N"]
+
+
+class Estimates(eqx.Module):
+    """What the trajectory says about its actions and states.
+
+    - `advantage`: $\\hat A(s_t, a_t)$, in the unit of return.
+    - `value_target`: what the critic should have said of $s_t$.
+    """
+
+    advantage: Float[AnyArray, "T N"]
+    value_target: Float[AnyArray, "T N"]
+
+
+class Batch(eqx.Module):
+    """The rows of a trajectory in one line, with what an objective needs to know of them.
+
+    - `log_prob`: $\\log\\pi_{old}(a|s)$.
+    - `weight`: 1 for a row that counts, 0 for one that does not.
+    """
+
+    obs: Shaped[AnyArray, "B ..."]
+    action: Shaped[AnyArray, "B ..."]
+    log_prob: Float[AnyArray, " B"]
+    advantage: Float[AnyArray, " B"]
+    weight: Float[AnyArray, " B"]
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, estimates: Estimates) -> "Batch":
+        """Lay the T × N rows of a trajectory end to end."""
+        rows = cls(
+            obs=trajectory.obs,
+            action=trajectory.action,
+            log_prob=trajectory.log_prob,
+            advantage=estimates.advantage,
+            weight=trajectory.valid.astype(estimates.advantage.dtype),
+        )
+        return flatten(rows)
+
+
+def flatten(tree):
+    """Merge the two leading axes [T, N] of every array into one."""
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), tree)

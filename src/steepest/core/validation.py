@@ -1,0 +1,54 @@
+"""Checks of numbers where they are given: the field, its value, its bound and what to do."""
+
+import math
+import numbers
+from collections.abc import Sequence
+
+from steepest.core.errors import InputError, unknown
+
+
+def check_number(
+    field: str,
+    value: object,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    whole: bool = False,
+    remedy: str,
+) -> None:
+    """Refuse a number that is not finite or lies outside its bounds.
+
+    Traced values pass unseen: a hyper-parameter may be an array under `jax.vmap`.
+
+    >>> check_number("discount", 1.5, at_least=0, at_most=1, remedy="0.99 is usual.")
+    Traceback (most recent call last):
+    steepest.core.errors.InputError: discount is 1.5; it must be at least 0 and at most 1. 0.99 is usual.
+    """
+    if not isinstance(value, numbers.Real):
+        return
+    number = float(value)
+    bounds = []
+    if whole:
+        bounds.append("a whole number")
+    if above is not None:
+        bounds.append(f"above {above:g}")
+    if at_least is not None:
+        bounds.append(f"at least {at_least:g}")
+    if at_most is not None:
+        bounds.append(f"at most {at_most:g}")
+    good = (
+        not math.isnan(number)
+        and (not whole or number.is_integer())
+        and (above is None or number > above)
+        and (at_least is None or number >= at_least)
+        and (at_most is None or number <= at_most)
+    )
+    if not good:
+        raise InputError(f"{field} is {value}; it must be {' and '.join(bounds)}. {remedy}")
+
+
+def check_choice(field: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a name that is not among `choices`."""
+    if value not in choices:
+        raise unknown(field, value, choices)

@@ -1,0 +1,170 @@
+"""From the last layer of a network to a distribution over actions: one head for each kind of action space."""
+
+import abc
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions import (
+    AbstractDistribution,
+    Bernoulli,
+    Categorical,
+    Gaussian,
+    MultiDiscrete as MultiDiscreteDistribution,
+    TanhGaussian,
+)
+from steepest.core.errors import InputError
+from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+
+GaussianKind = Literal["gaussian", "state_dependent", "squashed"]
+
+
+class AbstractHead(eqx.Module):
+    """Turns `inputs` numbers into a distribution. Array leaves are parameters of the policy."""
+
+    @property
+    @abc.abstractmethod
+    def inputs(self) -> int:
+        """How many numbers the network must supply."""
+
+    @abc.abstractmethod
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> AbstractDistribution:
+        """The distribution that the numbers describe."""
+
+
+class CategoricalHead(AbstractHead):
+    """One logit for each choice."""
+
+    n: int = eqx.field(static=True)
+
+    @property
+    def inputs(self) -> int:
+        return self.n
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Categorical:
+        return Categorical(outputs)
+
+
+class MultiDiscreteHead(AbstractHead):
+    """One logit for each choice of each component."""
+
+    nvec: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def inputs(self) -> int:
+        return sum(self.nvec)
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> MultiDiscreteDistribution:
+        parts = jnp.split(outputs, np.cumsum(self.nvec)[:-1].tolist(), axis=-1)
+        return MultiDiscreteDistribution(tuple(parts))
+
+
+class BernoulliHead(AbstractHead):
+    """One logit for each switch."""
+
+    n: int = eqx.field(static=True)
+
+    @property
+    def inputs(self) -> int:
+        return self.n
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Bernoulli:
+        return Bernoulli(outputs)
+
+
+class GaussianHead(AbstractHead):
+    """A Gaussian in the action's own units: mean = centre + half-width × output, and log σ a free parameter.
+
+    An output of ±1 is a bound of the space and log σ = 0 is a deviation of half its width, so the same
+    initialisation suits torques of 0.4 and of 200.
+    """
+
+    log_std: Float[Array, " d"]
+    centre: tuple[float, ...] = eqx.field(static=True)
+    half_width: tuple[float, ...] = eqx.field(static=True)
+
+    @property
+    def inputs(self) -> int:
+        return len(self.centre)
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Gaussian:
+        mean = _along(outputs, self.centre) + _along(outputs, self.half_width) * outputs
+        log_std = self.log_std + np.log(np.asarray(self.half_width, np.float32))
+        return Gaussian(mean, jnp.broadcast_to(log_std, mean.shape))
+
+
+class StateDependentGaussianHead(AbstractHead):
+    """A Gaussian whose log σ is an output of the network too, kept within [`lowest`, `highest`] by a soft bound."""
+
+    centre: tuple[float, ...] = eqx.field(static=True)
+    half_width: tuple[float, ...] = eqx.field(static=True)
+    initial_log_std: float = eqx.field(static=True)
+    lowest: float = eqx.field(static=True, default=-5.0)
+    highest: float = eqx.field(static=True, default=2.0)
+
+    @property
+    def inputs(self) -> int:
+        return 2 * len(self.centre)
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Gaussian:
+        location, scale = jnp.split(outputs, 2, axis=-1)
+        mean = _along(location, self.centre) + _along(location, self.half_width) * location
+        log_std = self.bounded(scale) + jnp.log(_along(scale, self.half_width))
+        return Gaussian(mean, log_std)
+
+    def bounded(self, scale: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+        """Map any number into the allowed range; 0 gives `initial_log_std`."""
+        width = self.highest - self.lowest
+        offset = np.arctanh(2 * (self.initial_log_std - self.lowest) / width - 1).item()
+        return self.lowest + 0.5 * width * (jnp.tanh(scale + offset) + 1)
+
+
+class SquashedGaussianHead(StateDependentGaussianHead):
+    """A state-dependent Gaussian before a tanh that ends at the bounds of the space."""
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> TanhGaussian:  # type: ignore[override]
+        location, scale = jnp.split(outputs, 2, axis=-1)
+        centre, half = np.asarray(self.centre), np.asarray(self.half_width)
+        low, high = tuple((centre - half).tolist()), tuple((centre + half).tolist())
+        return TanhGaussian(location, self.bounded(scale), low, high)
+
+
+def _along(outputs: Float[Array, "*batch d"], constants: tuple[float, ...]) -> Float[Array, "*ones d"]:
+    return jnp.asarray(constants, jnp.float32).reshape(*[1] * (outputs.ndim - 1), len(constants))
+
+
+def make_head(space: Space, *, gaussian: GaussianKind = "gaussian", log_std: float = 0.0) -> AbstractHead:
+    """The head for an action space.
+
+    **Arguments**
+
+    - `gaussian`: for a `Box`: σ the same in all states, σ that depends on the state, or that and a tanh.
+    - `log_std`: log σ at first, relative to half the width of the space.
+
+    **Raises** `InputError` for a `Box` without finite bounds or with more than one axis.
+    """
+    match space:
+        case Discrete(n=n):
+            return CategoricalHead(n)
+        case MultiDiscrete(nvec=nvec):
+            return MultiDiscreteHead(nvec)
+        case MultiBinary(n=n):
+            return BernoulliHead(n)
+        case Box(shape=(int(),)) if space.bounded:
+            low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+            centre, half = tuple(((low + high) / 2).tolist()), tuple(((high - low) / 2).tolist())
+            if gaussian == "gaussian":
+                return GaussianHead(jnp.full(len(centre), log_std, jnp.float32), centre, half)
+            kind = SquashedGaussianHead if gaussian == "squashed" else StateDependentGaussianHead
+            return kind(centre, half, log_std)
+        case Box(shape=(int(),)):
+            raise InputError(
+                "action space: a Box without finite bounds; a Gaussian policy needs to know their size. "
+                "Give bounds with --action-low and --action-high (action_low=…, action_high=… in Python)."
+            )
+        case Box(shape=shape):
+            raise InputError(f"action space: a Box of shape {shape}; it must have one axis. Flatten it in a wrapper.")

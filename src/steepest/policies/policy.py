@@ -1,0 +1,72 @@
+"""Policies: from an observation to a distribution over actions."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions import AbstractDistribution, Categorical
+from steepest.core.errors import InputError
+from steepest.core.network import ActivationName, Network, feature_count, features
+from steepest.core.spaces import Discrete, Space, Spec
+from steepest.core.types import AnyArray
+from steepest.policies.heads import AbstractHead, GaussianKind, make_head
+
+
+class NetworkPolicy(eqx.Module):
+    """A dense network and a head. With no hidden layers it is the linear policy.
+
+    Leading axes of an observation are batch axes, and so they are of the distribution.
+    """
+
+    network: Network
+    head: AbstractHead
+    observation: Space = eqx.field(static=True)
+
+    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+        """$\\pi_\\theta(\\cdot|s)$."""
+        return self.head(self.network(features(self.observation, obs)))
+
+
+class TabularPolicy(eqx.Module):
+    """A logit for each pair of a discrete observation and a discrete action."""
+
+    logits: Float[Array, "S A"]
+
+    @classmethod
+    def initial(cls, spec: Spec) -> "TabularPolicy":
+        """The uniform policy. **Raises** `InputError` unless both spaces are discrete."""
+        if not (isinstance(spec.observation, Discrete) and isinstance(spec.action, Discrete)):
+            raise InputError(
+                f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
+                f"{spec.action}. Use 'network'."
+            )
+        return cls(jnp.zeros((spec.observation.n, spec.action.n)))
+
+    def __call__(self, obs: AnyArray) -> Categorical:
+        """$\\pi_\\theta(\\cdot|s)$: the softmax of the state's row."""
+        return Categorical(self.logits[obs])
+
+
+def network_policy(
+    key: Key[Array, ""],
+    spec: Spec,
+    *,
+    hidden: tuple[int, ...] = (64, 64),
+    activation: ActivationName = "tanh",
+    output_scale: float = 0.01,
+    gaussian: GaussianKind = "gaussian",
+    log_std: float = 0.0,
+) -> NetworkPolicy:
+    """A fresh policy for the spaces of `spec`; `hidden=()` gives the linear policy.
+
+    >>> from steepest.core.spaces import Box, Discrete
+    >>> spec = Spec(observation=Box(-1, 1, (4,)), action=Discrete(2), num_envs=1, total_updates=1)
+    >>> network_policy(jax.random.key(0), spec)(jnp.zeros((3, 4))).logits.shape
+    (3, 2)
+    """
+    head = make_head(spec.action, gaussian=gaussian, log_std=log_std)
+    sizes = (feature_count(spec.observation), *hidden, head.inputs)
+    network = Network.initial(key, sizes, activation=activation, output_scale=output_scale)
+    return NetworkPolicy(network, head, spec.observation)

@@ -1,0 +1,138 @@
+"""Sampling from environments that are compiled together with the policy."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.spaces import Box, Space
+from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
+from steepest.envs.environment import AbstractEnvironment
+
+
+class Places(eqx.Module):
+    """Where N copies of an environment are.
+
+    - `state`, `obs`: of each copy.
+    - `elapsed`: steps since its episode began.
+    - `episode_return`: undiscounted reward since then.
+    """
+
+    state: PyTree
+    obs: Array
+    elapsed: Int[Array, " N"]
+    episode_return: Float[Array, " N"]
+
+
+class Streams(eqx.Module):
+    """N copies of an environment that play one episode after another.
+
+    Their own randomness at a step is that of `fold_in(key, time)`, so it depends on nothing else.
+    """
+
+    places: Places
+    key: Key[Array, ""]
+    time: Int[Array, ""]
+
+
+class Outcome(eqx.Module):
+    """What one step of N copies brought."""
+
+    reward: Float[Array, " N"]
+    terminated: Bool[Array, " N"]
+    truncated: Bool[Array, " N"]
+
+
+class Episodes(eqx.Module):
+    """Episodes that ended: how many, and the sums of their undiscounted returns and of their lengths."""
+
+    count: Float[Array, ""]
+    total_return: Float[Array, ""]
+    total_length: Float[Array, ""]
+
+
+def start(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Streams:
+    """Begin `num_envs` episodes."""
+    return Streams(begin(env, jax.random.fold_in(key, 0), num_envs), key, jnp.ones((), jnp.int32))
+
+
+def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Places:
+    """Fresh starts of `num_envs` episodes."""
+    state = jax.vmap(env.initial)(jax.random.split(key, num_envs))
+    return Places(state, jax.vmap(env.observe)(state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
+
+
+def advance(env: AbstractEnvironment, key: Key[Array, ""], places: Places, action: Array) -> tuple[Places, Outcome]:
+    """Step every copy once, without starting anew those that end."""
+    keys = jax.random.split(key, places.elapsed.shape[0])
+    state, reward, terminated = jax.vmap(env.step)(keys, places.state, clip_to(env.action_space, action))
+    elapsed = places.elapsed + 1
+    limit = env.max_episode_steps
+    truncated = jnp.zeros_like(terminated) if limit is None else elapsed >= limit
+    after = Places(state, jax.vmap(env.observe)(state), elapsed, places.episode_return + reward)
+    return after, Outcome(reward, terminated, truncated)
+
+
+def clip_to(space: Space, action: Array) -> Array:
+    """An action as the environment takes it: within its bounds."""
+    return jnp.clip(action, space.low[None], space.high[None]) if isinstance(space, Box) else action
+
+
+def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
+    """Row by row, `one` where `choose` and `other` elsewhere."""
+    return jax.tree.map(
+        lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), one, other
+    )
+
+
+def sample(
+    algorithm: AbstractAlgorithm, agent: Any, env: AbstractEnvironment, streams: Streams, key: Key[Array, ""]
+) -> tuple[Streams, Trajectory, Episodes]:
+    """Sample what the algorithm wants to be fed: a segment of every stream, or an episode of each.
+
+    **Arguments**
+
+    - `key`: of the actions; those at step t are drawn with `fold_in(key, t)`.
+
+    **Returns** where the streams are now, [T, N] transitions, and the episodes that ended among them.
+    """
+    num_envs, feed = algorithm.spec.num_envs, algorithm.feed
+    length = feed.length or env.max_episode_steps
+    if length is None:
+        raise ValueError(f"{env.id} has no time limit, so its episodes need not end; give it max_episode_steps.")
+    steps = jnp.arange(length, dtype=jnp.int32)
+    env_keys = jax.vmap(jax.random.fold_in, (None, 0))(streams.key, streams.time + steps)
+    act_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, steps)
+    # Every step may need fresh starts. Drawing them all at once is several times cheaper than a few at each step.
+    fresh = jax.vmap(lambda each: begin(env, each, num_envs))(env_keys)
+    places = jax.tree.map(lambda leaf: leaf[-1], fresh) if feed.whole_episodes else streams.places
+
+    def step(carry, row):
+        places, wanted = carry
+        act_key, env_key, fresh = row
+        action, log_prob = algorithm.act(act_key, agent, places.obs)
+        after, outcome = advance(env, env_key, places, action)
+        ended = outcome.terminated | outcome.truncated
+        transition = Trajectory(
+            obs=places.obs,
+            action=action,
+            next_obs=after.obs,
+            reward=outcome.reward,
+            log_prob=log_prob,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            valid=wanted,
+        )
+        finished = (ended & wanted).astype(jnp.float32)
+        episodes = Episodes(finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
+        still_wanted = wanted & ~ended if feed.whole_episodes else wanted
+        return (select(ended, fresh, after), still_wanted), (transition, episodes)
+
+    start_of_scan = (places, jnp.ones(num_envs, bool))
+    (places, _), (trajectory, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
+    return Streams(places, streams.key, streams.time + length), trajectory, jax.tree.map(jnp.sum, episodes)

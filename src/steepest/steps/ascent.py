@@ -1,0 +1,107 @@
+"""Gradient ascent, on everything at once or on minibatches (S1; with a clipped objective, S7)."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.interfaces import AbstractStepRule
+from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters
+from steepest.core.validation import check_number
+from steepest.steps.optimiser import Optimiser, OptimiserState
+from steepest.steps.shuffle import shuffled
+
+
+class Ascent(AbstractStepRule):
+    """One step along the gradient of the whole problem.
+
+    `info` holds the problem's own, the `objective` before the step and the `gradient_norm` before clipping.
+    """
+
+    optimiser: Optimiser
+
+    def init(self, parameters: Parameters) -> OptimiserState:
+        return self.optimiser.init(parameters)
+
+    def step(
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
+    ) -> tuple[Parameters, OptimiserState, Info]:
+        gradient, info = problem.gradient(parameters)
+        parameters, state, norm = self.optimiser.apply(parameters, gradient, state)
+        return parameters, self.optimiser.finish(state), info | {"gradient_norm": norm}
+
+
+class MinibatchAscent(AbstractStepRule):
+    """Several passes over the rows, a step for each minibatch, until the policy has moved far enough.
+
+    **Arguments**
+
+    - `epochs`: passes over the rows, at least 1.
+    - `minibatch_size`: rows in a step; must divide the rows.
+    - `kl_stop`: no further pass once KL(old ‖ new), measured after each pass over all rows, exceeds this, in nats.
+      Infinite never stops, and then a problem without a KL will do.
+
+    `info` holds the problem's own, the `objective` and the `gradient_norm`, averaged over the minibatches of the last
+    pass, and the number of `epochs` made.
+    """
+
+    optimiser: Optimiser
+    epochs: int = eqx.field(static=True)
+    minibatch_size: int = eqx.field(static=True)
+    kl_stop: float = eqx.field(static=True, default=math.inf)
+
+    def __check_init__(self):
+        check_number("epochs", self.epochs, at_least=1, whole=True, remedy="4 to 10 are usual.")
+        check_number("minibatch_size", self.minibatch_size, at_least=1, whole=True, remedy="64 to 512 are usual.")
+        check_number("kl_stop", self.kl_stop, above=0, remedy="0.02 is usual; inf never stops.")
+
+    def init(self, parameters: Parameters) -> OptimiserState:
+        return self.optimiser.init(parameters)
+
+    def step(
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
+    ) -> tuple[Parameters, OptimiserState, Info]:
+        if problem.size % self.minibatch_size:
+            raise ValueError(
+                f"minibatch_size is {self.minibatch_size}; it must divide the {problem.size} rows of the problem. "
+                f"Choose a divisor."
+            )
+
+        def minibatch(carry, indices):
+            parameters, state = carry
+            gradient, info = problem.minibatch(indices).gradient(parameters)
+            parameters, state, norm = self.optimiser.apply(parameters, gradient, state)
+            return (parameters, state), info | {"gradient_norm": norm}
+
+        def epoch(index, carry):
+            indices = shuffled(jax.random.fold_in(key, index), problem.size).reshape(-1, self.minibatch_size)
+            carry, infos = jax.lax.scan(minibatch, carry, indices)
+            return carry, jax.tree.map(jnp.mean, infos)
+
+        carry, info, epochs = self._repeat(epoch, (parameters, state), problem)
+        parameters, state = carry
+        return parameters, self.optimiser.finish(state), info | {"epochs": epochs}
+
+    def _repeat(self, epoch, carry, problem: AbstractMaximisation):
+        blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(epoch, 0, carry)[1])
+        if math.isinf(self.kl_stop):
+            carry, info = jax.lax.fori_loop(0, self.epochs, lambda index, loop: epoch(index, loop[0]), (carry, blank))
+            return carry, info, jnp.asarray(self.epochs, jnp.float32)
+        if not isinstance(problem, AbstractProblem):
+            raise TypeError("kl_stop is finite, but the problem has no KL. Leave kl_stop at inf.")
+
+        def goes_on(loop) -> Array:
+            index, _, _, kl = loop
+            return (index < self.epochs) & (kl <= self.kl_stop)
+
+        def once_more(loop):
+            index, carry, _, _ = loop
+            carry, info = epoch(index, carry)
+            return index + 1, carry, info, problem.kl(carry[0])
+
+        start: tuple = (jnp.zeros((), jnp.int32), carry, blank, jnp.zeros(()))
+        index, carry, info, _ = jax.lax.while_loop(goes_on, once_more, start)
+        return carry, info, index.astype(jnp.float32)

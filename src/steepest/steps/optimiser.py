@@ -1,0 +1,76 @@
+"""From a gradient to a change of parameters, through Optax (S1)."""
+
+import math
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+import steepest._platform  # noqa: F401
+from steepest.core.types import PyTree
+from steepest.core.validation import check_number
+
+Parameters = TypeVar("Parameters")
+
+
+def adam() -> optax.GradientTransformation:
+    """Adam's direction, with the ε of 10⁻⁵ that policy gradients have used since the first A2C."""
+    return optax.scale_by_adam(eps=1e-5)
+
+
+def root_mean_square() -> optax.GradientTransformation:
+    """RMSProp's direction, as in A3C."""
+    return optax.scale_by_rms(decay=0.99, eps=1e-5, eps_in_sqrt=True)
+
+
+class OptimiserState(eqx.Module):
+    """`direction`: Optax's state. `updates`: calls of the step rule so far, which the annealing counts."""
+
+    direction: PyTree
+    updates: Int[Array, ""]
+
+
+class Optimiser(eqx.Module, Generic[Parameters]):
+    r"""$\Delta = \alpha_k\,\mathrm{direction}(\mathrm{clip}(g))$, ascending.
+
+    **Arguments**
+
+    - `learning_rate`: $\alpha_0 > 0$.
+    - `anneal_over`: $\alpha_k$ falls linearly from $\alpha_0$ to 0 over so many updates; infinite keeps it constant.
+    - `clip_global_norm`: the longest gradient let through; a longer one is shortened as a whole.
+    - `direction`: a function that makes the Optax transformation, `adam` by default.
+    """
+
+    learning_rate: float | Float[Array, ""]
+    anneal_over: float | Float[Array, ""] = math.inf
+    clip_global_norm: float | Float[Array, ""] = math.inf
+    direction: Callable[[], optax.GradientTransformation] = eqx.field(static=True, default=adam)
+
+    def __check_init__(self):
+        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-4 is usual.")
+        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="0.5 is usual; inf never clips.")
+
+    def init(self, parameters: Parameters) -> OptimiserState:
+        """The state before the first update."""
+        return OptimiserState(self.direction().init(parameters), jnp.zeros((), jnp.int32))
+
+    def apply(
+        self, parameters: Parameters, gradient: Parameters, state: OptimiserState
+    ) -> tuple[Parameters, OptimiserState, Float[Array, ""]]:
+        """Move the parameters once; returns the norm of the gradient before clipping too."""
+        norm = optax.tree.norm(gradient)
+        shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
+        left = jnp.maximum(0.0, 1 - state.updates.astype(jnp.float32) / self.anneal_over)
+        clipped = jax.tree.map(lambda leaf: leaf * shorten, gradient)
+        direction, inner = self.direction().update(clipped, state.direction, parameters)
+        rate = self.learning_rate * left
+        moved = jax.tree.map(lambda leaf, change: leaf + rate * change, parameters, direction)
+        return moved, OptimiserState(inner, state.updates), norm
+
+    def finish(self, state: OptimiserState) -> OptimiserState:
+        """Count one update, however many times the parameters moved in it."""
+        return OptimiserState(state.direction, state.updates + 1)

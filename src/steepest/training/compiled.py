@@ -1,0 +1,183 @@
+"""Training in which sampling and learning are one compiled program."""
+
+import functools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.types import PyTree
+from steepest.envs.environment import AbstractEnvironment
+from steepest.sampling.compiled import Streams, sample, start
+
+CAPACITY = 256
+"""The most updates in one call of the compiled program: the length of its buffers of metrics."""
+
+
+class TrainingState(eqx.Module):
+    """Where one seed's training is; nothing else is needed to go on, bit for bit.
+
+    - `key`: the seed's; update k uses `fold_in(key, k)`, so the past leaves no trace in it.
+    - `update`, `steps`: made so far.
+    - `fault`: index of the first quantity that was not finite, −1 while all is well. A faulty agent never learns again.
+    """
+
+    agent: Any
+    streams: Streams
+    key: Key[Array, ""]
+    update: Int[Array, ""]
+    steps: Int[Array, ""]
+    fault: Int[Array, ""]
+
+
+def begin(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""]) -> TrainingState:
+    """A fresh agent and fresh streams, from the key of a seed."""
+    for_agent, for_streams, for_updates = jax.random.split(key, 3)
+    zero = jnp.zeros((), jnp.int32)
+    streams = start(env, for_streams, algorithm.spec.num_envs)
+    return TrainingState(algorithm.init(for_agent), streams, for_updates, zero, zero, zero - 1)
+
+
+def update_once(
+    algorithm: AbstractAlgorithm, env: AbstractEnvironment, state: TrainingState
+) -> tuple[TrainingState, dict[str, Float[Array, ""]]]:
+    """Sample and learn once. When something is not finite, the agent stays as it was and `fault` says what it was."""
+    for_acting, for_learning = update_keys(state.key, state.update)
+    streams, trajectory, episodes = sample(algorithm, state.agent, env, state.streams, for_acting)
+    agent, info = algorithm.update(for_learning, state.agent, trajectory)
+    fault = info.finite.first_bad
+    agent = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), agent, state.agent)
+    steps = state.steps + jnp.sum(trajectory.valid, dtype=jnp.int32)
+    ended = jnp.where(episodes.count > 0, episodes.count, jnp.nan)
+    metrics = {
+        "steps": steps,
+        "episodes": episodes.count,
+        "return": episodes.total_return / ended,
+        "length": episodes.total_length / ended,
+    } | info.metrics
+    return TrainingState(agent, streams, state.key, state.update + 1, steps, fault), metrics
+
+
+def update_keys(key: Key[Array, ""], update: Int[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """The keys of one update: for acting and for learning."""
+    for_acting, for_learning = jax.random.split(jax.random.fold_in(key, update))
+    return for_acting, for_learning
+
+
+def train(
+    algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""], *, updates: int
+) -> tuple[TrainingState, dict[str, Float[Array, " updates"]]]:
+    """Train from a key, as one pure function: `jax.jit` it, `jax.vmap` it over keys and over hyper-parameters.
+
+    **Arguments**
+
+    - `algorithm`: composed for `env`; its array and float leaves are its hyper-parameters.
+    - `updates`: how many.
+
+    **Returns** the last state, whose `agent` holds the policy, and the metrics of every update.
+
+    **Example**
+
+    >>> from steepest.algorithms import PPO
+    >>> from steepest.core.spaces import Spec
+    >>> from steepest.envs.cart_pole import CartPole
+    >>> env = CartPole()
+    >>> def final_return(rate, key):
+    ...     ppo = PPO(num_envs=4, segment_length=32, epochs=1, learning_rate=rate)
+    ...     spec = Spec(env.observation_space, env.action_space, num_envs=4, total_updates=2)
+    ...     return train(ppo.compose(spec), env, key, updates=2)[1]["return"]
+    >>> rates, keys = jnp.array([1e-4, 1e-3, 1e-2]), jax.random.split(jax.random.key(0), 3)
+    >>> jax.jit(jax.vmap(final_return))(rates, keys).shape
+    (3, 2)
+    """
+    return jax.lax.scan(
+        lambda state, _: update_once(algorithm, env, state), begin(algorithm, env, key), length=updates
+    )
+
+
+@functools.partial(jax.jit, static_argnames="rows", donate_argnames="state")
+def run(
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnvironment,
+    state: TrainingState,
+    count: Int[Array, ""] | int,
+    total_steps: Int[Array, ""] | int,
+    *,
+    rows: int = CAPACITY,
+) -> tuple[TrainingState, dict[str, Float[Array, "rows K"]]]:
+    """Make up to `count` updates of K seeds; a seed that has its steps, or is at fault, rests.
+
+    `count` is not part of the program, so one compilation serves every call, and it does not matter to the result
+    where a run is cut into calls. Rows of metrics that no update filled hold `steps` 0.
+    """
+    step = jax.vmap(functools.partial(update_once, algorithm, env))
+    shapes = jax.eval_shape(step, state)[1]
+    blank = {name: jnp.zeros((rows, *leaf.shape), leaf.dtype) for name, leaf in shapes.items()}
+
+    def active(state: TrainingState) -> Array:
+        return (state.steps < total_steps) & (state.fault < 0)
+
+    def goes_on(loop) -> Array:
+        index, state, _ = loop
+        return (index < count) & jnp.any(active(state))
+
+    def body(loop):
+        index, state, metrics = loop
+        going = active(state)
+        after, row = step(state)
+
+        def keep(new, old):
+            return jnp.where(going.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        metrics = {name: metrics[name].at[index].set(jnp.where(going, row[name], 0)) for name in metrics}
+        return index + 1, jax.tree.map(keep, after, state), metrics
+
+    _, state, metrics = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), state, blank))
+    return state, metrics
+
+
+def fault_names(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""]) -> tuple[str, ...]:
+    """The quantities that `TrainingState.fault` counts, without computing any of them."""
+
+    def finite(key):
+        state = begin(algorithm, env, key)
+        _, trajectory, _ = sample(algorithm, state.agent, env, state.streams, key)
+        return algorithm.update(key, state.agent, trajectory)[1].finite
+
+    return jax.eval_shape(finite, key).names
+
+
+def evaluate(
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnvironment,
+    agent: PyTree,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    stochastic: bool,
+) -> Float[Array, " episodes"]:
+    """The undiscounted returns of whole episodes, all played side by side."""
+    from steepest.sampling import compiled
+
+    for_start, for_acting, for_steps = jax.random.split(key, 3)
+    places = compiled.begin(env, for_start, episodes)
+
+    def goes_on(loop) -> Array:
+        return ~jnp.all(loop[2])
+
+    def step(loop):
+        time, places, over = loop
+        if stochastic:
+            action, _ = algorithm.act(jax.random.fold_in(for_acting, time), agent, places.obs)
+        else:
+            action = algorithm.act_deterministic(agent, places.obs)
+        after, outcome = compiled.advance(env, jax.random.fold_in(for_steps, time), places, action)
+        places = compiled.select(over, places, after)
+        return time + 1, places, over | outcome.terminated | outcome.truncated
+
+    loop = (jnp.zeros((), jnp.int32), places, jnp.zeros(episodes, bool))
+    return jax.lax.while_loop(goes_on, step, loop)[1].episode_return
