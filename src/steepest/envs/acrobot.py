@@ -30,15 +30,16 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
 
     With link lengths $l_i$, centres of mass at $c_i$, masses $m_i$, moments $I_i$, and the torque $u$ on joint 2 only,
 
-    $$\begin{pmatrix} d_1 & d_2 \\ d_2 & d_3 \end{pmatrix} \begin{pmatrix} \ddot\theta_1 \\ \ddot\theta_2 \end{pmatrix} =
+    $$\begin{pmatrix} d_1 & d_2 \\ d_2 & d_3 \end{pmatrix}
+      \begin{pmatrix} \ddot\theta_1 \\ \ddot\theta_2 \end{pmatrix} =
       \begin{pmatrix} k (\dot\theta_2^2 + 2 \dot\theta_1 \dot\theta_2) \sin\theta_2
         - (m_1 c_1 + m_2 l_1) g \sin\theta_1 - m_2 c_2 g \sin(\theta_1 + \theta_2) \\
       u - k \dot\theta_1^2 \sin\theta_2 - m_2 c_2 g \sin(\theta_1 + \theta_2) \end{pmatrix},$$
 
     $k = m_2 l_1 c_2$, $d_3 = m_2 c_2^2 + I_2$, $d_2 = d_3 + k \cos\theta_2$,
-    $d_1 = m_1 c_1^2 + I_1 + m_2 l_1^2 + d_3 + 2 k \cos\theta_2$, integrated by one fourth-order Runge–Kutta step, after which
-    the angles are wrapped to ±π and the velocities clipped. A step earns −1, but 0 if it terminates the episode, which
-    it does when $-\cos\theta_1 - \cos(\theta_1 + \theta_2) > 1$.
+    $d_1 = m_1 c_1^2 + I_1 + m_2 l_1^2 + d_3 + 2 k \cos\theta_2$, integrated by one fourth-order Runge–Kutta step, after
+    which the angles are wrapped to ±π and the velocities clipped. A step earns −1, but 0 if it terminates the episode,
+    which it does when $-\cos\theta_1 - \cos(\theta_1 + \theta_2) > 1$.
 
     **Reference:** Sutton and Barto, *Reinforcement Learning*, 1st edition, section 11.3 (the "book" dynamics, which are
     complete, where Sutton, *Generalization in reinforcement learning*, 1996, prints one term less); constants of
@@ -146,8 +147,8 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
         force_1 = coupling * velocity_2 * (velocity_2 + 2 * velocity_1) * sine_2 - weight_1 - weight_2
         force_2 = torque - coupling * velocity_1 * velocity_1 * sine_2 - weight_2
 
-        # Two divisions where one reciprocal would do: XLA's CPU compiler keeps a quotient, but may compute a product anew
-        # for each of its users, and four stages in a row would multiply that: up to twenty times the time of a step.
+        # Two divisions where one reciprocal would do: XLA's CPU compiler keeps a quotient, but may compute a product
+        # anew for each of its users, and four stages in a row multiply that, to twenty times the time of a step.
         determinant = inertia_11 * inertia_22 - inertia_12 * inertia_12
         return AcrobotState(
             velocity_1,
@@ -157,7 +158,7 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
         )
 
 
-def _moved(state: AcrobotState, time: float, slope: AcrobotState) -> AcrobotState:
+def _moved(state: AcrobotState, time: float | Float[Array, ""], slope: AcrobotState) -> AcrobotState:
     """`state` after moving along `slope` for `time`."""
     return jax.tree.map(lambda value, rate: value + time * rate, state, slope)
 

@@ -38,8 +38,8 @@ class CartPole(AbstractEnvironment[CartPoleState]):
     leaves the track or the pole leans too far.
 
     **Reference:** Barto, Sutton, Anderson, *Neuronlike adaptive elements that can solve difficult learning control
-    problems*, 1983; without friction, as in Florian, *Correct equations for the dynamics of the cart-pole system*, 2007,
-    and as in Gymnasium's environment of the same name.
+    problems*, 1983; without friction, as in Florian, *Correct equations for the dynamics of the cart-pole system*,
+    2007, and as in Gymnasium's environment of the same name.
     """
 
     id: ClassVar[str] = "CartPole-v1"
@@ -94,8 +94,8 @@ class CartPole(AbstractEnvironment[CartPoleState]):
         pole_moment = self.pole_mass * self.pole_half_length
         sine, cosine = jnp.sin(angle), jnp.cos(angle)
 
-        push = jnp.where(action == 1, self.force, -self.force)
-        push = (push + pole_moment * angular_velocity * angular_velocity * sine) / total_mass
+        force = jnp.where(action == 1, self.force, -self.force)
+        push = (force + pole_moment * angular_velocity * angular_velocity * sine) / total_mass
         angular_acceleration = (self.gravity * sine - cosine * push) / (
             self.pole_half_length * (4 / 3 - self.pole_mass / total_mass * cosine * cosine)
         )

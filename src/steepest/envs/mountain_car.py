@@ -28,8 +28,8 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
     $$v' = \operatorname{clip}(v + (a - 1)\, F - g \cos 3x,\ \pm v_{\max}), \qquad
       x' = \operatorname{clip}(x + v',\ x_{\min},\ x_{\max}),$$
 
-    and a car that meets the wall at $x_{\min}$ stops there. Every step earns −1, the last one too. The episode terminates
-    when the car is at the goal or beyond it and does not roll back.
+    and a car that meets the wall at $x_{\min}$ stops there. Every step earns −1, the last one too. The episode
+    terminates when the car is at the goal or beyond it and does not roll back.
 
     **Reference:** Moore, *Efficient memory-based learning for robot control*, 1990; constants of Sutton and Barto,
     *Reinforcement Learning*, 2nd edition, example 10.1, and of Gymnasium's environment of the same name.

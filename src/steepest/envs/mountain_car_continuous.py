@@ -24,8 +24,8 @@ class MountainCarContinuous(AbstractEnvironment[MountainCarState]):
     clipping, and arriving earns 100. The episode terminates when the car is at the goal or beyond it and does not roll
     back.
 
-    **Reference:** Moore, *Efficient memory-based learning for robot control*, 1990; constants of Gymnasium's environment
-    of the same name, whose goal is nearer and whose engine is stronger than `MountainCar`'s.
+    **Reference:** Moore, *Efficient memory-based learning for robot control*, 1990; constants of Gymnasium's
+    environment of the same name, whose goal is nearer and whose engine is stronger than `MountainCar`'s.
     """
 
     id: ClassVar[str] = "MountainCarContinuous-v0"

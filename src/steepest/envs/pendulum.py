@@ -32,8 +32,8 @@ class Pendulum(AbstractEnvironment[PendulumState]):
 
     The reward is that of the state before the step. No episode terminates.
 
-    **Reference:** Gymnasium's environment of the same name; for the task, Doya, *Reinforcement learning in continuous time
-    and space*, 2000.
+    **Reference:** Gymnasium's environment of the same name; for the task, Doya, *Reinforcement learning in continuous
+    time and space*, 2000.
     """
 
     id: ClassVar[str] = "Pendulum-v1"

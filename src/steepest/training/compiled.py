@@ -1,11 +1,14 @@
 """Training in which sampling and learning are one compiled program."""
 
 import functools
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 import steepest._platform  # noqa: F401
@@ -13,6 +16,7 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.compiled import Streams, sample, start
+from steepest.training.driver import AbstractTraining, Row, not_finite
 
 CAPACITY = 256
 """The most updates in one call of the compiled program: the length of its buffers of metrics."""
@@ -36,7 +40,7 @@ class TrainingState(eqx.Module):
 
 def begin(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""]) -> TrainingState:
     """A fresh agent and fresh streams, from the key of a seed."""
-    for_agent, for_streams, for_updates = jax.random.split(key, 3)
+    for_agent, for_streams, for_updates = seed_keys(key)
     zero = jnp.zeros((), jnp.int32)
     streams = start(env, for_streams, algorithm.spec.num_envs)
     return TrainingState(algorithm.init(for_agent), streams, for_updates, zero, zero, zero - 1)
@@ -60,6 +64,12 @@ def update_once(
         "length": episodes.total_length / ended,
     } | info.metrics
     return TrainingState(agent, streams, state.key, state.update + 1, steps, fault), metrics
+
+
+def seed_keys(key: Key[Array, ""]) -> tuple[Key[Array, ""], Key[Array, ""], Key[Array, ""]]:
+    """The keys of one seed: of its first agent, of its environments, and of its updates."""
+    for_agent, for_streams, for_updates = jax.random.split(key, 3)
+    return for_agent, for_streams, for_updates
 
 
 def update_keys(key: Key[Array, ""], update: Int[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
@@ -151,33 +161,51 @@ def fault_names(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key
     return jax.eval_shape(finite, key).names
 
 
-def evaluate(
-    algorithm: AbstractAlgorithm,
-    env: AbstractEnvironment,
-    agent: PyTree,
-    key: Key[Array, ""],
-    *,
-    episodes: int,
-    stochastic: bool,
-) -> Float[Array, " episodes"]:
-    """The undiscounted returns of whole episodes, all played side by side."""
-    from steepest.sampling import compiled
+class CompiledTraining(AbstractTraining):
+    """Any number of seeds in one program."""
 
-    for_start, for_acting, for_steps = jax.random.split(key, 3)
-    places = compiled.begin(env, for_start, episodes)
+    def __init__(self, algorithm: AbstractAlgorithm, env: AbstractEnvironment, *, seeds: Sequence[int], total_steps: int):
+        self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
+        keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
+        self._state: TrainingState = jax.jit(jax.vmap(functools.partial(begin, algorithm, env)))(keys)
+        self._updates_per_second = 0.0
 
-    def goes_on(loop) -> Array:
-        return ~jnp.all(loop[2])
-
-    def step(loop):
-        time, places, over = loop
-        if stochastic:
-            action, _ = algorithm.act(jax.random.fold_in(for_acting, time), agent, places.obs)
+    def advance(self, seconds: float) -> list[Row]:
+        before = np.asarray(self._state.update)
+        count = int(np.clip(seconds * self._updates_per_second, 1, CAPACITY))
+        start = time.monotonic()
+        self._state, metrics = run(self.algorithm, self.env, self._state, count, self.total_steps)
+        metrics = jax.device_get(metrics)
+        if self._updates_per_second or count > 1:  # the first call compiles, and so says nothing of speed
+            self._updates_per_second = count / (time.monotonic() - start)
         else:
-            action = algorithm.act_deterministic(agent, places.obs)
-        after, outcome = compiled.advance(env, jax.random.fold_in(for_steps, time), places, action)
-        places = compiled.select(over, places, after)
-        return time + 1, places, over | outcome.terminated | outcome.truncated
+            self._updates_per_second = 1.0
+        made = np.asarray(self._state.update) - before
+        self._check()
+        return [
+            {"seed": seed, "update": int(before[column] + index + 1)}
+            | {name: float(values[index, column]) for name, values in metrics.items()}
+            for index in range(int(made.max(initial=0)))
+            for column, seed in enumerate(self.seeds)
+            if index < made[column]
+        ]
 
-    loop = (jnp.zeros((), jnp.int32), places, jnp.zeros(episodes, bool))
-    return jax.lax.while_loop(goes_on, step, loop)[1].episode_return
+    def _check(self) -> None:
+        faults = np.asarray(self._state.fault)
+        for column in np.flatnonzero(faults >= 0):
+            names = fault_names(self.algorithm, self.env, self._state.key[column])
+            update, steps = int(self._state.update[column]), int(self._state.steps[column])
+            raise not_finite(names[faults[column]], self.seeds[column], update, steps)
+
+    @property
+    def steps(self) -> int:
+        return int(np.min(self._state.steps))
+
+    def states(self) -> dict[int, PyTree]:
+        return {seed: jax.tree.map(lambda leaf: leaf[column], self._state) for column, seed in enumerate(self.seeds)}
+
+    def restore(self, states: dict[int, PyTree]) -> None:
+        self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in self.seeds))
+
+    def agents(self) -> dict[int, PyTree]:
+        return {seed: state.agent for seed, state in self.states().items()}

@@ -23,8 +23,8 @@ def kl_terms(log_p: Float[Array, "*shape"], log_q: Float[Array, "*shape"]) -> Fl
     of the order of the divergence itself and not of the logarithms: this is what a trust region measures.
     Where p = 0 the term is q; where q = 0 < p it is infinite.
 
-    >>> kl_terms(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))).sum().round(4)
-    Array(0.1438, dtype=float32)
+    >>> kl_terms(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))).sum().round(3)
+    Array(0.144, dtype=float32)
     """
     p = jnp.exp(log_p)
     impossible = p < jnp.finfo(p.dtype).tiny

@@ -49,8 +49,9 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
       has none of their own.
 
     Actions lie in the box, [*batch, d]. In `log_prob` an action on the edge, where the density is not defined, counts
-    as one just inside. There $u = \mathrm{artanh}$ of the rescaled action, which single precision knows to 3e-4 at
-    $|u| = 5$ and not at all beyond 8: take the log-probability of a new action from `sample_and_log_prob`.
+    as one just inside. There $u$ is the artanh of the rescaled action, which single precision knows to 3e-4 at
+    $|u| = 5$ and not at all beyond 8, and worse in a box far from 0: take the log-probability of a new action from
+    `sample_and_log_prob`.
 
     **Example**
 
@@ -133,12 +134,24 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
 
     def _squash(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         centre, half = self._box()
-        return centre + half * jnp.tanh(u)
+        return centre + half * accurate_tanh(u)
 
     def _log_prob(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         _, half = self._box()
         log_slope = jnp.log(half) + 2 * (LOG_TWO - u - jax.nn.softplus(-2 * u))
         return self.unsquashed().log_prob(u) - jnp.sum(log_slope, axis=-1)
+
+
+def accurate_tanh(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """$\\tanh u$, rounded once where it is close to ±1; XLA's own errs eight times as much there on a CPU.
+
+    It matters because `TanhGaussian.log_prob` has to find u again. The gradient at 0 is 1.
+
+    >>> accurate_tanh(jnp.array([-1.0, 0.0, 1.0])).round(4)
+    Array([-0.7616,  0.    ,  0.7616], dtype=float32)
+    """
+    tail = jax.nn.sigmoid(jnp.where(u < 0, 2 * u, -2 * u))
+    return jnp.where(u < 0, 2 * tail - 1, 1 - 2 * tail)
 
 
 def mean_log_cosh(mean: Float[Array, "*shape"], variance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -152,7 +165,7 @@ def mean_log_cosh(mean: Float[Array, "*shape"], variance: Float[Array, "*shape"]
     as good only up to $\sigma \approx 1$; at $\sigma = 4$ its error is 1e-2.
 
     >>> mean_log_cosh(jnp.zeros(1), jnp.full(1, 4.0)).round(4)  # at σ = 2
-    Array([1.0706], dtype=float32)
+    Array([1.0567], dtype=float32)
 
     **Reference** Stefanski, *A Normal Scale Mixture Representation of the Logistic Distribution*, 1991.
     """

@@ -1,0 +1,63 @@
+"""What the two ways of training have in common, seen from outside."""
+
+import abc
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import NonFiniteError
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.types import PyTree
+
+Row = dict[str, float]
+"""One update of one seed: `seed`, `update`, `steps`, `episodes`, `return`, `length`, and the algorithm's metrics."""
+
+
+class AbstractTraining(abc.ABC):
+    """Some seeds being trained side by side. Nothing happens between calls of `advance`.
+
+    - `seeds`: which.
+    - `total_steps`: environment steps for each.
+    """
+
+    algorithm: AbstractAlgorithm
+    seeds: tuple[int, ...]
+    total_steps: int
+
+    @abc.abstractmethod
+    def advance(self, seconds: float) -> list[Row]:
+        """Train for about so long, at least one update; returns a row for each update and seed.
+
+        **Raises** `NonFiniteError` when a quantity stops being finite.
+        """
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """Environment steps that the seed which has fewest has made."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every seed has made its steps."""
+        return self.steps >= self.total_steps
+
+    @abc.abstractmethod
+    def states(self) -> dict[int, PyTree]:
+        """All that has to be kept of each seed in order to go on later: a tree of arrays."""
+
+    @abc.abstractmethod
+    def restore(self, states: dict[int, PyTree]) -> None:
+        """Go on from what `states` returned."""
+
+    @abc.abstractmethod
+    def agents(self) -> dict[int, PyTree]:
+        """The agent of each seed, as it is now."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+def not_finite(name: str, seed: int, update: int, steps: int) -> NonFiniteError:
+    """The error for the first quantity that was not finite."""
+    return NonFiniteError(
+        f"{name.replace('_', ' ')} is not finite at update {update} (step {steps}) of seed {seed}; the parameters are "
+        f"those from before it. Lower learning_rate, or check the rewards and observations of the environment."
+    )

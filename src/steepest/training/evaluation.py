@@ -1,0 +1,80 @@
+"""How good a policy is: the undiscounted returns of whole episodes, none of them chosen for being short."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.types import PyTree
+from steepest.envs.adapters.vector import AbstractVectorEnvironment
+from steepest.envs.environment import AbstractEnvironment
+from steepest.sampling.compiled import advance, begin, select
+from steepest.sampling.host import acting
+
+
+@functools.partial(jax.jit, static_argnames=("episodes", "stochastic"))
+def evaluate_compiled(
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnvironment,
+    agent: PyTree,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    stochastic: bool = False,
+) -> Float[Array, " episodes"]:
+    """The returns of `episodes` episodes, all played side by side until the last has ended."""
+    for_start, for_acting, for_steps = jax.random.split(key, 3)
+
+    def goes_on(loop) -> Array:
+        return ~jnp.all(loop[2])
+
+    def step(loop):
+        time, places, over = loop
+        if stochastic:
+            action, _ = algorithm.act(jax.random.fold_in(for_acting, time), agent, places.obs)
+        else:
+            action = algorithm.act_deterministic(agent, places.obs)
+        after, outcome = advance(env, jax.random.fold_in(for_steps, time), places, action)
+        return time + 1, select(over, places, after), over | outcome.terminated | outcome.truncated
+
+    loop = (jnp.zeros((), jnp.int32), begin(env, for_start, episodes), jnp.zeros(episodes, bool))
+    return jax.lax.while_loop(goes_on, step, loop)[1].episode_return
+
+
+def evaluate_host(
+    algorithm: AbstractAlgorithm,
+    env: AbstractVectorEnvironment,
+    agent: Any,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    stochastic: bool = False,
+) -> np.ndarray:
+    """The returns of `episodes` episodes, [episodes].
+
+    Every environment plays a number of episodes that is fixed in advance. Taking those that end first would favour
+    short ones.
+    """
+    act = acting(algorithm)
+    act_deterministic = jax.jit(algorithm.act_deterministic)
+    quota = np.full(env.num_envs, episodes // env.num_envs)
+    quota[: episodes % env.num_envs] += 1
+    total, finished, time = np.zeros(env.num_envs), [], 0
+    obs = env.reset()
+    while quota.any():
+        action = act(key, np.int32(time), agent, obs)[0] if stochastic else act_deterministic(agent, obs)
+        env.send(np.asarray(action))
+        step = env.receive()
+        total += np.where(step.valid, step.reward, 0)
+        ended = step.valid & (step.terminated | step.truncated)
+        for index in np.flatnonzero(ended & (quota > 0)):
+            finished.append(total[index])
+            quota[index] -= 1
+        total[ended] = 0
+        obs, time = step.obs, time + 1
+    return np.array(finished)

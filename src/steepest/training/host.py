@@ -1,0 +1,102 @@
+"""Training with environments on the host: a plain loop around one compiled act and one compiled update."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.types import PyTree
+from steepest.envs.adapters.vector import AbstractVectorEnvironment
+from steepest.sampling.host import HostStreams
+from steepest.training.compiled import seed_keys, update_keys
+from steepest.training.driver import AbstractTraining, Row, not_finite
+
+
+class HostState(eqx.Module):
+    """Where a seed's training is, except for the environments, which begin new episodes on a resume."""
+
+    agent: Any
+    key: Key[Array, ""]
+    update: Int[Array, ""]
+    steps: Int[Array, ""]
+
+
+class HostTraining(AbstractTraining):
+    """One seed, on environments that other libraries run.
+
+    **Arguments**
+
+    - `groups`: of environments, served in turn; see `HostStreams`.
+    """
+
+    def __init__(
+        self,
+        algorithm: AbstractAlgorithm,
+        groups: Sequence[AbstractVectorEnvironment],
+        *,
+        seed: int,
+        total_steps: int,
+    ):
+        self.algorithm, self.seeds, self.total_steps = algorithm, (seed,), total_steps
+        for_agent, _, for_updates = seed_keys(jax.random.key(seed))
+        zero = jnp.zeros((), jnp.int32)
+        self._state = HostState(jax.jit(algorithm.init)(for_agent), for_updates, zero, zero)
+        self._streams = HostStreams(algorithm, groups)
+        self._update = jax.jit(self._guarded_update, donate_argnums=1)
+        self._keys = jax.jit(update_keys)
+
+    def advance(self, seconds: float) -> list[Row]:
+        rows, start = [], time.monotonic()
+        while True:
+            rows.append(self._once())
+            if self.finished or time.monotonic() - start > seconds:
+                return rows
+
+    def _guarded_update(self, key, agent, trajectory):
+        after, info = self.algorithm.update(key, agent, trajectory)
+        fault = info.finite.first_bad
+        after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
+        self._finite_names = info.finite.names
+        return after, info.metrics, fault
+
+    def _once(self) -> Row:
+        state, update = self._state, int(self._state.update)
+        for_acting, for_learning = self._keys(state.key, state.update)
+        trajectory, episodes = self._streams.sample(state.agent, for_acting)
+        steps = int(state.steps) + int(np.sum(trajectory.valid))
+        agent, metrics, fault = self._update(for_learning, state.agent, trajectory)
+        self._state = HostState(agent, state.key, state.update + 1, jnp.asarray(steps, jnp.int32))
+        if fault >= 0:
+            raise not_finite(self._finite_names[int(fault)], self.seeds[0], update, steps)
+        returns, lengths = zip(*episodes, strict=True) if episodes else ((), ())
+        return {
+            "seed": self.seeds[0],
+            "update": update + 1,
+            "steps": steps,
+            "episodes": len(episodes),
+            "return": float(np.mean(returns)) if returns else float("nan"),
+            "length": float(np.mean(lengths)) if lengths else float("nan"),
+        } | {name: float(value) for name, value in jax.device_get(metrics).items()}
+
+    @property
+    def steps(self) -> int:
+        return int(self._state.steps)
+
+    def states(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state}
+
+    def restore(self, states: dict[int, PyTree]) -> None:
+        self._state = states[self.seeds[0]]
+
+    def agents(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state.agent}
+
+    def close(self) -> None:
+        self._streams.close()
