@@ -24,6 +24,7 @@ def test_quantile_covers_the_ends_of_the_unit_interval():
     np.testing.assert_array_equal(distribution.quantile(jnp.array([0.0, 1 - 2.0**-24])), [1, 2])
 
 
+@jax.jit
 def gradients(distribution, action):
     return [
         jax.grad(lambda each: each.entropy())(distribution),
@@ -44,7 +45,7 @@ def test_an_action_that_is_ruled_out_changes_nothing_for_the_others():
     np.testing.assert_allclose(masked.log_prob(jnp.array(2)), small.log_prob(jnp.array(1)), rtol=1e-6)
     assert masked.log_prob(jnp.array(1)) == -jnp.inf
     assert small.kl(small_other) < Categorical(jnp.insert(full, 1, 0.0)).kl(other) == jnp.inf
-    hessian = jax.hessian(lambda logits: masked.kl(Categorical(logits)))(masked.logits)
+    hessian = jax.jit(jax.hessian(lambda logits: masked.kl(Categorical(logits))))(masked.logits)
     p = np.insert(scipy.special.softmax(full), 1, 0)
     np.testing.assert_allclose(hessian, np.diag(p) - np.outer(p, p), atol=1e-6)
     for wide, narrow in zip(gradients(masked, jnp.array(2)), gradients(small, jnp.array(1)), strict=True):

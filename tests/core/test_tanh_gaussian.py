@@ -34,7 +34,7 @@ def test_the_log_probability_is_recovered_from_the_action_up_to_five(low, high, 
 def test_an_action_on_the_edge_of_the_box_has_a_finite_log_probability_and_gradient():
     distribution = TanhGaussian(jnp.zeros((2, 1)), jnp.zeros((2, 1)), low=[-1.0], high=[1.0])
     edges = jnp.array([[-1.0], [1.0]])
-    gradient = jax.grad(lambda each: jnp.sum(each.log_prob(edges)))(distribution)
+    gradient = jax.jit(jax.grad(lambda each: jnp.sum(each.log_prob(edges))))(distribution)
     assert np.all(np.isfinite(distribution.log_prob(edges)))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
@@ -49,7 +49,7 @@ def test_the_squashed_entropy_is_right_for_every_mean_and_width():
     mean_slope = np.where(mean == 0, 0, -2 * mass @ np.tanh(mean + std * standard[:, None]))
 
     distribution = TanhGaussian(*(jnp.asarray(x[:, None], jnp.float32) for x in (mean, np.log(std))), [-2.0], [2.0])
-    gradient = jax.grad(lambda each: jnp.sum(each.entropy()))(distribution)
+    gradient = jax.jit(jax.grad(lambda each: jnp.sum(each.entropy())))(distribution)
     np.testing.assert_allclose(distribution.entropy(), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient.mean[:, 0], mean_slope, atol=2e-5)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import tyro
 
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from steepest.core.interfaces import AbstractAlgorithm
     from steepest.core.spaces import Spec
 
-Number = float | Any  # a float, or an array under `jax.vmap`
+Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
+"""A float; or an array of one, under `jax.vmap`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,10 @@ import difflib
 from collections.abc import Iterable
 
 
+_LISTED = 12
+"""Longer lists of what is known do not fit one line."""
+
+
 class InputError(ValueError):
     """Something the user gave cannot be used. The command line prints the message alone and exits with status 2."""
 
@@ -25,5 +29,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     names = sorted(known)
     folded = {each.lower(): each for each in names}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
-    hint = f" did you mean {folded[near[0]]!r}?" if near else ""
-    return InputError(f"unknown {kind} {name!r};{hint} Known: {', '.join(names)}.")
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
+    known_ones = f" Known: {', '.join(names)}." if len(names) <= _LISTED else ""
+    return InputError(f"unknown {kind} {name!r}{hint}{known_ones}")

@@ -28,6 +28,13 @@ class HostState(eqx.Module):
     steps: Int[Array, ""]
 
 
+def begin(algorithm: AbstractAlgorithm, key: Key[Array, ""]) -> HostState:
+    """A fresh agent, from the key of a seed."""
+    for_agent, _, for_updates = seed_keys(key)
+    zero = jnp.zeros((), jnp.int32)
+    return HostState(algorithm.init(for_agent), for_updates, zero, zero)
+
+
 class HostTraining(AbstractTraining):
     """One seed, on environments that other libraries run.
 
@@ -45,9 +52,7 @@ class HostTraining(AbstractTraining):
         total_steps: int,
     ):
         self.algorithm, self.seeds, self.total_steps = algorithm, (seed,), total_steps
-        for_agent, _, for_updates = seed_keys(jax.random.key(seed))
-        zero = jnp.zeros((), jnp.int32)
-        self._state = HostState(jax.jit(algorithm.init)(for_agent), for_updates, zero, zero)
+        self._state = jax.jit(lambda key: begin(algorithm, key))(jax.random.key(seed))
         self._streams = HostStreams(algorithm, groups)
         self._update = jax.jit(self._guarded_update, donate_argnums=1)
         self._keys = jax.jit(update_keys)

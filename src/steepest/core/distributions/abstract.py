@@ -18,7 +18,7 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
     though everything may be. The parameters are the only leaves: a tangent, a gradient or a metric product is
     an object of the same class. A subclass names itself: `class Categorical(AbstractDistribution["Categorical"])`.
 
-    NaN in a parameter comes out of `log_prob`, `entropy` and `kl` as NaN; it is never clipped away. Discrete actions
+    NaN in a parameter comes out of everything that depends on it as NaN; it is never clipped away. Discrete actions
     cannot be NaN, so sampling from NaN gives some action, whose log-probability is NaN.
     """
 

@@ -1,0 +1,34 @@
+"""steepest: policy gradients in JAX, composed of short parts that are checked against exact answers.
+
+What is named here is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steepest.algorithms import A2C, PPO, Reinforce
+    from steepest.envs.environment import AbstractEnvironment
+    from steepest.experiments.train import train
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "A2C": "steepest.algorithms",
+    "AbstractEnvironment": "steepest.envs.environment",
+    "PPO": "steepest.algorithms",
+    "Reinforce": "steepest.algorithms",
+    "train": "steepest.experiments.train",
+}
+
+__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'steepest' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

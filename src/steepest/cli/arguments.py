@@ -1,0 +1,77 @@
+"""Reading flags into dataclasses with tyro, and turning its complaints into one line."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from steepest.core.errors import InputError, unknown
+
+Arguments = TypeVar("Arguments")
+
+
+def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default: Any = None) -> Arguments:
+    """Read `words` into a `kind`. `--help` prints and exits.
+
+    **Raises** `InputError` for a flag that is unknown, with the nearest one, or a value that does not fit.
+    """
+    options = {} if default is None else {"default": default}
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            found, rest = tyro.cli(kind, args=list(words), prog=program, return_unknown_args=True, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(f"{_one_line(complaints.getvalue())} See {program} --help.") from None
+    if rest:
+        if rest[0].startswith("-"):
+            raise unknown("flag", rest[0].split("=")[0], _flags(found))
+        raise InputError(f"{program}: unexpected argument {rest[0]!r}. See {program} --help.")
+    return found
+
+
+def _one_line(box: str) -> str:
+    """What a box of tyro's says, without the box: its lines up to the rule that sets off the advice."""
+    words: list[str] = []
+    for line in box.splitlines():
+        text = line.strip("│╭╮╰╯ ").strip()
+        if text and set(text) <= {"─"}:
+            break
+        if line.startswith("╭"):
+            continue
+        words.append(text)
+    return re.sub(r"\s+", " ", " ".join(words)).strip().rstrip(".") + "."
+
+
+def _flags(found: Any) -> list[str]:
+    flags = []
+    for field in dataclasses.fields(found):
+        value = getattr(found, field.name)
+        flags += _flags(value) if dataclasses.is_dataclass(value) else [f"--{field.name.replace('_', '-')}"]
+    return flags
+
+
+def value_of(flag: str, words: Sequence[str]) -> str | None:
+    """What a flag is given in `words`, before they are parsed; None when it is not."""
+    for index, word in enumerate(words):
+        if word == flag and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(f"{flag}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def wants_help(words: Sequence[str]) -> bool:
+    """Whether help was asked for, or nothing at all."""
+    return not words or words[0] in ("-h", "--help")
+
+
+def say(*text: str) -> None:
+    """Tell a person something; the standard output is for results."""
+    print(*text, file=sys.stderr)

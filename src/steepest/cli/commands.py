@@ -1,0 +1,254 @@
+"""What each command does. Anything that needs JAX is imported where the arguments are known to be good."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from steepest.algorithms import ALGORITHMS, HyperParameters
+from steepest.algorithms.presets import preset, preset_names
+from steepest.cli.arguments import parse, say, value_of, wants_help
+from steepest.core.errors import InputError
+from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
+
+if TYPE_CHECKING:
+    from steepest.experiments.results import TrainResult
+    from steepest.experiments.train import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train an algorithm on an environment; everything goes into a run directory."""
+
+    algorithm: tyro.conf.OmitArgPrefixes[HyperParameters]
+    """Hyper-parameters. Defaults are the paper's, or what was tuned for the environment."""
+    env: str
+    """Id of the environment: steepest list envs."""
+    backend: Literal["auto", "compiled", "envpool", "gymnasium"] = "auto"
+    """Who runs it; auto takes the compiled one, then EnvPool's, then Gymnasium's."""
+    total_steps: int = 100_000
+    """Environment steps for each seed, rounded up to a whole update."""
+    seed: int = 0
+    """The first seed."""
+    seeds: int = 1
+    """How many seeds, side by side."""
+    run_dir: pathlib.Path | None = None
+    """Where the run is kept; a new directory under runs/ when left out."""
+    preset: bool = True
+    """Start from the hyper-parameters that were tuned for this environment, if any were."""
+    action_low: float | None = None
+    """Lower bound for a continuous action space that has none."""
+    action_high: float | None = None
+    """Upper bound for a continuous action space that has none."""
+    evaluation_episodes: int = 100
+    """Episodes that each seed's last policy plays at the end; 0 for none."""
+    checkpoint_seconds: float = 10.0
+    """Time between two checkpoints."""
+    compilation_cache: bool = True
+    """Keep compiled programs in the user's cache directory, so that the next run starts at once."""
+
+
+def train(words: Sequence[str]) -> int:
+    """`steepest train ALGORITHM --env ID …`."""
+    if wants_help(words):
+        names = "\n".join(f"  {name:<12}{kind.title}" for name, kind in ALGORITHMS.items())
+        print(f"usage: steepest train ALGORITHM --env ID …   (steepest train ALGORITHM --help says more)\n\n{names}")
+        return 0
+    name, rest = words[0], words[1:]
+    kind, env = algorithm_class(name), value_of("--env", rest)
+    takes_preset = env is not None and "--no-preset" not in rest
+    start = tuned(name, env) if takes_preset and env is not None else kind()
+    given = parse(
+        _train_with(kind), rest, program=f"steepest train {name}", default=Train(start, tyro.MISSING_NONPROP)
+    )
+    if not given.compilation_cache:
+        os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
+
+    from steepest.experiments.train import execute, prepare
+    from steepest.runs.directory import RunDirectory
+
+    experiment = prepare(
+        given.algorithm,
+        given.env,
+        total_steps=given.total_steps,
+        seeds=range(given.seed, given.seed + given.seeds),
+        backend=given.backend,
+        preset=given.preset,
+        action_bounds=(given.action_low, given.action_high),
+        run=RunDirectory.fresh(given.run_dir, f"{name}-{given.env.replace('/', '-')}"),
+        evaluation_episodes=given.evaluation_episodes,
+        checkpoint_seconds=given.checkpoint_seconds,
+    )
+    _announce(experiment, preset(name, given.env) if given.preset else {})
+    return _report(execute(experiment, show=True))
+
+
+def _train_with(kind: type[HyperParameters]) -> type[Train]:
+    """`Train` with the flags of one algorithm."""
+    annotation = tyro.conf.OmitArgPrefixes[kind]
+    return dataclasses.make_dataclass(
+        "Train", [("algorithm", annotation)], bases=(Train,), frozen=True, namespace={"__doc__": Train.__doc__}
+    )
+
+
+def _announce(experiment: Experiment, preset: dict[str, object]) -> None:
+    config, run = experiment.config, experiment.run
+    seeds = f"{len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}"
+    say(f"{config.algorithm} on {config.env}, run by {config.backend} ({config.library})")
+    say(f"{config.total_steps:,} steps, {seeds}, kept in {run.path if run else 'memory'}")
+    if preset:
+        listed = ", ".join(f"{name} {_short(value)}" for name, value in preset.items())
+        say(f"hyper-parameters tuned for {config.env} (--no-preset for the paper's): {listed}")
+    elif config.preset:
+        say(f"hyper-parameters of the paper: nothing was tuned for {config.env}")
+
+
+def _short(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _report(result: TrainResult) -> int:
+    run = result.run_directory
+    if not result.finished:
+        say(f"Interrupted; everything is saved. Go on with it:\n  steepest resume {run}")
+        return 130
+    if result.evaluation is not None:
+        _print_evaluation(result.evaluation)
+    say(f"learning curve: {run}/curve.png")
+    say(f"Next:\n  steepest evaluate {run}\n  steepest plot {run}\n  steepest list envs")
+    return 0
+
+
+def _print_evaluation(evaluation: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{evaluation['algorithm']} on {evaluation['env']}: return over {evaluation['episodes']} episodes"
+    table = Table("seed", "mean", "deviation", title=title, title_justify="left")
+    for each in evaluation["seeds"]:
+        table.add_row(str(each["seed"]), f"{each['mean_return']:.1f}", f"{each['std_return']:.1f}")
+    console = Console()
+    console.print(table)
+    low, high = evaluation["iqm_ci95"]
+    console.print(f"interquartile mean over seeds {evaluation['iqm']:.1f}, 95% interval {low:.1f} to {high:.1f}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Play episodes with the last policy of every seed."""
+
+    run: tyro.conf.Positional[pathlib.Path]
+    """A run directory."""
+    episodes: int = 100
+    """For each seed."""
+    stochastic: bool = False
+    """Draw actions as in training, instead of taking the best guess."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object."""
+
+
+def evaluate(words: Sequence[str]) -> int:
+    """`steepest evaluate RUN`."""
+    given = parse(Evaluate, words, program="steepest evaluate")
+    _check_run(given.run)
+
+    from steepest.experiments.evaluate import evaluate_run
+
+    evaluation = evaluate_run(given.run, episodes=given.episodes, stochastic=given.stochastic)
+    if given.as_json:
+        print(json.dumps(evaluation))
+    else:
+        _print_evaluation(evaluation)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was interrupted, from its newest checkpoints."""
+
+    run: tyro.conf.Positional[pathlib.Path]
+    """A run directory."""
+
+
+def resume(words: Sequence[str]) -> int:
+    """`steepest resume RUN`."""
+    given = parse(Resume, words, program="steepest resume")
+    config = _check_run(given.run)
+
+    from steepest.experiments.train import execute, reopen
+
+    say(f"going on with {given.run}: {config.algorithm} on {config.env}, {config.total_steps:,} steps")
+    return _report(execute(reopen(given.run), show=True))
+
+
+def _check_run(path: pathlib.Path) -> RunConfiguration:
+    """The configuration of a run, read without JAX."""
+    from steepest.runs.directory import RunDirectory
+
+    return RunConfiguration.parse(RunDirectory.existing(path).read_config())
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """Draw the learning curves of one or more runs into one picture."""
+
+    runs: tyro.conf.Positional[tuple[pathlib.Path, ...]]
+    """Run directories."""
+    out: pathlib.Path | None = None
+    """The picture: .png, .pdf or .svg; curve.png in the first run when left out."""
+
+
+def plot(words: Sequence[str]) -> int:
+    """`steepest plot RUN …`."""
+    given = parse(Plot, words, program="steepest plot")
+    if not given.runs:
+        raise InputError("steepest plot: no run directory given. Give one or more.")
+
+    from steepest.runs import metrics
+    from steepest.runs.directory import RunDirectory
+    from steepest.runs.plot import plot_curves
+
+    curves, titles = {}, set()
+    for path in given.runs:
+        config = _check_run(path)
+        label = config.algorithm if len(given.runs) == 1 else f"{config.algorithm}, {path.name}"
+        curves[label] = metrics.read(RunDirectory(path).metrics)
+        titles.add(config.env)
+    out = given.out or RunDirectory(given.runs[0]).curve
+    plot_curves(curves, ", ".join(sorted(titles)), out)
+    print(out)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Show the algorithms, or the environments that the installed backends know."""
+
+    what: tyro.conf.Positional[Literal["algorithms", "envs"]]
+    """Which."""
+
+
+def show(words: Sequence[str]) -> int:
+    """`steepest list {algorithms,envs}`."""
+    given = parse(Show, words, program="steepest list")
+    if given.what == "algorithms":
+        tuned_for = preset_names()
+        for name, kind in ALGORITHMS.items():
+            print(f"{name:<12}{kind.title}")
+            if tuned_for.get(name):
+                print(f"{'':<12}tuned for {', '.join(tuned_for[name])}")
+        return 0
+
+    from steepest.experiments.environments import environment_ids
+
+    for backend, ids in environment_ids().items():
+        print(f"{backend}: {len(ids)}" if ids else f"{backend}: not installed (pip install 'steepest[{backend}]')")
+        for each in ids:
+            print(f"  {each}")
+    return 0

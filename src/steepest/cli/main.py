@@ -1,0 +1,56 @@
+"""From the words of a command line to what they mean, and from errors to one clear line."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import steepest
+from steepest.cli import commands
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, unknown
+
+COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+    "train": ("train an algorithm on an environment", commands.train),
+    "evaluate": ("play episodes with the last policy of every seed", commands.evaluate),
+    "resume": ("go on with a run that was interrupted", commands.resume),
+    "plot": ("draw learning curves of one or more runs", commands.plot),
+    "list": ("show the algorithms or the environments there are", commands.show),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0: done. 2: something given cannot be used, an environment misbehaves, or a number is not finite; one line on the
+    standard error says what, and what to do. 130: interrupted, and saved.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except (InputError, EnvironmentFault, NonFiniteError) as error:
+        print(f"steepest: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("steepest: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        print(f"steepest {steepest.__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        raise unknown("command", words[0], COMMANDS)
+    return COMMANDS[words[0]][1](words[1:])
+
+
+def _help() -> str:
+    lines = ["usage: steepest COMMAND …   (steepest COMMAND --help says more)", "", "Policy gradients in JAX.", ""]
+    lines += [f"  {name:<10}{meaning}" for name, (meaning, _) in COMMANDS.items()]
+    lines += ["", "For example:  steepest train ppo --env CartPole-v1 --seeds 4"]
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""Which environment, and who runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steepest.core.errors import InputError, unknown
+from steepest.core.spaces import Space
+from steepest.envs import COMPILED, compiled
+
+if TYPE_CHECKING:
+    from steepest.envs.adapters.vector import AbstractVectorEnvironment
+    from steepest.envs.environment import AbstractEnvironment
+
+BACKENDS = ("auto", "compiled", "envpool", "gymnasium")
+Bounds = tuple[float | None, float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """An environment that was found, and how to get more of it.
+
+    - `backend`: who runs it; `library`: whose it is, with its version.
+    - `env`: the compiled environment; None on the other backends.
+    - `make`: `(num_envs, seed)` to vector environments; None on the compiled backend.
+    - `importable`: whether another process can find it by its id.
+    """
+
+    id: str
+    backend: str
+    library: str
+    observation_space: Space
+    action_space: Space
+    max_episode_steps: int | None
+    importable: bool
+    env: AbstractEnvironment | None = None
+    make: Callable[[int, int], AbstractVectorEnvironment] | None = None
+
+    def groups(self, num_envs: int, seed: int) -> list[AbstractVectorEnvironment]:
+        """The environments of one seed: two groups where they step in threads of their own, else one."""
+        assert self.make is not None
+        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 else 1
+        seeds = np.random.SeedSequence(seed).generate_state(count)
+        return [self.make(num_envs // count, int(each)) for each in seeds]
+
+
+def resolve(env: Any, backend: str = "auto", action_bounds: Bounds = (None, None)) -> Task:
+    """Find an environment.
+
+    **Arguments**
+
+    - `env`: an id; a compiled environment; or a function that makes a Gymnasium environment.
+    - `backend`: who is to run it. `auto` takes the compiled one, then EnvPool's, then Gymnasium's.
+    - `action_bounds`: to use where a continuous action space has none.
+
+    **Raises** `InputError` when there is no such environment, or not on this backend.
+    """
+    if backend not in BACKENDS:
+        raise unknown("backend", backend, BACKENDS)
+    if not isinstance(env, str):
+        return _given(env, action_bounds)
+    if backend == "compiled" and env not in COMPILED:
+        raise unknown("compiled environment", env, COMPILED)
+    if backend in ("auto", "compiled") and env in COMPILED:
+        return _compiled(env)
+    if backend == "envpool" or (backend == "auto" and _envpool_has(env)):
+        return _envpool(env, action_bounds)
+    return _gymnasium(env, action_bounds)
+
+
+def _given(env: Any, action_bounds: Bounds) -> Task:
+    from steepest.envs.environment import AbstractEnvironment
+
+    if isinstance(env, AbstractEnvironment):
+        return _describe_compiled(env, importable=False)
+    if callable(env):
+        return _gymnasium(env, action_bounds)
+    raise InputError(
+        f"env is a {type(env).__name__}; it must be an id, a compiled environment, or a function that makes a "
+        f"Gymnasium environment."
+    )
+
+
+def _compiled(env: str) -> Task:
+    found = compiled(env)
+    assert found is not None
+    return _describe_compiled(found, importable=True)
+
+
+def _describe_compiled(env: AbstractEnvironment, *, importable: bool) -> Task:
+    return Task(
+        id=env.id,
+        backend="compiled",
+        library="steepest",
+        observation_space=env.observation_space,
+        action_space=env.action_space,
+        max_episode_steps=env.max_episode_steps,
+        importable=importable,
+        env=env,
+    )
+
+
+def _envpool_has(env: str) -> bool:
+    if importlib.util.find_spec("envpool") is None:
+        return False
+    from steepest.envs.adapters import envpool
+
+    return envpool.available(env)
+
+
+def _envpool(env: str, action_bounds: Bounds) -> Task:
+    from steepest.envs.adapters import envpool
+
+    known = envpool.known_ids()
+    if known and env not in known:
+        raise unknown("EnvPool environment", env, known)
+
+    def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
+        return envpool.EnvPoolEnvironment(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
+
+    return _describe_host("envpool", make, importable=True)
+
+
+def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
+    from steepest.envs.adapters import gymnasium
+
+    def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
+        return gymnasium.make(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
+
+    return _describe_host("gymnasium", make, importable=isinstance(env, str))
+
+
+def _describe_host(
+    backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, importable: bool
+) -> Task:
+    one = make(1, 0)
+    try:
+        return Task(
+            id=one.id,
+            backend=backend,
+            library=one.library,
+            observation_space=one.observation_space,
+            action_space=one.action_space,
+            max_episode_steps=one.max_episode_steps,
+            importable=importable,
+            make=make,
+        )
+    finally:
+        one.close()
+
+
+@functools.cache
+def environment_ids() -> dict[str, list[str]]:
+    """The environments that each installed backend knows."""
+    from steepest.envs.adapters import envpool, gymnasium
+
+    return {"compiled": sorted(COMPILED), "envpool": envpool.known_ids(), "gymnasium": gymnasium.known_ids()}

@@ -1,0 +1,29 @@
+"""Evaluating the last policies of a run."""
+
+import pathlib
+from typing import Any
+
+import steepest._platform  # noqa: F401
+from steepest.core.validation import check_number
+from steepest.experiments import session
+from steepest.experiments.results import summarise
+from steepest.experiments.train import reopen
+
+
+def evaluate_run(path: str | pathlib.Path, *, episodes: int = 100, stochastic: bool = False) -> dict[str, Any]:
+    """Play episodes with the newest checkpoint of every seed of a run; see `results.summarise` for what is returned.
+
+    **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
+    """
+    check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
+    experiment = reopen(path)
+    config, task, run = experiment.config, experiment.task, experiment.run
+    assert run is not None
+    loaded = {seed: session.load_agent(config, task, run, seed) for seed in config.seeds}
+    return summarise(
+        config,
+        {
+            seed: session.evaluate_agent(algorithm, task, agent, seed, episodes=episodes, stochastic=stochastic)
+            for seed, (algorithm, agent) in loaded.items()
+        },
+    )

@@ -1,0 +1,118 @@
+"""Seeds in processes of their own: each trains its share and says on its standard output how it goes.
+
+The parent speaks to a worker by its standard input: a line asks it to stop in an orderly way, and the end of the
+stream, which a killed parent leaves behind too, ends it at once.
+"""
+
+import json
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from steepest.core import errors
+from steepest.experiments.configuration import RunConfiguration
+from steepest.runs.directory import RunDirectory
+
+Report = Callable[[dict[str, Any]], None]
+_RAISED = {kind.__name__: kind for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError)}
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def share_out(seeds: Sequence[int], *, compiled: bool, cpu: bool) -> tuple[tuple[int, ...], ...]:
+    """Which seeds train together in a process.
+
+    On the host every seed has its own. Compiled seeds share one program: all of them on an accelerator, and on a CPU,
+    where a program has one thread, as many as make every core busy.
+    """
+    if not compiled:
+        return tuple((seed,) for seed in seeds)
+    count = min(len(seeds), cores()) if cpu else 1
+    return tuple(tuple(seeds[start::count]) for start in range(count))
+
+
+def run_workers(
+    config: RunConfiguration, run: RunDirectory, *, report: Report, stop: Callable[[], bool], started: float
+) -> bool:
+    """Train every group of seeds in a process of its own, as many at a time as there are cores for.
+
+    **Returns** whether all of them finished. **Raises** what a worker raised; the others are stopped in an orderly way.
+    """
+    at_once = cores() if config.backend == "compiled" else max(1, cores() // 2)
+    waiting = list(range(len(config.seeds_per_process)))
+    events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+    running: set[_Worker] = set()
+    failure: Exception | None = None
+    finished = stopping = False
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once and not stopping:
+                running.add(_Worker(run.path, waiting.pop(0), started, events))
+            if not running:
+                break
+            try:
+                worker, event = events.get(timeout=0.2)
+            except queue.Empty:
+                worker, event = None, {}
+            if worker is not None and event is None:
+                running.discard(worker)
+                failure = failure or worker.failure()
+            elif event and event["event"] == "error":
+                failure = failure or _RAISED.get(event["kind"], RuntimeError)(event["message"])
+            elif event:
+                report(event)
+            if (failure or stop()) and not stopping:
+                stopping = True
+                for each in running:
+                    each.ask_to_stop()
+        finished = not stopping
+    finally:
+        for each in running:
+            each.end()
+    if failure:
+        raise failure
+    return finished
+
+
+class _Worker:
+    def __init__(self, path: pathlib.Path, group: int, started: float, events: queue.SimpleQueue):
+        self._group = group
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "steepest.experiments.worker", str(path), str(group), str(started)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+
+    def _listen(self, events: queue.SimpleQueue) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            events.put((self, json.loads(line)))
+        self._process.wait()
+        events.put((self, None))
+
+    def ask_to_stop(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write("stop\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended already
+
+    def failure(self) -> Exception | None:
+        status = self._process.returncode
+        return RuntimeError(f"the process that trained group {self._group} ended with status {status}") if status else None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,218 @@
+"""Training some seeds in this process: metrics, checkpoints, evaluation, and stopping in an orderly way."""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import InputError
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.spaces import Spec
+from steepest.core.types import PyTree
+from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.environments import Task, resolve
+from steepest.runs import checkpoints, metrics
+from steepest.runs.directory import RunDirectory
+from steepest.training import compiled, host
+from steepest.training.compiled import CompiledTraining
+from steepest.training.driver import AbstractTraining, Row
+from steepest.training.evaluation import evaluate_compiled, evaluate_host
+from steepest.training.host import HostTraining
+
+_BEAT = 0.5
+"""Seconds between two looks at the clock, the progress display and the keyboard."""
+_EVALUATION_ENVS = 16
+_EVALUATION_KEY = 2**31 - 1
+"""Folded into a seed's key, where updates are folded in otherwise: no run makes so many."""
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of one seed: its last agent, its rows, and whether it made all of its steps."""
+
+    agent: PyTree
+    rows: list[Row]
+    finished: bool
+
+
+def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
+    """The algorithm for the task. **Raises** `InputError` where the two do not fit."""
+    parameters = config.build()
+    per_update = parameters.steps_per_update or parameters.num_envs * (task.max_episode_steps or 1)
+    spec = Spec(
+        observation=task.observation_space,
+        action=task.action_space,
+        num_envs=parameters.num_envs,
+        total_updates=math.ceil(config.total_steps / per_update),
+    )
+    algorithm = parameters.compose(spec)
+    if algorithm.feed.length is None and task.max_episode_steps is None:
+        raise InputError(
+            f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
+            f"from whole episodes. Give it max_episode_steps, or choose ppo or a2c."
+        )
+    jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    return algorithm
+
+
+def task_of(config: RunConfiguration) -> Task:
+    """The environment of a run that exists. **Raises** `InputError` when it has become another one."""
+    task = resolve(config.env, config.backend, config.action_bounds)
+    now = spaces(task)
+    for role, text in config.spaces.items():
+        if now[role] != text:
+            raise InputError(
+                f"environment {config.env}: its {role} space is now {now[role]}; the run was made with {text} "
+                f"({config.library}). Install that version."
+            )
+    return task
+
+
+def spaces(task: Task) -> dict[str, str]:
+    """The spaces of a task, in words."""
+    return {"observation": describe(task.observation_space), "action": describe(task.action_space)}
+
+
+def describe(space: Any) -> str:
+    """A space in a few words, with its shape or its sizes."""
+    if hasattr(space, "low"):
+        return f"Box{list(space.shape)} in [{space.low.min():g}, {space.high.max():g}]"
+    return repr(space)
+
+
+def train_seeds(
+    config: RunConfiguration,
+    task: Task,
+    seeds: Iterable[int],
+    run: RunDirectory | None,
+    *,
+    report: Report,
+    stop: Callable[[], bool],
+    started: float = 0.0,
+) -> dict[int, Outcome]:
+    """Train seeds side by side, from their newest checkpoints where there are any.
+
+    **Arguments**
+
+    - `run`: where metrics and checkpoints go; None keeps everything in memory.
+    - `report`: called with every event: `progress`, `evaluated`.
+    - `stop`: asked between updates; when it says yes, the state is saved and training ends early.
+    - `started`: seconds of training that came before, for the `wall_time` of the metrics.
+
+    **Raises** `NonFiniteError`, and whatever an environment raises; the checkpoints from before it stay.
+    """
+    training = _training(config, task, tuple(seeds))
+    try:
+        if run is not None:
+            _restore(training, config, run)
+        kept = _loop(training, config, run, report, stop, started)
+        finished = training.finished
+        agents = training.agents()
+    finally:
+        training.close()
+    if finished and config.evaluation_episodes:
+        for seed, agent in agents.items():
+            returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=config.evaluation_episodes)
+            report({"event": "evaluated", "seed": seed, "returns": [float(each) for each in returns]})
+    return {
+        seed: Outcome(agents[seed], [row for row in kept if row["seed"] == seed], finished) for seed in training.seeds
+    }
+
+
+def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...]) -> AbstractTraining:
+    algorithm = compose(config, task)
+    if task.env is not None:
+        return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
+    (seed,) = seeds
+    groups = task.groups(algorithm.spec.num_envs, seed)
+    return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
+
+
+def _loop(
+    training: AbstractTraining,
+    config: RunConfiguration,
+    run: RunDirectory | None,
+    report: Report,
+    stop: Callable[[], bool],
+    started: float,
+) -> list[Row]:
+    kept: list[Row] = []
+    begin = saved = time.monotonic()
+    while not training.finished:
+        before, mark = training.steps, time.monotonic()
+        rows = training.advance(_BEAT)
+        now = time.monotonic()
+        rate = (training.steps - before) * len(training.seeds) / (now - mark)
+        rows = [row | {"wall_time": started + now - begin, "steps_per_second": rate} for row in rows]
+        if run is None:
+            kept.extend(rows)
+        else:
+            metrics.append(run.metrics, rows)
+        for row in {row["seed"]: row for row in rows}.values():
+            report({"event": "progress", **{name: row[name] for name in ("seed", "steps", "return")}, "rate": rate})
+        stopping = stop()
+        if run is not None and (stopping or training.finished or now - saved >= config.checkpoint_seconds):
+            _save(training, config, run)
+            saved = time.monotonic()
+        if stopping:
+            break
+    return kept
+
+
+def _save(training: AbstractTraining, config: RunConfiguration, run: RunDirectory) -> None:
+    for seed, state in training.states().items():
+        checkpoints.save(
+            run.checkpoints(seed),
+            state,
+            seed=seed,
+            update=int(state.update),
+            steps=int(state.steps),
+            fingerprint=config.fingerprint,
+        )
+
+
+def _restore(training: AbstractTraining, config: RunConfiguration, run: RunDirectory) -> None:
+    states = training.states()
+    found = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in training.seeds}
+    if not any(found.values()):
+        return
+    for seed, path in found.items():
+        if path is not None:
+            states[seed], _ = checkpoints.load(path, states[seed], fingerprint=config.fingerprint)
+    training.restore(states)
+
+
+def load_agent(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, PyTree]:
+    """The agent of a seed's newest checkpoint. **Raises** `InputError` when there is none, or it is damaged."""
+    path = checkpoints.latest(run.checkpoints(seed))
+    if path is None:
+        raise InputError(f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}")
+    algorithm, key = compose(config, task), jax.random.key(seed)
+    begin = host.begin if task.env is None else functools.partial(compiled.begin, env=task.env)
+    like = jax.eval_shape(lambda key: begin(algorithm, key=key), key)
+    state, _ = checkpoints.load(path, like, fingerprint=config.fingerprint)
+    return algorithm, state.agent
+
+
+def evaluate_agent(
+    algorithm: AbstractAlgorithm, task: Task, agent: PyTree, seed: int, *, episodes: int, stochastic: bool = False
+) -> np.ndarray:
+    """The undiscounted returns of `episodes` episodes, in environments that training has not seen."""
+    key = jax.random.fold_in(jax.random.key(seed), _EVALUATION_KEY)
+    if task.env is not None:
+        returns = evaluate_compiled(algorithm, task.env, agent, key, episodes=episodes, stochastic=stochastic)
+        return np.asarray(returns)
+    assert task.make is not None
+    env = task.make(min(episodes, _EVALUATION_ENVS), (seed + 1) * 7919)
+    try:
+        return evaluate_host(algorithm, env, agent, key, episodes=episodes, stochastic=stochastic)
+    finally:
+        env.close()

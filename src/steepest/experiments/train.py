@@ -1,0 +1,251 @@
+"""From a name and an environment to a trained policy: what `steepest.train` and the command line both call."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+import steepest._platform  # noqa: F401
+from steepest.algorithms import HyperParameters
+from steepest.core.errors import InputError
+from steepest.core.validation import check_number
+from steepest.experiments import session
+from steepest.experiments.configuration import RunConfiguration, hyper_parameters, tuned, versions
+from steepest.experiments.environments import Bounds, Task, resolve
+from steepest.experiments.processes import run_workers, share_out
+from steepest.experiments.progress import ProgressDisplay
+from steepest.experiments.results import TrainResult, dump, summarise
+from steepest.runs import checkpoints, metrics
+from steepest.runs.directory import RunDirectory
+from steepest.runs.plot import plot_curves
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """An experiment that was checked and can start: its configuration, its environment, and where it is kept."""
+
+    config: RunConfiguration
+    task: Task
+    run: RunDirectory | None
+
+
+def train(
+    algorithm: str | HyperParameters,
+    env: Any,
+    *,
+    total_steps: int = 100_000,
+    seed: int = 0,
+    seeds: int = 1,
+    backend: str = "auto",
+    preset: bool = True,
+    action_low: float | None = None,
+    action_high: float | None = None,
+    run_dir: str | pathlib.Path | None = None,
+    evaluation_episodes: int = 100,
+    progress: bool = False,
+    **hyper: Any,
+) -> TrainResult:
+    """Train a policy, and return it with all that was measured on the way.
+
+    **Arguments**
+
+    - `algorithm`: a name, as in `steepest list algorithms`, or hyper-parameters such as `steepest.PPO(epochs=4)`.
+    - `env`: an id; a compiled environment; or a function that makes a Gymnasium environment.
+    - `total_steps`: environment steps for each seed; rounded up to a whole update.
+    - `seed`, `seeds`: the first seed, and how many. On a compiled environment they train side by side.
+    - `backend`: who runs the environment: `auto`, `compiled`, `envpool` or `gymnasium`.
+    - `preset`: where the algorithm is a name, start from what was tuned for this environment, if anything was.
+    - `action_low`, `action_high`: bounds for a continuous action space that has none.
+    - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
+    - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
+    - `progress`: show how it goes.
+    - `hyper`: the algorithm's own hyper-parameters, where it is given by name.
+
+    **Raises** `InputError` for anything that cannot work, before training starts; `NonFiniteError` when a number stops
+    being one; `EnvironmentFault` when an environment misbehaves.
+
+    **Example**
+
+    >>> result = train("ppo", "CartPole-v1", total_steps=2048, evaluation_episodes=4)
+    >>> int(result.policy([0.0, 0.0, 0.1, 0.0])) in (0, 1)
+    True
+    """
+    experiment = prepare(
+        algorithm,
+        env,
+        total_steps=total_steps,
+        seeds=_range(seed, seeds),
+        backend=backend,
+        preset=preset,
+        action_bounds=(action_low, action_high),
+        run=None if run_dir is None else RunDirectory.fresh(run_dir, ""),
+        evaluation_episodes=evaluation_episodes,
+        hyper=hyper,
+    )
+    return execute(experiment, show=progress)
+
+
+def _range(seed: int, seeds: int) -> tuple[int, ...]:
+    check_number("seed", seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
+    check_number("seeds", seeds, at_least=1, whole=True, remedy="4, say.")
+    return tuple(range(seed, seed + seeds))
+
+
+def prepare(
+    algorithm: str | HyperParameters,
+    env: Any,
+    *,
+    total_steps: int,
+    seeds: Sequence[int],
+    backend: str = "auto",
+    preset: bool = True,
+    action_bounds: Bounds = (None, None),
+    run: RunDirectory | None = None,
+    evaluation_episodes: int = 100,
+    checkpoint_seconds: float = 10.0,
+    hyper: dict[str, Any] | None = None,
+) -> Experiment:
+    """Check everything that can be checked without training. Nothing is written.
+
+    **Raises** `InputError` for the first thing that cannot work.
+    """
+    hyper = hyper or {}
+    if isinstance(algorithm, str):
+        hyper_parameters(algorithm, hyper)
+    elif hyper:
+        raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
+    task = resolve(env, backend, action_bounds)
+    parameters = algorithm
+    if isinstance(parameters, str):
+        parameters = tuned(parameters, task.id) if preset else hyper_parameters(parameters, {})
+        parameters = dataclasses.replace(parameters, **hyper)
+    config = RunConfiguration(
+        algorithm=parameters.name,
+        hyper_parameters=dataclasses.asdict(parameters),
+        preset=preset,
+        env=task.id,
+        backend=task.backend,
+        library=task.library,
+        spaces=session.spaces(task),
+        action_bounds=action_bounds,
+        total_steps=total_steps,
+        seeds=tuple(seeds),
+        seeds_per_process=_groups(task, tuple(seeds), run),
+        evaluation_episodes=evaluation_episodes,
+        checkpoint_seconds=checkpoint_seconds,
+        versions=versions(),
+    )
+    session.compose(config, task)
+    return Experiment(config, task, run)
+
+
+def _groups(task: Task, seeds: tuple[int, ...], run: RunDirectory | None) -> tuple[tuple[int, ...], ...]:
+    """Other processes can help only when they find the environment by its id and write to a run directory."""
+    compiled = task.env is not None
+    alone = run is None or not task.importable
+    return share_out(seeds, compiled=compiled, cpu=jax.default_backend() == "cpu" and not alone)
+
+
+def reopen(path: str | pathlib.Path) -> Experiment:
+    """The experiment of a run directory. **Raises** `InputError` when it is not one."""
+    run = RunDirectory.existing(path)
+    config = RunConfiguration.parse(run.read_config())
+    return Experiment(config, session.task_of(config), run)
+
+
+def execute(experiment: Experiment, *, show: bool) -> TrainResult:
+    """Train, from the newest checkpoints where there are any; then evaluate, and draw the learning curve.
+
+    Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`.
+    """
+    config, task, run = experiment.config, experiment.task, experiment.run
+    started = 0.0
+    if run is not None:
+        started = _open(run, config)
+    returns: dict[int, np.ndarray] = {}
+    outcomes: dict[int, session.Outcome] = {}
+    with ProgressDisplay(config, show=show) as display, _interruptible() as stop:
+
+        def report(event: dict[str, Any]) -> None:
+            if event["event"] == "evaluated":
+                returns[event["seed"]] = np.array(event["returns"])
+            display.report(event)
+
+        if run is not None and task.importable and len(config.seeds_per_process) > 1:
+            finished = run_workers(config, run, report=report, stop=stop, started=started)
+        else:
+            for group in config.seeds_per_process:
+                if not stop():
+                    outcomes |= session.train_seeds(
+                        config, task, group, run, report=report, stop=stop, started=started
+                    )
+            finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+    return _result(experiment, outcomes, returns, finished)
+
+
+def _open(run: RunDirectory, config: RunConfiguration) -> float:
+    """Make the directory, or cut its metrics back to its checkpoints; returns the seconds of training so far."""
+    if not run.config.exists():
+        run.path.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_atomically(run.config, config.dump())
+    newest = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in config.seeds}
+    return metrics.cut(run.metrics, {seed: int(path.stem) for seed, path in newest.items() if path is not None})
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question's answer; a second one interrupts as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(*_: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _result(
+    experiment: Experiment,
+    outcomes: dict[int, session.Outcome],
+    returns: dict[int, np.ndarray],
+    finished: bool,
+) -> TrainResult:
+    config, task, run = experiment.config, experiment.task, experiment.run
+    evaluation = None
+    if finished and len(returns) == len(config.seeds):
+        evaluation = summarise(config, returns)
+    agents = {seed: outcome.agent for seed, outcome in outcomes.items()}
+    if run is None:
+        columns = metrics.from_rows([row for outcome in outcomes.values() for row in outcome.rows])
+    else:
+        columns = metrics.read(run.metrics) if run.metrics.exists() else {}
+        agents = {seed: session.load_agent(config, task, run, seed)[1] for seed in config.seeds} if finished else agents
+        if evaluation is not None:
+            checkpoints.write_atomically(run.evaluation, (dump(evaluation) + "\n").encode())
+        if columns:
+            plot_curves({config.algorithm: columns}, config.env, run.curve)
+    return TrainResult(
+        config=config,
+        algorithm=session.compose(config, task),
+        agents=agents,
+        metrics=columns,
+        evaluation=evaluation,
+        run_directory=None if run is None else run.path,
+        finished=finished,
+    )

@@ -1,0 +1,65 @@
+"""A run is a directory: what was asked for, what happened, what came of it. Reading one does not import JAX."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from steepest.core.errors import InputError
+
+
+class RunDirectory:
+    """Where the parts of a run lie.
+
+    - `config.json`: everything needed to repeat it.
+    - `metrics.csv`: a row for each update and seed.
+    - `checkpoints/seed-K/`: the newest states of each seed.
+    - `evaluation.json`, `curve.png`: what came of it.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.csv"
+        self.evaluation = self.path / "evaluation.json"
+        self.curve = self.path / "curve.png"
+
+    def checkpoints(self, seed: int) -> pathlib.Path:
+        """Where the checkpoints of a seed lie."""
+        return self.path / "checkpoints" / f"seed-{seed}"
+
+    @classmethod
+    def fresh(cls, path: str | os.PathLike | None, label: str) -> "RunDirectory":
+        """A directory for a new run, not made yet: `path`, or the next free `runs/LABEL-n`.
+
+        **Raises** `InputError` when `path` exists and is not an empty directory.
+        """
+        if path is None:
+            parent = pathlib.Path("runs")
+            numbers = [int(tail) for each in parent.glob(f"{label}-*") if (tail := each.name[len(label) + 1 :]).isdecimal()]
+            return cls(parent / f"{label}-{max(numbers, default=0) + 1}")
+        target = pathlib.Path(path)
+        if target.exists() and not target.is_dir():
+            raise InputError(f"run directory {target}: a file of that name exists. Choose another with --run-dir.")
+        if target.is_dir() and any(target.iterdir()):
+            raise InputError(
+                f"run directory {target}: it is not empty. Choose another with --run-dir, or go on with it: "
+                f"steepest resume {target}"
+            )
+        return cls(target)
+
+    @classmethod
+    def existing(cls, path: str | os.PathLike) -> "RunDirectory":
+        """The directory of a run. **Raises** `InputError` when it is not one."""
+        run = cls(path)
+        if not run.config.is_file():
+            what = "it has no config.json" if run.path.is_dir() else "there is no such directory"
+            raise InputError(f"run directory {run.path}: {what}. Give one that steepest train has written.")
+        return run
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration. **Raises** `InputError` when it cannot be read."""
+        try:
+            return json.loads(self.config.read_text())
+        except ValueError as error:
+            raise InputError(f"{self.config}: not valid JSON ({error}). Restore it from a copy.") from error

@@ -1,0 +1,81 @@
+"""Learning curves, as a picture."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from steepest.core.errors import InputError
+from steepest.runs.statistics import bootstrap_interval, interquartile_mean
+
+_POINTS = 200
+_WINDOW = 0.03
+"""Of the whole run: over so many steps, episodes are averaged into one point."""
+
+
+def learning_curve(columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [P], and the mean return of episodes that ended shortly before each, by seed [P, K].
+
+    Every seed is read off at the same steps, so that seeds can be compared even if their updates differ.
+    """
+    seeds = np.unique(columns["seed"])
+    end = min(columns["steps"][columns["seed"] == seed].max() for seed in seeds)
+    grid = np.linspace(0, end, _POINTS + 1)[1:]
+    curves = np.stack([_one_seed(columns, seed, grid, _WINDOW * end) for seed in seeds], axis=1)
+    known = ~np.isnan(curves).any(axis=1)
+    return grid[known], curves[known]
+
+
+def _one_seed(columns: Mapping[str, np.ndarray], seed: float, grid: np.ndarray, window: float) -> np.ndarray:
+    chosen = (columns["seed"] == seed) & (columns["episodes"] > 0)
+    steps, count = columns["steps"][chosen], columns["episodes"][chosen]
+    total = np.concatenate([[0], np.cumsum(columns["return"][chosen] * count)])
+    number = np.concatenate([[0], np.cumsum(count)])
+    last = np.searchsorted(steps, grid, side="right")
+    first = np.minimum(np.searchsorted(steps, grid - window, side="right"), np.maximum(last - 1, 0))
+    ended = number[last] - number[first]
+    return np.where(ended > 0, (total[last] - total[first]) / np.where(ended > 0, ended, 1), np.nan)
+
+
+def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out: pathlib.Path) -> None:
+    """Draw one line for each label: the interquartile mean over seeds, with its 95% interval.
+
+    **Arguments**
+
+    - `curves`: for each label, the columns of its metrics.
+    - `out`: where to; the suffix decides the format.
+
+    **Raises** `InputError` for a format that cannot be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.3), layout="constrained")
+    for label, columns in curves.items():
+        steps, returns = learning_curve(columns)
+        seeds = returns.shape[1]
+        name = f"{label} ({seeds} seed{'s' if seeds > 1 else ''})"
+        if len(steps) == 0:
+            axes.plot([], [], label=f"{name}: no episode has ended yet")
+            continue
+        (line,) = axes.plot(steps, interquartile_mean(returns), linewidth=1.8, label=name)
+        if seeds > 1:
+            low, high = bootstrap_interval(returns)
+            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return of an episode (sum of rewards)")
+    axes.set_title(f"{title}\ninterquartile mean over seeds, shaded: 95% bootstrap interval", fontsize=10)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3, linewidth=0.6)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    try:
+        figure.savefig(out, dpi=150)
+    except (ValueError, OSError) as error:
+        raise InputError(f"picture {out}: {error}. Give a path that ends in .png, .pdf or .svg.") from error
+    finally:
+        pyplot.close(figure)
