@@ -1,15 +1,18 @@
 """Everything runs under the strictest settings JAX has, with shapes checked."""
 
 import os
+import pathlib
 
-os.environ.setdefault("STEEPEST_COMPILATION_CACHE", "off")
+# Processes that tests start find what others compiled; nothing comes from, or goes to, the user's own cache.
+os.environ["STEEPEST_COMPILATION_CACHE"] = str(pathlib.Path(__file__).parent.parent / ".pytest_cache" / "compiled")
 
 import jaxtyping
 
-jaxtyping.install_import_hook("steepest", "beartype.beartype").install()
+jaxtyping.install_import_hook("steepest", "strict_types.check")
+
+import jax
 
 import steepest._platform  # noqa: F401  one XLA thread, before anything starts the backend
-import jax
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

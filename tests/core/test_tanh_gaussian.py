@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from steepest.core.distributions import TanhGaussian
+from steepest.core.distributions.tanh_gaussian import accurate_tanh
 from steepest.core.errors import InputError
 
 
@@ -29,6 +30,15 @@ def test_the_log_probability_is_recovered_from_the_action_up_to_five(low, high, 
     error = np.abs(np.asarray(log_prob - distribution.log_prob(action)))[within]
     assert within.mean() > 0.98
     assert np.all(error < tolerance * np.maximum(1, np.abs(np.asarray(log_prob)))[within])
+
+
+def test_tanh_is_rounded_once_close_to_one_and_has_its_gradient_everywhere():
+    u = np.linspace(-5, 5, 20_001).astype(np.float32)
+    value, slope = jax.jit(jax.vmap(jax.value_and_grad(accurate_tanh)))(jnp.asarray(u))
+    expected = np.tanh(u.astype(np.float64))
+    np.testing.assert_allclose(value, expected, rtol=0, atol=1.5e-7)
+    np.testing.assert_allclose(value[np.abs(u) > 2], expected[np.abs(u) > 2], rtol=0, atol=5e-8)
+    np.testing.assert_allclose(slope, 1 - expected**2, rtol=0, atol=2e-7)
 
 
 def test_an_action_on_the_edge_of_the_box_has_a_finite_log_probability_and_gradient():

@@ -36,8 +36,8 @@ class Network(eqx.Module):
       starts a policy near uniform.
     """
 
-    weights: tuple[Float[Array, "inputs outputs"], ...]
-    biases: tuple[Float[Array, " outputs"], ...]
+    weights: tuple[Float[Array, "_ _"], ...]
+    biases: tuple[Float[Array, " _"], ...]
     activation: ActivationName = eqx.field(static=True)
 
     @classmethod

@@ -66,7 +66,8 @@ class Optimiser(eqx.Module, Generic[Parameters]):
         shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
         left = jnp.maximum(0.0, 1 - state.updates.astype(jnp.float32) / self.anneal_over)
         clipped = jax.tree.map(lambda leaf: leaf * shorten, gradient)
-        direction, inner = self.direction().update(clipped, state.direction, parameters)
+        with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in whole numbers and divides by them
+            direction, inner = self.direction().update(clipped, state.direction, parameters)
         rate = self.learning_rate * left
         moved = jax.tree.map(lambda leaf, change: leaf + rate * change, parameters, direction)
         return moved, OptimiserState(inner, state.updates), norm

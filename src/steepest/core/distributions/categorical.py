@@ -26,8 +26,8 @@ class Categorical(AbstractDistribution["Categorical"]):
     **Example**
 
     >>> policy = Categorical(jnp.log(jnp.array([0.5, 0.25, 0.25])))
-    >>> policy.log_prob(jnp.array(1)).round(4), policy.entropy().round(4)  # −log 4, 3/2 log 2
-    (Array(-1.3863, dtype=float32), Array(1.0397, dtype=float32))
+    >>> print(f"{policy.log_prob(jnp.array(1)):.4f}, {policy.entropy():.4f}")  # −2 log 2, 1.5 log 2
+    -1.3863, 1.0397
 
     **Reference** Bishop, *Pattern Recognition and Machine Learning*, 2006, section 2.2; sampling by inversion: Devroye,
     *Non-Uniform Random Variate Generation*, 1986, section III.2.
@@ -42,7 +42,7 @@ class Categorical(AbstractDistribution["Categorical"]):
         `jax.random.categorical`.
         """
         weight = jnp.exp(shifted(self.logits))
-        # Rounding may raise the cumulative sum at an action that is ruled out, so such actions are taken out of it.
+        # A parallel sum may, by its rounding, rise at an action that is ruled out: such actions are taken out of it.
         cumulative = jnp.where(weight > 0, jnp.cumsum(weight, axis=-1), 0)
         threshold = level[..., None] * jnp.max(cumulative, axis=-1, keepdims=True)
         n = self.logits.shape[-1]

@@ -9,8 +9,8 @@ import steepest._platform  # noqa: F401
 def entropy_terms(log_p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """$-p\\log p$, and 0 where p = 0, with the gradient 0 there too.
 
-    >>> entropy_terms(jnp.log(jnp.array([0.5, 0.5, 0.0]))).round(4)
-    Array([ 0.3466,  0.3466, -0.    ], dtype=float32)
+    >>> print(f"{entropy_terms(jnp.log(jnp.array([0.5, 0.5, 0.0]))).sum():.4f}")  # log 2
+    0.6931
     """
     p = jnp.exp(log_p)
     return -p * jnp.where(p < jnp.finfo(p.dtype).tiny, 0, log_p)  # NaN is not below anything: it stays
@@ -23,8 +23,8 @@ def kl_terms(log_p: Float[Array, "*shape"], log_q: Float[Array, "*shape"]) -> Fl
     of the order of the divergence itself and not of the logarithms: this is what a trust region measures.
     Where p = 0 the term is q; where q = 0 < p it is infinite.
 
-    >>> kl_terms(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))).sum().round(3)
-    Array(0.144, dtype=float32)
+    >>> print(f"{kl_terms(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))).sum():.4f}")
+    0.1438
     """
     p = jnp.exp(log_p)
     impossible = p < jnp.finfo(p.dtype).tiny

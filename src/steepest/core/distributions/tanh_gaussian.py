@@ -56,8 +56,10 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
     **Example**
 
     >>> policy = TanhGaussian(jnp.zeros(1), jnp.zeros(1), low=[0.0], high=[4.0])
-    >>> policy.mode(), policy.log_prob(jnp.array([2.0])).round(4)  # −½ log 2π − log 2
-    (Array([2.], dtype=float32), Array(-1.6121, dtype=float32))
+    >>> policy.mode()
+    Array([2.], dtype=float32)
+    >>> print(f"{policy.log_prob(jnp.array([2.0])):.4f}")  # −½ log 2π − log 2
+    -1.6121
 
     **Reference** Haarnoja et al., *Soft Actor-Critic*, 2018, appendix C.
     """
@@ -147,8 +149,8 @@ def accurate_tanh(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
     It matters because `TanhGaussian.log_prob` has to find u again. The gradient at 0 is 1.
 
-    >>> accurate_tanh(jnp.array([-1.0, 0.0, 1.0])).round(4)
-    Array([-0.7616,  0.    ,  0.7616], dtype=float32)
+    >>> print(f"{accurate_tanh(jnp.ones(())):.4f}")
+    0.7616
     """
     tail = jax.nn.sigmoid(jnp.where(u < 0, 2 * u, -2 * u))
     return jnp.where(u < 0, 2 * tail - 1, 1 - 2 * tail)
@@ -164,8 +166,8 @@ def mean_log_cosh(mean: Float[Array, "*shape"], variance: Float[Array, "*shape"]
     mixture of normal ones, of which five are enough. Gauss–Hermite quadrature with 32 nodes, which costs more, is
     as good only up to $\sigma \approx 1$; at $\sigma = 4$ its error is 1e-2.
 
-    >>> mean_log_cosh(jnp.zeros(1), jnp.full(1, 4.0)).round(4)  # at σ = 2
-    Array([1.0567], dtype=float32)
+    >>> print(f"{mean_log_cosh(jnp.zeros(()), jnp.full((), 4.0)):.4f}")  # at σ = 2
+    1.0567
 
     **Reference** Stefanski, *A Normal Scale Mixture Representation of the Logistic Distribution*, 1991.
     """

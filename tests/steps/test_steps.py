@@ -1,0 +1,180 @@
+"""Step rules on problems whose answer is known."""
+
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from steepest.core.problem import AbstractMaximisation
+from steepest.steps import Ascent, MinibatchAscent, Optimiser, adam, root_mean_square
+from steepest.steps.shuffle import shuffled
+
+
+class Hill(AbstractMaximisation):
+    """$-\\tfrac12\\,\\mathrm{mean}_i |x - c_i|^2$: its top is the mean of the c."""
+
+    centres: jax.Array
+
+    @property
+    def size(self):
+        return self.centres.shape[0]
+
+    def minibatch(self, indices):
+        return Hill(self.centres[indices])
+
+    def evaluate(self, parameters):
+        return -0.5 * jnp.mean(jnp.sum(jnp.square(parameters["x"][None] - self.centres), axis=1)), {}
+
+
+@pytest.fixture
+def hill():
+    return Hill(jax.random.normal(jax.random.key(0), (48, 2)) + jnp.array([[3.0, -1.0]]))
+
+
+START = {"x": jnp.zeros(2)}
+KEY = jax.random.key(7)
+
+
+def plain() -> optax.GradientTransformation:
+    return optax.identity()
+
+
+def test_plain_ascent_moves_by_the_rate_times_the_gradient(hill):
+    rule = Ascent(Optimiser(0.1, direction=plain))
+    moved, _, info = rule.step(KEY, START, hill, rule.init(START))
+    gradient = jnp.mean(hill.centres, axis=0)
+    np.testing.assert_allclose(moved["x"], 0.1 * gradient, rtol=1e-5)
+    np.testing.assert_allclose(info["gradient_norm"], jnp.linalg.norm(gradient), rtol=1e-5)
+    np.testing.assert_allclose(info["objective"], hill.evaluate(START)[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("direction", [adam, root_mean_square])
+@pytest.mark.parametrize("minibatches", [False, True])
+def test_the_top_of_the_hill_is_found(hill, direction, minibatches):
+    optimiser = Optimiser(0.05, direction=direction, anneal_over=400.0)
+    rule = MinibatchAscent(optimiser, epochs=2, minibatch_size=12) if minibatches else Ascent(optimiser)
+
+    def step(carry, key):
+        parameters, state, _ = rule.step(key, *carry[:1], hill, carry[1])
+        return (parameters, state), None
+
+    (found, _), _ = jax.lax.scan(step, (START, rule.init(START)), jax.random.split(KEY, 400))
+    np.testing.assert_allclose(found["x"], jnp.mean(hill.centres, axis=0), atol=0.02)
+
+
+def test_a_long_gradient_is_shortened_as_a_whole():
+    """The global norm is clipped, not each element: the direction stays."""
+    rule = Optimiser(1.0, clip_global_norm=0.5, direction=plain)
+    gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([[0.0, 4.0]])}
+    zero = jax.tree.map(jnp.zeros_like, gradient)
+    moved, _, norm = rule.apply(zero, gradient, rule.init(zero))
+    np.testing.assert_allclose(norm, 5.0)
+    np.testing.assert_allclose(moved["a"], [0.3, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(moved["b"], [[0.0, 0.4]], rtol=1e-6)
+    short, _, _ = rule.apply(zero, jax.tree.map(lambda leaf: leaf / 100, gradient), rule.init(zero))
+    np.testing.assert_allclose(short["a"], [0.03, 0.0], rtol=1e-6)
+
+
+def test_clipping_does_not_hide_nan_and_a_zero_gradient_stays_zero():
+    rule = Optimiser(1.0, clip_global_norm=0.5, direction=plain)
+    moved, _, _ = rule.apply(START, {"x": jnp.array([jnp.nan, 1.0])}, rule.init(START))
+    assert jnp.all(jnp.isnan(moved["x"]))
+    moved, _, norm = rule.apply(START, START, rule.init(START))
+    np.testing.assert_array_equal(moved["x"], 0)
+    assert norm == 0
+
+
+def test_annealing_falls_linearly_and_counts_updates_not_minibatches(hill):
+    rule = MinibatchAscent(Optimiser(0.1, anneal_over=4.0, direction=plain), epochs=3, minibatch_size=16)
+    state = rule.init(START)
+    flat = Hill(jnp.zeros((48, 2)) + jnp.array([[1.0, 0.0]]))
+    moves = []
+    for _ in range(5):
+        moved, state, _ = rule.step(KEY, START, flat, state)
+        moves.append(float(moved["x"][0]))
+    # Nine steps towards 1 at rate r leave (1 − r)^9 of the way.
+    expected = [1 - (1 - 0.1 * (1 - k / 4)) ** 9 for k in range(4)] + [0.0]
+    np.testing.assert_allclose(moves, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_every_row_is_used_once_in_every_epoch():
+    """With plain ascent on a linear objective the order does not matter, so one epoch is exactly the full sum."""
+
+    class Slope(Hill):
+        def minibatch(self, indices):
+            return Slope(self.centres[indices])
+
+        def evaluate(self, parameters):
+            return jnp.sum(parameters["x"] * jnp.sum(self.centres, axis=0)), {}
+
+    rows = jnp.stack([2.0 ** jnp.arange(24.0), jnp.ones(24)], axis=1)
+    rule = MinibatchAscent(Optimiser(1.0, direction=plain), epochs=1, minibatch_size=6)
+    moved, _, info = rule.step(KEY, START, Slope(rows), rule.init(START))
+    np.testing.assert_array_equal(moved["x"], [2.0**24 - 1, 24])
+    assert info["epochs"] == 1
+
+
+def test_a_minibatch_that_does_not_divide_is_refused(hill):
+    rule = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=7)
+    with pytest.raises(ValueError, match="minibatch_size is 7; it must divide the 48 rows"):
+        rule.step(KEY, START, hill, rule.init(START))
+
+
+def test_a_finite_kl_stop_needs_a_problem_with_a_kl(hill):
+    rule = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=12, kl_stop=0.1)
+    with pytest.raises(TypeError, match="has no KL"):
+        rule.step(KEY, START, hill, rule.init(START))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Optimiser(0.0), "learning_rate is 0.0; it must be above 0"),
+        (lambda: Optimiser(0.1, clip_global_norm=-1.0), "clip_global_norm is -1.0"),
+        (lambda: MinibatchAscent(Optimiser(0.1), 0, 1), "epochs is 0"),
+        (lambda: MinibatchAscent(Optimiser(0.1), 1, 0), "minibatch_size is 0"),
+        (lambda: MinibatchAscent(Optimiser(0.1), 1, 1, -1.0), "kl_stop is -1.0"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_second_step_is_not_traced_again(hill):
+    rule = MinibatchAscent(Optimiser(0.1), epochs=2, minibatch_size=12)
+    traces = []
+
+    @jax.jit
+    def step(rule, key, parameters, state):
+        traces.append(None)
+        return rule.step(key, parameters, hill, state)[:2]
+
+    carry = START, rule.init(START)
+    for seed in range(3):
+        carry = step(rule, jax.random.key(seed), *carry)
+    step(eqx.tree_at(lambda each: each.optimiser.learning_rate, rule, 0.2), KEY, *carry)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 12, 13, 60, 256, 2048, 1000])
+def test_a_shuffle_is_a_permutation(size):
+    found = np.asarray(jax.jit(shuffled, static_argnums=1)(KEY, size))
+    np.testing.assert_array_equal(np.sort(found), np.arange(size))
+
+
+def test_a_shuffle_puts_every_row_anywhere_and_any_two_rows_apart():
+    """Positions are uniform, and neighbours land in the same quarter no more often than chance has it."""
+    size, draws = 64, 4000
+    orders = np.asarray(jax.vmap(lambda key: shuffled(key, size))(jax.random.split(KEY, draws)))
+    for row in (0, 17, 63):
+        counts = np.bincount(np.argwhere(orders == row)[:, 1], minlength=size)
+        chi_square = ((counts - draws / size) ** 2 / (draws / size)).sum()
+        assert chi_square < 63 + 5 * math.sqrt(2 * 63)
+    quarter = np.argsort(orders, axis=1) // 16
+    together = (quarter[:, :-1] == quarter[:, 1:]).mean()
+    np.testing.assert_allclose(together, 15 / 63, atol=0.01)
