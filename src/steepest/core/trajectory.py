@@ -58,14 +58,10 @@ class Batch(eqx.Module):
     @classmethod
     def of(cls, trajectory: Trajectory, estimates: Estimates) -> "Batch":
         """Lay the T × N rows of a trajectory end to end."""
-        rows = cls(
-            obs=trajectory.obs,
-            action=trajectory.action,
-            log_prob=trajectory.log_prob,
-            advantage=estimates.advantage,
-            weight=trajectory.valid.astype(estimates.advantage.dtype),
+        weight = trajectory.valid.astype(estimates.advantage.dtype)
+        return cls(
+            *flatten((trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight))
         )
-        return flatten(rows)
 
 
 def flatten(tree):

@@ -32,11 +32,13 @@ class Places(eqx.Module):
 class Streams(eqx.Module):
     """N copies of an environment that play one episode after another.
 
-    Their own randomness at a step is that of `fold_in(key, time)`, so it depends on nothing else.
+    Their own randomness is that of `key`, the number of `restarts`, and the `time` since the last of them; it depends
+    on nothing else.
     """
 
     places: Places
     key: Key[Array, ""]
+    restarts: Int[Array, ""]
     time: Int[Array, ""]
 
 
@@ -58,24 +60,39 @@ class Episodes(eqx.Module):
 
 def start(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Streams:
     """Begin `num_envs` episodes."""
-    return Streams(begin(env, jax.random.fold_in(key, 0), num_envs), key, jnp.ones((), jnp.int32))
+    one = jnp.ones((), jnp.int32)
+    return Streams(begin(env, env_key(key, 1, 0), num_envs), key, one, one)
+
+
+def env_key(key: Key[Array, ""], restarts: Int[Array, ""] | int, time: Int[Array, ""] | int) -> Key[Array, ""]:
+    """The key of the environments' own randomness at one step; time 0 is the restart itself."""
+    return jax.random.fold_in(jax.random.fold_in(key, restarts), time)
 
 
 def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Places:
     """Fresh starts of `num_envs` episodes."""
-    state = jax.vmap(env.initial)(jax.random.split(key, num_envs))
-    return Places(state, jax.vmap(env.observe)(state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
+    state = _strong(jax.vmap(env.initial)(jax.random.split(key, num_envs)))
+    return Places(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
 
 
 def advance(env: AbstractEnvironment, key: Key[Array, ""], places: Places, action: Array) -> tuple[Places, Outcome]:
-    """Step every copy once, without starting anew those that end."""
+    """Step every copy once, without starting anew those that end. Actions are clipped already."""
     keys = jax.random.split(key, places.elapsed.shape[0])
-    state, reward, terminated = jax.vmap(env.step)(keys, places.state, clip_to(env.action_space, action))
+    state, reward, terminated = _strong(jax.vmap(env.step)(keys, places.state, action))
     elapsed = places.elapsed + 1
     limit = env.max_episode_steps
     truncated = jnp.zeros_like(terminated) if limit is None else elapsed >= limit
-    after = Places(state, jax.vmap(env.observe)(state), elapsed, places.episode_return + reward)
+    after = Places(state, _observe(env, state), elapsed, places.episode_return + reward)
     return after, Outcome(reward, terminated, truncated)
+
+
+def _observe(env: AbstractEnvironment, state: PyTree) -> Array:
+    return _strong(jax.vmap(env.observe)(state))
+
+
+def _strong(tree: PyTree) -> PyTree:
+    """Fix the types: what an environment makes of Python's numbers must not change from one step to the next."""
+    return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), tree)
 
 
 def clip_to(space: Space, action: Array) -> Array:
@@ -105,20 +122,22 @@ def sample(
     length = feed.length or env.max_episode_steps
     if length is None:
         raise ValueError(f"{env.id} has no time limit, so its episodes need not end; give it max_episode_steps.")
+    if feed.whole_episodes:
+        restart = begin(env, env_key(streams.key, streams.restarts, 0), num_envs)
+        streams = Streams(restart, streams.key, streams.restarts, jnp.ones((), jnp.int32))
     steps = jnp.arange(length, dtype=jnp.int32)
-    env_keys = jax.vmap(jax.random.fold_in, (None, 0))(streams.key, streams.time + steps)
+    env_keys = jax.vmap(env_key, (None, None, 0))(streams.key, streams.restarts, streams.time + steps)
     act_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, steps)
     # Every step may need fresh starts. Drawing them all at once is several times cheaper than a few at each step.
     fresh = jax.vmap(lambda each: begin(env, each, num_envs))(env_keys)
-    places = jax.tree.map(lambda leaf: leaf[-1], fresh) if feed.whole_episodes else streams.places
 
     def step(carry, row):
         places, wanted = carry
-        act_key, env_key, fresh = row
+        act_key, step_key, fresh = row
         action, log_prob = algorithm.act(act_key, agent, places.obs)
-        after, outcome = advance(env, env_key, places, action)
+        after, outcome = advance(env, step_key, places, clip_to(algorithm.spec.action, action))
         ended = outcome.terminated | outcome.truncated
-        transition = Trajectory(
+        transition = dict(
             obs=places.obs,
             action=action,
             next_obs=after.obs,
@@ -129,10 +148,12 @@ def sample(
             valid=wanted,
         )
         finished = (ended & wanted).astype(jnp.float32)
-        episodes = Episodes(finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
+        episodes = (finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
         still_wanted = wanted & ~ended if feed.whole_episodes else wanted
         return (select(ended, fresh, after), still_wanted), (transition, episodes)
 
-    start_of_scan = (places, jnp.ones(num_envs, bool))
-    (places, _), (trajectory, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
-    return Streams(places, streams.key, streams.time + length), trajectory, jax.tree.map(jnp.sum, episodes)
+    start_of_scan = (streams.places, jnp.ones(num_envs, bool))
+    (places, _), (rows, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
+    restarts = streams.restarts + 1 if feed.whole_episodes else streams.restarts
+    streams = Streams(places, streams.key, restarts, streams.time + length)
+    return streams, Trajectory(**rows), Episodes(*map(jnp.sum, episodes))

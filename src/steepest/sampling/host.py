@@ -1,17 +1,20 @@
 """Sampling from environments that run on the host, outside any compiled program."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Key, UInt32
 
 import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.trajectory import Trajectory
-from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step
+from steepest.core.types import AnyArray
+from steepest.envs.adapters.vector import AbstractVectorEnvironment
 
 Act = Callable[[Key[Array, ""], np.int32, Any, np.ndarray], tuple[Array, Array]]
 
@@ -23,6 +26,41 @@ def acting(algorithm: AbstractAlgorithm) -> Act:
         return algorithm.act(jax.random.fold_in(key, index), agent, obs)
 
     return jax.jit(act)
+
+
+class Actor:
+    """Draws as `acting` does, at a smaller cost for each of the many calls that a trajectory takes.
+
+    What all calls share is done once: the keys are folded together, and the agent is taken apart into its arrays,
+    which JAX would otherwise do in Python at every call.
+    """
+
+    def __init__(self, algorithm: AbstractAlgorithm):
+        self._algorithm = algorithm
+        self._structure: Any = None
+
+    def prepare(self, agent: Any, key: Key[Array, ""], calls: int) -> None:
+        """Make ready for so many calls; call i draws with `fold_in(key, i)`."""
+        self._leaves, structure = jax.tree.flatten(agent)
+        if structure != self._structure:
+            self._structure, self._act = structure, jax.jit(functools.partial(self._draw, structure, key.dtype))
+        self._keys = np.asarray(_folded(key, calls))
+
+    def __call__(self, index: int, obs: np.ndarray) -> tuple[np.ndarray, Array]:
+        """The actions for `obs`, in host memory, and their log-probabilities."""
+        action, log_prob = self._act(self._keys[index], self._leaves, obs)
+        return np.asarray(action), log_prob
+
+    def _draw(self, structure: Any, key_type: Any, bits: AnyArray, leaves: list[Any], obs: AnyArray):
+        key = jax.random.wrap_key_data(bits, impl=jax.random.key_impl(key_type))
+        return self._algorithm.act(key, jax.tree.unflatten(structure, leaves), obs)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _folded(key: Key[Array, ""], count: int) -> UInt32[Array, "count bits"]:
+    """The bits of `fold_in(key, 0)`, `fold_in(key, 1)`, …"""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count, dtype=jnp.int32))
+    return jax.random.key_data(keys)
 
 
 class HostStreams:
@@ -37,22 +75,20 @@ class HostStreams:
     """
 
     def __init__(self, algorithm: AbstractAlgorithm, groups: Sequence[AbstractVectorEnvironment]):
-        limit = groups[0].max_episode_steps
-        length = algorithm.feed.length or limit
+        length = algorithm.feed.length or groups[0].max_episode_steps
         if length is None:
             raise InputError(
                 f"environment {groups[0].id} has no time limit, so its episodes need not end, and this algorithm "
                 f"learns from whole episodes. Register it with max_episode_steps, or choose ppo or a2c."
             )
         self._whole = algorithm.feed.whole_episodes
-        self._act = acting(algorithm)
+        self._actor = Actor(algorithm)
         self._groups = groups
         self._length = length
         self._obs: list[np.ndarray] = []
-        total = sum(group.num_envs for group in groups)
-        self._return, self._elapsed = np.zeros(total), np.zeros(total, np.int64)
-        edges = np.cumsum([0, *(group.num_envs for group in groups)])
-        self._columns = [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        edges = np.cumsum([0, *(group.num_envs for group in groups)]).tolist()
+        self._columns = [slice(begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+        self._return, self._elapsed = np.zeros(edges[-1]), np.zeros(edges[-1], np.int64)
 
     def sample(self, agent: Any, key: Key[Array, ""]) -> tuple[Trajectory, list[tuple[float, int]]]:
         """Sample a trajectory; returns it, in host memory, and the return and length of each episode that ended.
@@ -65,53 +101,60 @@ class HostStreams:
             self._obs = [group.reset() for group in self._groups]
             self._return[:], self._elapsed[:] = 0, 0
         rows = self._blank()
-        finished: list[tuple[float, int]] = []
         wanted = np.ones(len(self._return), bool)
-        groups = len(self._groups)
+        count = len(self._groups)
+        self._actor.prepare(agent, key, self._length * count)
+        log_probs: list[Array] = []
         for time in range(self._length):
             for index, group in enumerate(self._groups):
                 if time > 0:
-                    self._receive(rows, time - 1, index, wanted, finished)
-                columns = self._columns[index]
-                action, log_prob = self._act(key, np.int32(time * groups + index), agent, self._obs[index])
-                action = np.asarray(action)
+                    self._receive(rows, time - 1, index, wanted)
+                obs, columns = self._obs[index], self._columns[index]
+                action, log_prob = self._actor(time * count + index, obs)
                 group.send(action)
-                rows.obs[time, columns], rows.action[time, columns] = self._obs[index], action
-                rows.log_prob[time, columns] = log_prob
+                # The environments are stepping now: everything else is done while they do.
+                rows.obs[time, columns], rows.action[time, columns] = obs, action
+                log_probs.append(log_prob)
             if self._whole and not wanted.any():
                 break
-        for index in range(groups):
-            self._receive(rows, time, index, wanted, finished)
-        return rows, finished
+        for index in range(count):
+            self._receive(rows, time, index, wanted)
+        for call, log_prob in enumerate(log_probs):
+            rows.log_prob[call // count, self._columns[call % count]] = log_prob
+        return rows, self._finished(rows)
 
     def close(self) -> None:
         """Give back what the environments hold."""
         for group in self._groups:
             group.close()
 
-    def _receive(
-        self, rows: Trajectory, time: int, index: int, wanted: np.ndarray, finished: list[tuple[float, int]]
-    ) -> None:
+    def _receive(self, rows: Trajectory, time: int, index: int, wanted: np.ndarray) -> None:
         """Write down what the group's environments answered to the actions of step `time`."""
         columns, step = self._columns[index], self._groups[index].receive()
         rows.next_obs[time, columns] = step.next_obs
         rows.reward[time, columns] = step.reward
         rows.terminated[time, columns] = step.terminated
         rows.truncated[time, columns] = step.truncated
-        rows.valid[time, columns] = step.valid & wanted[columns]
+        if self._whole:
+            rows.valid[time, columns] = step.valid & wanted[columns]
+            wanted[columns] &= ~(step.valid & (step.terminated | step.truncated))
+        else:
+            rows.valid[time, columns] = step.valid
         self._obs[index] = step.obs
-        self._count(step, columns, wanted, finished)
 
-    def _count(self, step: Step, columns: slice, wanted: np.ndarray, finished: list[tuple[float, int]]) -> None:
-        returns, elapsed = self._return[columns], self._elapsed[columns]
-        returns += np.where(step.valid, step.reward, 0)
-        elapsed += step.valid
-        ended = step.valid & (step.terminated | step.truncated)
-        if ended.any():
-            finished.extend((float(returns[i]), int(elapsed[i])) for i in np.flatnonzero(ended & wanted[columns]))
-            returns[ended], elapsed[ended] = 0, 0
-            if self._whole:
-                wanted[columns] &= ~ended
+    def _finished(self, rows: Trajectory) -> list[tuple[float, int]]:
+        """The return and length of each episode that ended; what the others have so far is kept for the next time."""
+        reward = np.where(rows.valid, rows.reward, 0)
+        returns = reward.cumsum(axis=0, dtype=np.float64) + self._return
+        elapsed = rows.valid.cumsum(axis=0) + self._elapsed
+        finished = []
+        for time, stream in np.argwhere(rows.valid & (rows.terminated | rows.truncated)):
+            finished.append((float(returns[time, stream]), int(elapsed[time, stream])))
+            # What follows belongs to the next episode.
+            returns[time:, stream] -= returns[time, stream]
+            elapsed[time:, stream] -= elapsed[time, stream]
+        self._return, self._elapsed = returns[-1], elapsed[-1]
+        return finished
 
     def _blank(self) -> Trajectory:
         env, shape = self._groups[0], (self._length, len(self._return))

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
-from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step
+from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, clipped
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import Places, advance, begin, select
+from steepest.sampling.compiled import Places, advance, begin, env_key, select
 
 
 class ServedEnvironment(AbstractVectorEnvironment):
@@ -23,22 +23,21 @@ class ServedEnvironment(AbstractVectorEnvironment):
         self.id, self.library = env.id, "steepest"
         self.observation_space, self.action_space = env.observation_space, env.action_space
         self.num_envs, self.max_episode_steps = num_envs, env.max_episode_steps
-        self._key, self._time = key, 1
+        self._key, self._restarts, self._time = key, 0, 0
         self._begin = jax.jit(functools.partial(begin, env, num_envs=num_envs))
         self._advance = jax.jit(functools.partial(advance, env))
         self._select = jax.jit(select)
-        self._places: Places = self._begin(jax.random.fold_in(key, 0))
 
     def reset(self) -> np.ndarray:
-        if self._time > 1:
-            self._places = self._begin(jax.random.fold_in(self._key, self._time))
-            self._time += 1
+        self._restarts += 1
+        self._places: Places = self._begin(env_key(self._key, self._restarts, 0))
+        self._time = 1
         return np.asarray(self._places.obs)
 
     def send(self, action: np.ndarray) -> None:
-        key = jax.random.fold_in(self._key, self._time)
+        key = env_key(self._key, self._restarts, self._time)
         self._time += 1
-        after, self._outcome = self._advance(key, self._places, action)
+        after, self._outcome = self._advance(key, self._places, clipped(self.action_space, action))
         self._true_obs = after.obs
         ended = self._outcome.terminated | self._outcome.truncated
         self._places = self._select(ended, self._begin(key), after)

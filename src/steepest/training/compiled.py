@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key, Shaped
 
 import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractAlgorithm
@@ -48,7 +48,7 @@ def begin(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array
 
 def update_once(
     algorithm: AbstractAlgorithm, env: AbstractEnvironment, state: TrainingState
-) -> tuple[TrainingState, dict[str, Float[Array, ""]]]:
+) -> tuple[TrainingState, dict[str, Array]]:
     """Sample and learn once. When something is not finite, the agent stays as it was and `fault` says what it was."""
     for_acting, for_learning = update_keys(state.key, state.update)
     streams, trajectory, episodes = sample(algorithm, state.agent, env, state.streams, for_acting)
@@ -80,7 +80,7 @@ def update_keys(key: Key[Array, ""], update: Int[Array, ""] | int) -> tuple[Key[
 
 def train(
     algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""], *, updates: int
-) -> tuple[TrainingState, dict[str, Float[Array, " updates"]]]:
+) -> tuple[TrainingState, dict[str, Shaped[Array, " updates"]]]:
     """Train from a key, as one pure function: `jax.jit` it, `jax.vmap` it over keys and over hyper-parameters.
 
     **Arguments**
@@ -118,7 +118,7 @@ def run(
     total_steps: Int[Array, ""] | int,
     *,
     rows: int = CAPACITY,
-) -> tuple[TrainingState, dict[str, Float[Array, "rows K"]]]:
+) -> tuple[TrainingState, dict[str, Shaped[Array, "rows K"]]]:
     """Make up to `count` updates of K seeds; a seed that has its steps, or is at fault, rests.
 
     `count` is not part of the program, so one compilation serves every call, and it does not matter to the result

@@ -13,7 +13,7 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import advance, begin, select
+from steepest.sampling.compiled import advance, begin, clip_to, select
 from steepest.sampling.host import acting
 
 
@@ -39,6 +39,7 @@ def evaluate_compiled(
             action, _ = algorithm.act(jax.random.fold_in(for_acting, time), agent, places.obs)
         else:
             action = algorithm.act_deterministic(agent, places.obs)
+        action = clip_to(algorithm.spec.action, action)
         after, outcome = advance(env, jax.random.fold_in(for_steps, time), places, action)
         return time + 1, select(over, places, after), over | outcome.terminated | outcome.truncated
 

@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+import importlib
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,29 +40,27 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         self.id = id
         self.library = f"gymnasium {gymnasium.__version__}"
         self._environments = environments
-        self._mode = environments.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        self._mode = AutoresetMode(environments.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.num_envs = environments.num_envs
         self.observation_space = from_gymnasium("observation", environments.single_observation_space)
         self.action_space = from_gymnasium("action", environments.single_action_space, action_bounds)
-        self._starts = (
-            _starts(environments.single_observation_space),
-            _starts(environments.single_action_space),
-        )
-        self._action_type = environments.single_action_space.dtype
-        spec = environments.spec
-        self.max_episode_steps = spec.max_episode_steps if spec else None
-        self._seeds = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
+        self.max_episode_steps = _time_limit(environments)
+        self._first_observation = first_choice(environments.single_observation_space)
+        self._actions = ActionConverter(self.action_space, environments.single_action_space)
+        self._seeds: list[int] | None = np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
         self._ended = np.zeros(self.num_envs, bool)
-        self._action: np.ndarray | None = None
+        self._action = np.zeros(0)
 
     def reset(self) -> np.ndarray:
         with self._named():
-            obs, _ = self._environments.reset(seed=self._seeds)
+            raw, _ = self._environments.reset(seed=self._seeds)
+        # Given again, the seeds would bring the same episodes again. Without them every environment goes on drawing.
+        self._seeds = None
         self._ended[:] = False
-        return self._observation(obs)
+        return self._observation(raw)
 
     def send(self, action: np.ndarray) -> None:
-        self._action = (clipped(self.action_space, action) + self._starts[1]).astype(self._action_type)
+        self._action = self._actions(action)
         if hasattr(self._environments, "step_async"):
             with self._named():
                 self._environments.step_async(self._action)
@@ -70,21 +71,16 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
                 answer = self._environments.step_wait()
             else:
                 answer = self._environments.step(self._action)
-        raw, reward, terminated, truncated, info = answer
-        obs = self._observation(raw)
-        reward = checked_reward(self.id, reward, self.num_envs)
-        terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
-        ended, next_obs, valid = terminated | truncated, obs, np.ones(self.num_envs, bool)
+            raw, reward, terminated, truncated, info = answer
+            terminated, truncated = np.array(terminated, bool), np.array(truncated, bool)
+        reward, ended = checked_reward(self.id, reward, self.num_envs), terminated | truncated
+        obs = next_obs = self._observation(raw)
+        valid = np.ones(self.num_envs, bool)
         if self._mode == AutoresetMode.NEXT_STEP:
             valid, self._ended = ~self._ended, ended
-        elif self._mode == AutoresetMode.SAME_STEP:
-            if ended.any():
-                final = np.array([info["final_obs"][index] for index in np.flatnonzero(ended)])
-                next_obs = obs.copy()
-                next_obs[ended] = checked_observation(
-                    self.id, self.observation_space, final - self._starts[0], len(final)
-                )
-        elif ended.any():
+        elif self._mode == AutoresetMode.SAME_STEP and ended.any():
+            next_obs = self._observation(self._true_successors(raw, info, ended))
+        elif self._mode == AutoresetMode.DISABLED and ended.any():
             with self._named():
                 raw, _ = self._environments.reset(options={"reset_mask": ended})
             obs = self._observation(raw)
@@ -94,16 +90,55 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         self._environments.close()
 
     def _observation(self, raw: Any) -> np.ndarray:
-        array = np.asarray(raw) - self._starts[0] if np.any(self._starts[0]) else raw
-        return checked_observation(self.id, self.observation_space, array, self.num_envs).copy()
+        if self._first_observation is not None:
+            raw = np.asarray(raw) - self._first_observation
+        return checked_observation(self.id, self.observation_space, raw, self.num_envs)
+
+    def _true_successors(self, raw: Any, info: dict[str, Any], ended: np.ndarray) -> np.ndarray:
+        """The observations with those of new episodes replaced by the last ones of the old."""
+        if "final_obs" not in info:
+            raise EnvironmentFault(
+                f"{self.id}: an episode ended, and the vector environment begins the next in the same step without "
+                f"info['final_obs']. Correct it, or make it with AutoresetMode.NEXT_STEP."
+            )
+        successors = np.array(raw)
+        with self._named():
+            for index in np.flatnonzero(ended):
+                successors[index] = info["final_obs"][index]
+        return successors
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
         """Say whose fault it is when an environment raises."""
         try:
             yield
+        except EnvironmentFault:
+            raise
         except Exception as error:
-            raise EnvironmentFault(f"{self.id} raised {type(error).__name__}: {error}") from error
+            raise EnvironmentFault(
+                f"{self.id} raised {type(error).__name__}: {_one_line(error)}. Correct the environment."
+            ) from error
+
+
+class ActionConverter:
+    """Turns actions as the policy chose them into those that a library takes: in bounds, from its own first choice on.
+
+    **Arguments**
+
+    - `space`: in steepest's words; `theirs`: in Gymnasium's.
+    """
+
+    def __init__(self, space: Space, theirs: gymnasium.Space):
+        self._space, self._type, self._first = space, theirs.dtype, first_choice(theirs)
+        self._rounds = isinstance(space, Box) and np.issubdtype(theirs.dtype, np.integer)
+
+    def __call__(self, action: np.ndarray) -> np.ndarray:
+        action = clipped(self._space, action)
+        if self._first is not None:
+            action = action + self._first
+        if self._rounds:  # the nearest; a cast alone would hardly ever reach the upper bound
+            action = np.rint(action)
+        return action.astype(self._type)
 
 
 def from_gymnasium(role: str, space: gymnasium.Space, bounds: Bounds = (None, None)) -> Space:
@@ -116,30 +151,50 @@ def from_gymnasium(role: str, space: gymnasium.Space, bounds: Bounds = (None, No
             return Discrete(int(space.n), int(space.start))
         case gymnasium.spaces.MultiDiscrete() if space.nvec.ndim == 1:
             return MultiDiscrete(tuple(space.nvec.tolist()))
-        case gymnasium.spaces.MultiBinary(n=int(n)):
-            return MultiBinary(n)
+        case gymnasium.spaces.MultiBinary() if len(space.shape) == 1:
+            return MultiBinary(space.shape[0])
         case gymnasium.spaces.Box():
-            low, high = (
-                np.where(np.isfinite(own), own, own if given is None else given)
-                for own, given in zip((space.low, space.high), bounds, strict=True)
-            )
-            return Box(low, high, space.shape)
+            return _box(role, space, bounds)
         case _:
+            wrapper = "FlattenObservation" if role == "observation" else "TransformAction"
             raise InputError(
-                f"{role} space is a {type(space).__name__}; Box, Discrete, MultiDiscrete (one axis) and MultiBinary are "
-                f"supported. Flatten it with a wrapper, such as gymnasium.wrappers.FlattenObservation."
+                f"{role} space is a {type(space).__name__}{_axes(space)}; Box, Discrete, and MultiDiscrete and "
+                f"MultiBinary with one axis are supported. Give a function that makes the environment inside a "
+                f"wrapper, such as gymnasium.wrappers.{wrapper}."
             )
 
 
-def _starts(space: gymnasium.Space) -> Any:
-    """What the environment calls choice 0."""
+def _axes(space: gymnasium.Space) -> str:
+    return f" of shape {space.shape}" if space.shape else ""
+
+
+def _box(role: str, space: gymnasium.spaces.Box, bounds: Bounds) -> Box:
+    # A bound at the end of float32 is how some environments say that there is none.
+    largest = np.finfo(np.float32).max
+    low = np.where(space.low <= -largest, -np.inf, space.low)
+    high = np.where(space.high >= largest, np.inf, space.high)
+    if role == "observation":
+        # Nothing depends on these bounds, so an observation with a component that never changes is welcome.
+        constant = low.astype(np.float32) >= high.astype(np.float32)
+        return Box(np.where(constant, -np.inf, low), np.where(constant, np.inf, high), space.shape)
+    low = low if bounds[0] is None else np.where(np.isinf(low), bounds[0], low)
+    high = high if bounds[1] is None else np.where(np.isinf(high), bounds[1], high)
+    if np.any(low >= high):
+        where = np.argwhere(low >= high)[0].tolist()
+        raise InputError(
+            f"action space: component {where} lies between {low[tuple(where)]:g} and {high[tuple(where)]:g}; the first "
+            f"must be below the second. Correct action_low and action_high, or take the component out in a wrapper."
+        )
+    return Box(low, high, space.shape)
+
+
+def first_choice(space: gymnasium.Space) -> np.ndarray | None:
+    """What the environment calls choice 0, where that is not 0."""
     match space:
-        case gymnasium.spaces.Discrete(start=start):
-            return np.int64(start)
-        case gymnasium.spaces.MultiDiscrete(start=start):
-            return start
+        case gymnasium.spaces.Discrete(start=start) | gymnasium.spaces.MultiDiscrete(start=start) if np.any(start):
+            return np.asarray(start)
         case _:
-            return np.zeros((), space.dtype if isinstance(space, gymnasium.spaces.Box) else np.int64)
+            return None
 
 
 def known_ids() -> list[str]:
@@ -152,28 +207,136 @@ def make(
 ) -> GymnasiumEnvironment:
     """N environments from a registered id, or from a function that makes one.
 
-    They are stepped in this process. At an end they start anew within the step, so no action is wasted.
+    They are stepped in this process, and started anew by the adapter: no action is wasted on a reset, and the last
+    observation of an episode is copied before an environment that keeps it in one place can overwrite it.
 
-    **Raises** `InputError` for an id that is not registered or cannot be made, with what to do.
+    **Raises** `InputError` for an id that is not registered or cannot be made, with what to do; `EnvironmentFault`
+    for a function that raises.
     """
     if isinstance(source, str):
         _check_registered(source)
-        name, factory = source, functools.partial(gymnasium.make, source)
+        # What the passive checker warns of is checked here too, or does not matter here.
+        name, factory = source, functools.partial(gymnasium.make, source, disable_env_checker=True)
     else:
         name, factory = getattr(source, "__name__", type(source).__name__), source
+
+    def one() -> gymnasium.Env:
+        made = factory()
+        if not isinstance(made, gymnasium.Env):
+            raise TypeError(f"it returned a {type(made).__name__}, which is no gymnasium.Env")
+        return _Shaped(made)
+
+    environments = _together(name, one, num_envs)
     try:
-        environments = SyncVectorEnv([factory] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise InputError(f"environment {name}: {error}. Install it: pip install 'steepest[mujoco]'.") from error
-    except Exception as error:
-        raise EnvironmentFault(f"environment {name} could not be made: {type(error).__name__}: {error}") from error
-    if environments.spec is not None and isinstance(source, str):
-        name = environments.spec.id
-    return GymnasiumEnvironment(environments, id=name, seed=seed, action_bounds=action_bounds)
+        if len({id(each.unwrapped) for each in environments.envs}) < num_envs:
+            raise InputError(
+                f"environment {name}: the function returned the same environment twice. Make a new one at every call."
+            )
+        return GymnasiumEnvironment(environments, id=name, seed=seed, action_bounds=action_bounds)
+    except Exception:
+        environments.close()
+        raise
 
 
 def _check_registered(id: str) -> None:
-    with contextlib.suppress(gymnasium.error.Error, ModuleNotFoundError):
-        gymnasium.spec(id)
+    module, colon, name = id.rpartition(":")
+    try:
+        if colon:
+            importlib.import_module(module)
+        with without_noise():
+            gymnasium.spec(name)
+    except ImportError as error:
+        raise InputError(
+            f"environment {id}: {module} cannot be imported: {_one_line(error)}. Install it, or correct its name."
+        ) from error
+    except gymnasium.error.Error as error:
+        raise unknown("environment", id, known_ids()) from error
+
+
+def _together(name: str, factory: Factory, num_envs: int) -> SyncVectorEnv:
+    try:
+        with without_noise(name):
+            return SyncVectorEnv([factory] * num_envs, autoreset_mode=AutoresetMode.DISABLED)
+    except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
+        missing = isinstance(error, gymnasium.error.DependencyNotInstalled) and "mujoco" in str(error).lower()
+        remedy = "Run: pip install 'steepest[mujoco]'." if missing else "Install what it needs, or take another version."
+        raise InputError(f"environment {name} cannot be made: {_one_line(error)}. {remedy}") from error
+    except Exception as error:
+        raise EnvironmentFault(
+            f"environment {name} could not be made: {type(error).__name__}: {_one_line(error)}. "
+            f"Correct the function that makes it, or what it is given."
+        ) from error
+
+
+class _Shaped(gymnasium.Wrapper):
+    """Names an observation of the wrong shape, of which the vector environment says only that it cannot stack it."""
+
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self._shape = env.observation_space.shape
+
+    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+        obs, info = self.env.reset(**arguments)
+        return self._checked(obs), info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return self._checked(obs), reward, terminated, truncated, info
+
+    def _checked(self, obs: Any) -> Any:
+        if np.shape(obs) != self._shape:
+            raise ValueError(f"an observation has shape {np.shape(obs)}; its space says {self._shape}")
+        return obs
+
+
+def _time_limit(environments: VectorEnv) -> int | None:
+    """Of an episode, where the environments tell. Those made one by one tell it in a wrapper, not all together."""
+    if environments.spec is not None:
+        return environments.spec.max_episode_steps
+    env = next(iter(getattr(environments, "envs", ())), None)
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.TimeLimit):
+            return env._max_episode_steps
+        env = env.env
+    return None
+
+
+@contextlib.contextmanager
+def without_noise(id: str = "") -> Iterator[None]:
+    """Keep to ourselves what libraries say while they make an environment and what nobody here can act on.
+
+    - Gymnasium: that it casts the bounds of a `Box`; that there is a newer version of an environment that someone
+      chose on purpose, to compare with published results.
+    - MuJoCo 4: that Gymnasium's models set their total mass in an old way. It says so for each environment, on
+      standard error and in a file MUJOCO_LOG.TXT.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*precision lowered by casting", UserWarning)
+        warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
+        with _without_mass_warning(id):
+            yield
+
+
+@contextlib.contextmanager
+def _without_mass_warning(id: str) -> Iterator[None]:
+    spec = gymnasium.registry.get(id)
+    if spec is not None and str(spec.entry_point).startswith("gymnasium.envs.mujoco"):
+        with contextlib.suppress(ImportError):  # of which making the environment will say more
+            importlib.import_module("mujoco")
+    mujoco = sys.modules.get("mujoco")
+    if mujoco is None or not hasattr(mujoco, "get_mju_user_warning"):
+        yield
         return
-    raise unknown("environment", id, known_ids())
+    others: list[str] = []
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: "settotalmass" in message or others.append(message))
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+        for message in others:
+            warnings.warn(f"MuJoCo: {message}", stacklevel=2)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from steepest.core.errors import EnvironmentFault
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,38 +62,48 @@ class AbstractVectorEnvironment(abc.ABC):
 
 
 def clipped(space: Space, action: np.ndarray) -> np.ndarray:
-    """An action within the bounds of its space."""
-    return np.clip(action, space.low, space.high) if isinstance(space, Box) else action
+    """An action within the bounds of its space. One that is not finite stays so."""
+    # `np.clip` says the same in several times the time, and this is done at every step.
+    return np.minimum(np.maximum(action, space.low), space.high) if isinstance(space, Box) else action
 
 
 def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> np.ndarray:
-    """One observation of each environment, in the type that steepest computes in.
+    """A copy of one observation of each environment, in the type that steepest computes in.
 
     **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, or a choice out of range.
     """
     array = np.asarray(obs)
-    expected = (num_envs, *space.shape)
-    if array.shape != expected:
+    if array.shape != (num_envs, *space.shape):
         raise EnvironmentFault(
             f"{name}: an observation has shape {array.shape[1:]}; its space says {space.shape}. Correct the environment."
         )
-    array = array.astype(space.dtype)
-    if isinstance(space, Box) and not np.isfinite(array.sum()) and not np.isfinite(array).all():
-        where = np.argwhere(~np.isfinite(array))[0]
-        value = array[tuple(where)]
+    if isinstance(space, Box):
+        converted = in_single_precision(name, array)
+        # Whole numbers are finite, and pictures are large.
+        wrong = np.zeros(1, bool) if array.dtype.kind in "iub" else ~np.isfinite(converted)
+        rule = "observations must be finite"
+    else:
+        converted = array.astype(space.dtype)
+        last = _last_choice(space)
+        wrong = (converted < 0) | (converted > last)
+        rule = f"its space has the choices 0 to {np.asarray(last).tolist()}, counted from its start"
+    if wrong.any():
+        where = np.argwhere(wrong)[0].tolist()
+        component = f"[{', '.join(map(str, where[1:]))}]" if space.shape else ""
         raise EnvironmentFault(
-            f"{name}: observation[{', '.join(map(str, where[1:]))}] of environment {where[0]} is {value}; "
-            f"observations must be finite. Correct the environment."
+            f"{name}: observation{component} of environment {where[0]} is {converted[tuple(where)]}; {rule}. "
+            f"Correct the environment."
         )
-    return array
+    return converted
 
 
 def checked_reward(name: str, reward: object, num_envs: int) -> np.ndarray:
     """One reward of each environment. **Raises** `EnvironmentFault` for a wrong shape or a value that is not finite."""
-    array = np.asarray(reward, np.float32)
+    array = in_single_precision(name, np.asarray(reward))
     if array.shape != (num_envs,):
         raise EnvironmentFault(
-            f"{name}: rewards have shape {array.shape}; there must be one for each of {num_envs} environments."
+            f"{name}: rewards have shape {array.shape}; there must be one for each of {num_envs} environments. "
+            f"Correct the environment."
         )
     if not np.isfinite(array).all():
         where = int(np.argwhere(~np.isfinite(array))[0, 0])
@@ -102,3 +112,25 @@ def checked_reward(name: str, reward: object, num_envs: int) -> np.ndarray:
             f"Correct the environment."
         )
     return array
+
+
+def in_single_precision(name: str, array: np.ndarray) -> np.ndarray:
+    """A copy in float32. **Raises** `EnvironmentFault` for what is not a number."""
+    try:
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and the caller says so
+            return array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise EnvironmentFault(
+            f"{name}: returned {array.dtype} where numbers are due. Correct the environment."
+        ) from error
+
+
+def _last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
+    """The highest number that a choice may have, of each component."""
+    match space:
+        case Discrete(n=n):
+            return n - 1
+        case MultiDiscrete(nvec=nvec):
+            return np.array(nvec) - 1
+        case _:
+            return 1

@@ -1,0 +1,161 @@
+"""One table of all algorithms, and what is true of each of them."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Corridor, Match, Probe
+
+from steepest.algorithms import A2C, ALGORITHMS, PPO, Reinforce
+from steepest.algorithms.presets import preset, preset_names
+from steepest.core.errors import InputError
+from steepest.core.spaces import Spec
+from steepest.experiments.configuration import hyper_parameters
+from steepest.training.compiled import begin, train, update_once
+
+SMALL = {
+    "ppo": PPO(num_envs=8, segment_length=16, epochs=2, minibatch_size=32, hidden=(16,), learning_rate=1e-2),
+    "a2c": A2C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
+    "reinforce": Reinforce(num_envs=8, hidden=(16,), learning_rate=1e-2),
+}
+KEY = jax.random.key(0)
+
+
+def composed(parameters, env, updates=100):
+    return parameters.compose(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
+
+
+def test_every_algorithm_is_in_the_table():
+    assert set(SMALL) == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "env",
+    [Corridor(), Match(kind="box"), Match(kind="discrete"), Match(kind="multi_discrete"), Match(kind="multi_binary")],
+    ids=["corridor", "box", "discrete", "multi_discrete", "multi_binary"],
+)
+def test_every_algorithm_learns_to_answer_in_every_action_space(name, env):
+    """The mean reward of a step rises clearly, from a random policy's."""
+    parameters = dataclasses.replace(SMALL[name], log_std=-0.5)
+    algorithm = composed(parameters, env)
+    _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=150))(KEY)
+    per_step = np.asarray(metrics["return"] / metrics["length"])
+    before, after = np.nanmean(per_step[:5]), np.nanmean(per_step[-15:])
+    margin = 0.12 if isinstance(env, Match) and env.kind != "box" else 0.05
+    assert after > before + margin, (before, after)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("options", [{"normalise_observations": True, "scale_rewards": True}, {"gaussian": "squashed"}])
+def test_every_option_of_every_algorithm_runs_and_stays_finite(name, options):
+    env = Match(kind="box")
+    algorithm = composed(dataclasses.replace(SMALL[name], **options), env)
+    state, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=4))(KEY)
+    assert state.fault == -1
+    assert all(jnp.all(jnp.isfinite(values)) for name, values in metrics.items() if name not in ("return", "length"))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
+    """No float64, no weak type: the second update of a run is not traced again."""
+    env = Corridor()
+    algorithm = composed(SMALL[name], env)
+    state = jax.eval_shape(lambda key: begin(algorithm, env, key), KEY)
+    after = jax.eval_shape(lambda state: update_once(algorithm, env, state)[0], state)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state
+    )
+    assert all(leaf.dtype != jnp.float64 for leaf in jax.tree.leaves(after))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("field", ["learning_rate", "discount"])
+def test_numbers_can_be_mapped_over(name, field):
+    """Hyper-parameters are leaves: training over many at once gives what each gives alone."""
+    env, values = Corridor(), jnp.array([0.003, 0.03])
+
+    def policy_after(value):
+        algorithm = composed(dataclasses.replace(SMALL[name], **{field: value}), env, updates=2)
+        return train(algorithm, env, KEY, updates=2)[0].agent.policy
+
+    together = jax.jit(jax.vmap(policy_after))(values)
+    for index, value in enumerate(values):
+        alone = jax.jit(policy_after)(value)
+        jax.tree.map(
+            lambda a, b, index=index: np.testing.assert_allclose(a[index], b, rtol=1e-3, atol=1e-5), together, alone
+        )
+
+
+def test_the_clip_radius_is_a_leaf_of_the_composition_too():
+    env = Corridor()
+    algorithm = composed(SMALL["ppo"], env)
+    leaves = [algorithm.objective.terms[0].radius, algorithm.step_rule.optimiser.learning_rate, algorithm.discount]
+    wider = eqx.tree_at(lambda each: each.objective.terms[0].radius, algorithm, 0.5)
+    assert leaves[0] == 0.2
+    assert jax.tree.structure(wider) == jax.tree.structure(algorithm)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("kind", "blamed"), [("nan reward", "reward"), ("nan observation", "observation")])
+def test_nan_never_reaches_the_parameters_and_its_source_is_named(name, kind, blamed):
+    from steepest.training.compiled import fault_names
+
+    env = Probe(kind=kind)
+    algorithm = composed(SMALL[name], env)
+    before = begin(algorithm, env, KEY)
+    after, _ = jax.jit(lambda state: update_once(algorithm, env, state))(before)
+    assert fault_names(algorithm, env, KEY)[int(after.fault)] == blamed
+    jax.tree.map(np.testing.assert_array_equal, after.agent, before.agent)
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize(("kind", "worth"), [("one", 1.0), ("two", 1.0), ("endless", 1 / (1 - 0.5))])
+def test_a_critic_learns_what_a_state_is_worth(name, kind, worth):
+    """Termination is worth nothing afterwards; a time limit is no termination, so its state keeps its full worth."""
+    env = Probe(kind=kind)
+    parameters = dataclasses.replace(SMALL[name], discount=0.5, learning_rate=2e-2)
+    algorithm = composed(parameters, env, updates=400)
+    state, _ = jax.jit(lambda key: train(algorithm, env, key, updates=400))(KEY)
+    late = jnp.array([[1.0 if kind == "two" else -1.0]]) if kind != "endless" else jnp.array([[1.0]])
+    np.testing.assert_allclose(state.agent.critic(late), worth, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "message"),
+    [
+        (name, field, value, message)
+        for name, kind in ALGORITHMS.items()
+        for field, value, message in [
+            ("discount", 1.5, "discount is 1.5; it must be at least 0 and at most 1"),
+            ("num_envs", 0, "num_envs is 0; it must be a whole number and at least 1"),
+            ("learning_rate", 0.0, "learning_rate is 0.0; it must be above 0"),
+            ("trace", -0.1, "trace is -0.1; it must be at least 0 and at most 1"),
+            ("clip_radius", -0.2, "clip_radius is -0.2; it must be above 0"),
+            ("minibatch_size", 7, "must divide segment_length × num_envs = .* The nearest that does is"),
+            ("epochs", 0, "epochs is 0"),
+            ("segment_length", 0, "segment_length is 0"),
+            ("entropy_bonus", -1.0, "entropy_bonus is -1.0"),
+            ("clip_global_norm", 0.0, "clip_global_norm is 0.0"),
+            ("log_std", 9.0, "log_std is 9.0"),
+            ("hidden", (64, 0), "hidden is 0"),
+            ("kl_stop", 0.0, "kl_stop is 0.0"),
+        ]
+        if field in {each.name for each in dataclasses.fields(kind)}
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(name, field, value, message):
+    with pytest.raises(InputError, match=message):
+        ALGORITHMS[name](**{field: value})
+
+
+def test_every_preset_is_one_that_its_algorithm_accepts():
+    found = 0
+    for name, envs in preset_names().items():
+        for env in envs:
+            hyper_parameters(name, preset(name, env))
+            found += 1
+    assert found

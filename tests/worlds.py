@@ -1,0 +1,107 @@
+"""Small environments whose right answers are known, for tests of whatever trains on them."""
+
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from steepest.envs.environment import AbstractEnvironment
+
+
+class Corridor(AbstractEnvironment):
+    """Walk along a line of `length` cells, left or right; the right end pays 1 and terminates."""
+
+    id: ClassVar[str] = "Corridor"
+    max_episode_steps: ClassVar[int | None] = 20
+    length: int = eqx.field(static=True, default=5)
+
+    @property
+    def observation_space(self):
+        return Discrete(self.length)
+
+    @property
+    def action_space(self):
+        return Discrete(2)
+
+    def initial(self, key):
+        return jax.random.randint(key, (), 0, self.length - 1)
+
+    def observe(self, state):
+        return state
+
+    def step(self, key, state, action):
+        state = jnp.clip(state + 2 * action - 1, 0, self.length - 1)
+        arrived = state == self.length - 1
+        return state, jnp.where(arrived, 1.0, -0.01), arrived
+
+
+class Target(NamedTuple):
+    """What the action should be."""
+
+    wanted: jax.Array
+
+
+class Match(AbstractEnvironment):
+    """Answer the observation: the reward is highest where the action equals a known function of it."""
+
+    id: ClassVar[str] = "Match"
+    max_episode_steps: ClassVar[int | None] = 4
+    kind: str = eqx.field(static=True, default="box")
+
+    @property
+    def observation_space(self):
+        return Box(-1.0, 1.0, (2,))
+
+    @property
+    def action_space(self):
+        return {
+            "box": Box(-2.0, 2.0, (2,)),
+            "discrete": Discrete(2),
+            "multi_discrete": MultiDiscrete((2, 2)),
+            "multi_binary": MultiBinary(2),
+        }[self.kind]
+
+    def initial(self, key):
+        return Target(jax.random.uniform(key, (2,), minval=-1.0, maxval=1.0))
+
+    def observe(self, state):
+        return state.wanted
+
+    def step(self, key, state, action):
+        if self.kind == "box":
+            reward = -jnp.sum(jnp.square(action - state.wanted))
+        else:
+            wanted = (state.wanted > 0).astype(jnp.int32)
+            given = jnp.atleast_1d(action)
+            reward = jnp.mean((given == wanted[: len(given)]).astype(jnp.float32))
+        return self.initial(key), reward, jnp.zeros((), bool)
+
+
+class Probe(AbstractEnvironment):
+    """One step, one observation, reward 1; `kind` makes it two steps, truncated, or broken."""
+
+    id: ClassVar[str] = "Probe"
+    max_episode_steps: ClassVar[int | None] = 5
+    kind: str = eqx.field(static=True, default="one")
+
+    @property
+    def observation_space(self):
+        return Box(-1.0, 1.0, (1,))
+
+    @property
+    def action_space(self):
+        return Discrete(2)
+
+    def initial(self, key):
+        return jnp.zeros(())
+
+    def observe(self, state):
+        return jnp.where(state > 0, 1.0, -1.0)[None] if self.kind != "nan observation" else state[None] * jnp.nan
+
+    def step(self, key, state, action):
+        state = state + 1
+        reward = jnp.ones(()) * (jnp.nan if self.kind == "nan reward" else 1.0)
+        ends = {"one": state >= 1, "two": state >= 2}.get(self.kind, jnp.zeros((), bool))
+        return state, reward, ends
