@@ -37,13 +37,14 @@ class Actor:
 
     def __init__(self, algorithm: AbstractAlgorithm):
         self._algorithm = algorithm
-        self._structure: Any = None
+        self._kind: tuple[Any, Any] | None = None
 
     def prepare(self, agent: Any, key: Key[Array, ""], calls: int) -> None:
         """Make ready for so many calls; call i draws with `fold_in(key, i)`."""
         self._leaves, structure = jax.tree.flatten(agent)
-        if structure != self._structure:
-            self._structure, self._act = structure, jax.jit(functools.partial(self._draw, structure, key.dtype))
+        kind = structure, jax.random.key_impl(key)
+        if kind != self._kind:  # the first time, and not again
+            self._kind, self._act = kind, jax.jit(functools.partial(self._draw, *kind))
         self._keys = np.asarray(_folded(key, calls))
 
     def __call__(self, index: int, obs: np.ndarray) -> tuple[np.ndarray, Array]:
@@ -51,9 +52,11 @@ class Actor:
         action, log_prob = self._act(self._keys[index], self._leaves, obs)
         return np.asarray(action), log_prob
 
-    def _draw(self, structure: Any, key_type: Any, bits: AnyArray, leaves: list[Any], obs: AnyArray):
-        key = jax.random.wrap_key_data(bits, impl=jax.random.key_impl(key_type))
-        return self._algorithm.act(key, jax.tree.unflatten(structure, leaves), obs)
+    def _draw(
+        self, structure: Any, key_kind: Any, bits: AnyArray, leaves: list[Any], obs: AnyArray
+    ) -> tuple[Array, Array]:
+        agent = jax.tree.unflatten(structure, leaves)
+        return self._algorithm.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, obs)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -1,0 +1,96 @@
+"""How XLA is started: one thread, nothing left behind, and no hang."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+THREADS = """
+import os
+def pool():
+    tasks = os.listdir("/proc/self/task")
+    return sum(open(f"/proc/self/task/{task}/comm").read().startswith("tf_XLAEigen") for task in tasks)
+"""
+
+
+def run(code, timeout=120, **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in ("NPROC", "STEEPEST_CPU_THREADS")}
+    return subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", "-c", THREADS + code],
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+START = "import steepest._platform, jax; jax.block_until_ready(jax.numpy.ones(3) + 1); "
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+@pytest.mark.parametrize(("variables", "threads"), [({}, 1), ({"STEEPEST_CPU_THREADS": "3"}, 3)])
+def test_the_client_has_as_many_threads_as_asked_for_and_children_do_not_inherit_it(variables, threads):
+    done = run(START + "print(pool(), os.environ.get('NPROC'))", **variables)
+    assert done.stdout.split() == [str(threads), "None"], done.stderr
+
+
+def test_a_value_that_was_set_before_is_put_back():
+    done = run(START + "print(pool(), os.environ['NPROC'])", NPROC="2")
+    assert done.stdout.split() == ["1", "2"], done.stderr
+
+
+def test_a_backend_that_runs_already_with_more_threads_is_warned_about():
+    code = "import jax; jax.devices(); import warnings; warnings.simplefilter('error'); import steepest._platform"
+    done = run(code, NPROC="4")
+    assert "JAX's CPU backend was already running with 4 threads" in done.stderr
+    assert done.returncode != 0
+    assert run("import jax; jax.devices(); import steepest._platform", NPROC="1").returncode == 0
+
+
+def test_a_number_of_threads_that_is_none_is_refused_in_one_line():
+    done = run("import steepest._platform", STEEPEST_CPU_THREADS="many")
+    assert "STEEPEST_CPU_THREADS is 'many'; it must be a whole number" in done.stderr
+
+
+def test_training_8_seeds_at_once_20_times_does_not_hang():
+    """Without the guard, XLA's CPU client deadlocks within a few executions on two cores."""
+    code = """
+import steepest
+from steepest.training.compiled import CompiledTraining
+from steepest.core.spaces import Spec
+from steepest.envs.cart_pole import CartPole
+env, ppo = CartPole(), steepest.PPO(num_envs=8, segment_length=32, epochs=4, minibatch_size=64)
+algorithm = ppo.compose(Spec(env.observation_space, env.action_space, 8, 10))
+for repeat in range(20):
+    training = CompiledTraining(algorithm, env, seeds=range(repeat, repeat + 8), total_steps=8 * 32 * 10)
+    while not training.finished:
+        training.advance(1.0)
+print("done", training.steps)
+"""
+    assert run(code, timeout=240).stdout.split() == ["done", "2560"]
+
+
+@pytest.mark.parametrize("setting", ["off", "directory", "default"])
+def test_compiled_programs_are_kept_between_runs_unless_told_otherwise(setting, tmp_path):
+    code = (
+        "import steepest._platform, jax; print(jax.config.jax_compilation_cache_dir); "
+        "jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, y: jax.numpy.linalg.inv(y) @ y + y, x))"
+        "(jax.numpy.eye(30)).block_until_ready()"
+    )
+    where = {"off": "off", "directory": str(tmp_path / "mine"), "default": ""}[setting]
+    done = run(code, STEEPEST_COMPILATION_CACHE=where, XDG_CACHE_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    expected = {"off": None, "directory": tmp_path / "mine", "default": tmp_path / "home" / "steepest" / "compiled"}
+    directory = expected[setting]
+    assert done.stdout.strip() == str(directory)
+    assert directory is None or any(directory.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_anyone(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run("import steepest._platform; print('on')", STEEPEST_COMPILATION_CACHE=str(tmp_path / "file" / "x"))
+    assert done.stdout.strip() == "on"
+    assert "no compilation cache" in done.stderr
