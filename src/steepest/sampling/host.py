@@ -1,19 +1,19 @@
 """Sampling from environments that run on the host, outside any compiled program."""
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, UInt32
+from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 
 import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.trajectory import Trajectory
-from steepest.core.types import AnyArray
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 
 Act = Callable[[Key[Array, ""], np.int32, Any, np.ndarray], tuple[Array, Array]]
@@ -47,14 +47,21 @@ class Actor:
             self._kind, self._act = kind, jax.jit(functools.partial(self._draw, *kind))
         self._keys = np.asarray(_folded(key, calls))
 
-    def __call__(self, index: int, obs: np.ndarray) -> tuple[np.ndarray, Array]:
+    def __call__(
+        self, index: int, obs: Shaped[np.ndarray, "N ..."]
+    ) -> tuple[Shaped[np.ndarray, "N ..."], Float[Array, " N"]]:
         """The actions for `obs`, in host memory, and their log-probabilities."""
         action, log_prob = self._act(self._keys[index], self._leaves, obs)
         return np.asarray(action), log_prob
 
     def _draw(
-        self, structure: Any, key_kind: Any, bits: AnyArray, leaves: list[Any], obs: AnyArray
-    ) -> tuple[Array, Array]:
+        self,
+        structure: Any,
+        key_kind: Any,
+        bits: UInt32[Array, " bits"],
+        leaves: list[Any],
+        obs: Shaped[Array, "N ..."],
+    ) -> tuple[Shaped[Array, "N ..."], Float[Array, " N"]]:
         agent = jax.tree.unflatten(structure, leaves)
         return self._algorithm.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, obs)
 
@@ -82,7 +89,7 @@ class HostStreams:
         if length is None:
             raise InputError(
                 f"environment {groups[0].id} has no time limit, so its episodes need not end, and this algorithm "
-                f"learns from whole episodes. Register it with max_episode_steps, or choose ppo or a2c."
+                f"learns from whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
             )
         self._whole = algorithm.feed.whole_episodes
         self._actor = Actor(algorithm)
@@ -90,7 +97,7 @@ class HostStreams:
         self._length = length
         self._obs: list[np.ndarray] = []
         edges = np.cumsum([0, *(group.num_envs for group in groups)]).tolist()
-        self._columns = [slice(begin, end) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+        self._columns = [slice(begin, end) for begin, end in itertools.pairwise(edges)]
         self._return, self._elapsed = np.zeros(edges[-1]), np.zeros(edges[-1], np.int64)
 
     def sample(self, agent: Any, key: Key[Array, ""]) -> tuple[Trajectory, list[tuple[float, int]]]:
@@ -103,11 +110,10 @@ class HostStreams:
         if self._whole or not self._obs:
             self._obs = [group.reset() for group in self._groups]
             self._return[:], self._elapsed[:] = 0, 0
-        rows = self._blank()
+        rows, time = self._blank(), 0
         wanted = np.ones(len(self._return), bool)
         count = len(self._groups)
         self._actor.prepare(agent, key, self._length * count)
-        log_probs: list[Array] = []
         for time in range(self._length):
             for index, group in enumerate(self._groups):
                 if time > 0:
@@ -117,13 +123,11 @@ class HostStreams:
                 group.send(action)
                 # The environments are stepping now: everything else is done while they do.
                 rows.obs[time, columns], rows.action[time, columns] = obs, action
-                log_probs.append(log_prob)
+                rows.log_prob[time, columns] = np.asarray(log_prob)
             if self._whole and not wanted.any():
                 break
         for index in range(count):
             self._receive(rows, time, index, wanted)
-        for call, log_prob in enumerate(log_probs):
-            rows.log_prob[call // count, self._columns[call % count]] = log_prob
         return rows, self._finished(rows)
 
     def close(self) -> None:
@@ -131,7 +135,7 @@ class HostStreams:
         for group in self._groups:
             group.close()
 
-    def _receive(self, rows: Trajectory, time: int, index: int, wanted: np.ndarray) -> None:
+    def _receive(self, rows: Trajectory, time: int, index: int, wanted: Bool[np.ndarray, " N"]) -> None:
         """Write down what the group's environments answered to the actions of step `time`."""
         columns, step = self._columns[index], self._groups[index].receive()
         rows.next_obs[time, columns] = step.next_obs

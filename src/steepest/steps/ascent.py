@@ -5,7 +5,8 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
@@ -24,14 +25,15 @@ class Ascent(AbstractStepRule):
     optimiser: Optimiser
 
     def init(self, parameters: Parameters) -> OptimiserState:
-        return self.optimiser.init(parameters)
+        return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
         self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
     ) -> tuple[Parameters, OptimiserState, Info]:
+        vector, unravel = ravel_pytree(parameters)
         gradient, info = problem.gradient(parameters)
-        parameters, state, norm = self.optimiser.apply(parameters, gradient, state)
-        return parameters, self.optimiser.finish(state), info | {"gradient_norm": norm}
+        vector, state, norm = self.optimiser.apply(vector, ravel_pytree(gradient)[0], state)
+        return unravel(vector), self.optimiser.finish(state), info | {"gradient_norm": norm}
 
 
 class MinibatchAscent(AbstractStepRule):
@@ -59,7 +61,7 @@ class MinibatchAscent(AbstractStepRule):
         check_number("kl_stop", self.kl_stop, above=0, remedy="0.02 is usual; inf never stops.")
 
     def init(self, parameters: Parameters) -> OptimiserState:
-        return self.optimiser.init(parameters)
+        return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
         self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
@@ -70,22 +72,23 @@ class MinibatchAscent(AbstractStepRule):
                 f"Choose a divisor."
             )
 
+        vector, unravel = ravel_pytree(parameters)
+
         def minibatch(carry, indices):
-            parameters, state = carry
-            gradient, info = problem.minibatch(indices).gradient(parameters)
-            parameters, state, norm = self.optimiser.apply(parameters, gradient, state)
-            return (parameters, state), info | {"gradient_norm": norm}
+            vector, state = carry
+            gradient, info = problem.minibatch(indices).gradient(unravel(vector))
+            vector, state, norm = self.optimiser.apply(vector, ravel_pytree(gradient)[0], state)
+            return (vector, state), info | {"gradient_norm": norm}
 
         def epoch(index, carry):
             indices = shuffled(jax.random.fold_in(key, index), problem.size).reshape(-1, self.minibatch_size)
             carry, infos = jax.lax.scan(minibatch, carry, indices)
             return carry, jax.tree.map(jnp.mean, infos)
 
-        carry, info, epochs = self._repeat(epoch, (parameters, state), problem)
-        parameters, state = carry
-        return parameters, self.optimiser.finish(state), info | {"epochs": epochs}
+        (vector, state), info, epochs = self._repeat(epoch, (vector, state), problem, unravel)
+        return unravel(vector), self.optimiser.finish(state), info | {"epochs": epochs}
 
-    def _repeat(self, epoch, carry, problem: AbstractMaximisation):
+    def _repeat(self, epoch, carry, problem: AbstractMaximisation, unravel):
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(epoch, 0, carry)[1])
         if math.isinf(self.kl_stop):
             carry, info = jax.lax.fori_loop(0, self.epochs, lambda index, loop: epoch(index, loop[0]), (carry, blank))
@@ -100,7 +103,7 @@ class MinibatchAscent(AbstractStepRule):
         def once_more(loop):
             index, carry, _, _ = loop
             carry, info = epoch(index, carry)
-            return index + 1, carry, info, problem.kl(carry[0])
+            return index + 1, carry, info, problem.kl(unravel(carry[0]))
 
         start: tuple = (jnp.zeros((), jnp.int32), carry, blank, jnp.zeros(()))
         index, carry, info, _ = jax.lax.while_loop(goes_on, once_more, start)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,8 +12,6 @@ from jaxtyping import Array, Float, Int
 import steepest._platform  # noqa: F401
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
-
-Parameters = TypeVar("Parameters")
 
 
 def adam() -> optax.GradientTransformation:
@@ -34,8 +31,10 @@ class OptimiserState(eqx.Module):
     updates: Int[Array, ""]
 
 
-class Optimiser(eqx.Module, Generic[Parameters]):
+class Optimiser(eqx.Module):
     r"""$\Delta = \alpha_k\,\mathrm{direction}(\mathrm{clip}(g))$, ascending.
+
+    Parameters are one vector here: a few large operations are several times faster than many small ones.
 
     **Arguments**
 
@@ -54,22 +53,20 @@ class Optimiser(eqx.Module, Generic[Parameters]):
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-4 is usual.")
         check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="0.5 is usual; inf never clips.")
 
-    def init(self, parameters: Parameters) -> OptimiserState:
+    def init(self, parameters: Float[Array, " P"]) -> OptimiserState:
         """The state before the first update."""
         return OptimiserState(self.direction().init(parameters), jnp.zeros((), jnp.int32))
 
     def apply(
-        self, parameters: Parameters, gradient: Parameters, state: OptimiserState
-    ) -> tuple[Parameters, OptimiserState, Float[Array, ""]]:
+        self, parameters: Float[Array, " P"], gradient: Float[Array, " P"], state: OptimiserState
+    ) -> tuple[Float[Array, " P"], OptimiserState, Float[Array, ""]]:
         """Move the parameters once; returns the norm of the gradient before clipping too."""
-        norm = optax.tree.norm(gradient)
+        norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
         shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
         left = jnp.maximum(0.0, 1 - state.updates.astype(jnp.float32) / self.anneal_over)
-        clipped = jax.tree.map(lambda leaf: leaf * shorten, gradient)
         with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in whole numbers and divides by them
-            direction, inner = self.direction().update(clipped, state.direction, parameters)
-        rate = self.learning_rate * left
-        moved = jax.tree.map(lambda leaf, change: leaf + rate * change, parameters, direction)
+            direction, inner = self.direction().update(gradient * shorten, state.direction, parameters)
+        moved = parameters + self.learning_rate * left * direction
         return moved, OptimiserState(inner, state.updates), norm
 
     def finish(self, state: OptimiserState) -> OptimiserState:

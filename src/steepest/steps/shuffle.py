@@ -4,11 +4,11 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 import steepest._platform  # noqa: F401
 
-_ROUNDS = 4
+_ROUNDS = 3
 
 
 def shuffled(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
@@ -26,10 +26,19 @@ def shuffled(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
         return jax.random.permutation(key, size)
     columns = size // rows
     by_row, by_column = jax.random.split(key)
-    turn_rows = jax.random.randint(by_row, (_ROUNDS, rows), 0, columns)
-    turn_columns = jax.random.randint(by_column, (_ROUNDS, columns), 0, rows)
+    turn_rows = _below(columns, jax.random.uniform(by_row, (_ROUNDS, rows)))
+    turn_columns = _below(rows, jax.random.uniform(by_column, (_ROUNDS, columns)))
     row, column = jnp.divmod(jnp.arange(size, dtype=jnp.int32), columns)
     for turn in range(_ROUNDS):
-        column = (column + turn_rows[turn][row]) % columns
-        row = (row + turn_columns[turn][column]) % rows
+        column = _wrapped(column + turn_rows[turn][row], columns)
+        row = _wrapped(row + turn_columns[turn][column], rows)
     return row * columns + column
+
+
+def _below(limit: int, share: Float[Array, "*shape"]) -> Int[Array, "*shape"]:
+    return jnp.floor(share * limit).astype(jnp.int32)
+
+
+def _wrapped(index: Int[Array, " size"], limit: int) -> Int[Array, " size"]:
+    """`index` modulo `limit`, for an index below twice the limit: without the division."""
+    return jnp.where(index >= limit, index - limit, index)

@@ -1,0 +1,1 @@
+"""Other libraries' environments, each imported only where it is asked for."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.envs.adapters.gymnasium import ActionConverter, Bounds, first_choice, from_gymnasium, without_noise
@@ -21,28 +22,27 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
 
     **Arguments**
 
+    - `name`: EnvPool's id of the environment.
     - `seed`: of the pool.
     - `threads`: that step the environments; 0 leaves it to EnvPool.
 
     **Raises** `InputError` for an id that EnvPool does not have, or where EnvPool is not installed.
     """
 
-    def __init__(
-        self, id: str, *, num_envs: int, seed: int, threads: int = 0, action_bounds: Bounds = (None, None)
-    ):
+    def __init__(self, name: str, *, num_envs: int, seed: int, threads: int = 0, action_bounds: Bounds = (None, None)):
         envpool = _library()
-        self.id = id
+        self.id = name
         self.library = f"envpool {envpool.__version__}"
         self.num_envs = num_envs
-        if id not in envpool.list_all_envs():
-            raise unknown("EnvPool environment", id, known_ids())
+        if name not in envpool.list_all_envs():
+            raise unknown("EnvPool environment", name, known_ids())
         try:
             with without_noise():
-                self._pool = envpool.make_gymnasium(id, num_envs=num_envs, seed=seed % 2**31, num_threads=threads)
+                self._pool: Any = envpool.make_gymnasium(name, num_envs=num_envs, seed=_base(seed), num_threads=threads)
                 observation_space, action_space = self._pool.observation_space, self._pool.action_space
         except Exception as error:
             raise EnvironmentFault(
-                f"environment {id} could not be made: {type(error).__name__}: {error}. Try backend='gymnasium'."
+                f"environment {name} could not be made: {type(error).__name__}: {error}. Try backend='gymnasium'."
             ) from error
         self.observation_space = from_gymnasium("observation", observation_space)
         self.action_space = from_gymnasium("action", action_space, action_bounds)
@@ -52,40 +52,56 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         self.max_episode_steps = limit if 0 < limit < _NO_LIMIT else None
         self._ended = np.zeros(num_envs, bool)
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Shaped[np.ndarray, "N ..."]:
+        """Begin an episode in every environment, also in those that are in the middle of one."""
         raw, _ = self._pool.reset()
         self._ended = np.zeros(self.num_envs, bool)
         return self._observation(raw)
 
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
+        """Hand the actions to the pool's threads, and return at once."""
         self._pool.send(self._actions(action))
 
     def receive(self) -> Step:
+        """Wait for every environment of the pool."""
         raw, reward, terminated, truncated, _ = self._pool.recv()
         obs = self._observation(raw)
         valid, self._ended = ~self._ended, terminated | truncated
         return Step(obs, obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
 
     def close(self) -> None:
-        self._pool.close()
+        """Stop the pool's threads. The pool's own `close` leaves them running; they end with the last reference."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
-    def _observation(self, raw: Any) -> np.ndarray:
+    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = raw - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)
+
+
+def _base(seed: int) -> int:
+    """The seed of a pool's first environment; EnvPool counts on from it for the others.
+
+    So two pools with seeds 1 and 2 would share nearly all of their environments. Scattered, they share none.
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**31
 
 
 def _library() -> Any:
     try:
         import envpool
     except ImportError:
-        raise InputError("backend is 'envpool', which is not installed. Run: pip install 'steepest[envpool]'.") from None
+        raise InputError(
+            "backend is 'envpool', which is not installed. Run: pip install 'steepest[envpool]'."
+        ) from None
     return envpool
 
 
-def available(id: str) -> bool:
+def available(name: str) -> bool:
     """Whether EnvPool is installed and has this environment."""
-    return id in known_ids()
+    return name in known_ids()
 
 
 def known_ids() -> list[str]:

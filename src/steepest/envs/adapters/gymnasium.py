@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from jaxtyping import Bool, Shaped
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
@@ -31,15 +32,16 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
 
     **Arguments**
 
-    - `environments`: Gymnasium's own vector environment.
+    - `environments`: Gymnasium's own vector environment, or any that behaves like it.
+    - `name`: what to call it in messages.
     - `seed`: of the first reset; every environment gets one of its own, derived from it.
     - `action_bounds`: to use where the action space has none.
     """
 
-    def __init__(self, environments: VectorEnv, *, id: str, seed: int, action_bounds: Bounds = (None, None)):
-        self.id = id
+    def __init__(self, environments: VectorEnv, *, name: str, seed: int, action_bounds: Bounds = (None, None)):
+        self.id = name
         self.library = f"gymnasium {gymnasium.__version__}"
-        self._environments = environments
+        self._environments: Any = environments  # some kinds have methods that Gymnasium's base class does not
         self._mode = AutoresetMode(environments.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self.num_envs = environments.num_envs
         self.observation_space = from_gymnasium("observation", environments.single_observation_space)
@@ -51,7 +53,8 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         self._ended = np.zeros(self.num_envs, bool)
         self._action = np.zeros(0)
 
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Shaped[np.ndarray, "N ..."]:
+        """Begin an episode in every environment; seeded the first time, and drawing on from there later."""
         with self._named():
             raw, _ = self._environments.reset(seed=self._seeds)
         # Given again, the seeds would bring the same episodes again. Without them every environment goes on drawing.
@@ -59,13 +62,15 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         self._ended[:] = False
         return self._observation(raw)
 
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
+        """Start the step where the environments can; others wait for `receive`."""
         self._action = self._actions(action)
         if hasattr(self._environments, "step_async"):
             with self._named():
                 self._environments.step_async(self._action)
 
     def receive(self) -> Step:
+        """Finish the step, and tell its true story whatever the way of starting anew."""
         with self._named():
             if hasattr(self._environments, "step_wait"):
                 answer = self._environments.step_wait()
@@ -87,14 +92,15 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         return Step(obs, next_obs, reward, terminated, truncated, valid)
 
     def close(self) -> None:
+        """Close every environment."""
         self._environments.close()
 
-    def _observation(self, raw: Any) -> np.ndarray:
+    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = np.asarray(raw) - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)
 
-    def _true_successors(self, raw: Any, info: dict[str, Any], ended: np.ndarray) -> np.ndarray:
+    def _true_successors(self, raw: Any, info: dict[str, Any], ended: Bool[np.ndarray, " N"]) -> np.ndarray:
         """The observations with those of new episodes replaced by the last ones of the old."""
         if "final_obs" not in info:
             raise EnvironmentFault(
@@ -132,7 +138,8 @@ class ActionConverter:
         self._space, self._type, self._first = space, theirs.dtype, first_choice(theirs)
         self._rounds = isinstance(space, Box) and np.issubdtype(theirs.dtype, np.integer)
 
-    def __call__(self, action: np.ndarray) -> np.ndarray:
+    def __call__(self, action: Shaped[np.ndarray, "N ..."]) -> Shaped[np.ndarray, "N ..."]:
+        """Convert one action of each environment."""
         action = clipped(self._space, action)
         if self._first is not None:
             action = action + self._first
@@ -232,14 +239,14 @@ def make(
             raise InputError(
                 f"environment {name}: the function returned the same environment twice. Make a new one at every call."
             )
-        return GymnasiumEnvironment(environments, id=name, seed=seed, action_bounds=action_bounds)
+        return GymnasiumEnvironment(environments, name=name, seed=seed, action_bounds=action_bounds)
     except Exception:
         environments.close()
         raise
 
 
-def _check_registered(id: str) -> None:
-    module, colon, name = id.rpartition(":")
+def _check_registered(source: str) -> None:
+    module, colon, name = source.rpartition(":")
     try:
         if colon:
             importlib.import_module(module)
@@ -247,10 +254,10 @@ def _check_registered(id: str) -> None:
             gymnasium.spec(name)
     except ImportError as error:
         raise InputError(
-            f"environment {id}: {module} cannot be imported: {_one_line(error)}. Install it, or correct its name."
+            f"environment {source}: {module} cannot be imported: {_one_line(error)}. Install it, or correct its name."
         ) from error
     except gymnasium.error.Error as error:
-        raise unknown("environment", id, known_ids()) from error
+        raise unknown("environment", source, known_ids()) from error
 
 
 def _together(name: str, factory: Factory, num_envs: int) -> SyncVectorEnv:
@@ -259,7 +266,9 @@ def _together(name: str, factory: Factory, num_envs: int) -> SyncVectorEnv:
             return SyncVectorEnv([factory] * num_envs, autoreset_mode=AutoresetMode.DISABLED)
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
         missing = isinstance(error, gymnasium.error.DependencyNotInstalled) and "mujoco" in str(error).lower()
-        remedy = "Run: pip install 'steepest[mujoco]'." if missing else "Install what it needs, or take another version."
+        remedy = (
+            "Run: pip install 'steepest[mujoco]'." if missing else "Install what it needs, or take another version."
+        )
         raise InputError(f"environment {name} cannot be made: {_one_line(error)}. {remedy}") from error
     except Exception as error:
         raise EnvironmentFault(
@@ -302,7 +311,7 @@ def _time_limit(environments: VectorEnv) -> int | None:
 
 
 @contextlib.contextmanager
-def without_noise(id: str = "") -> Iterator[None]:
+def without_noise(name: str = "") -> Iterator[None]:
     """Keep to ourselves what libraries say while they make an environment and what nobody here can act on.
 
     - Gymnasium: that it casts the bounds of a `Box`; that there is a newer version of an environment that someone
@@ -313,13 +322,13 @@ def without_noise(id: str = "") -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*precision lowered by casting", UserWarning)
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-        with _without_mass_warning(id):
+        with _without_mass_warning(name):
             yield
 
 
 @contextlib.contextmanager
-def _without_mass_warning(id: str) -> Iterator[None]:
-    spec = gymnasium.registry.get(id)
+def _without_mass_warning(name: str) -> Iterator[None]:
+    spec = gymnasium.registry.get(name)
     if spec is not None and str(spec.entry_point).startswith("gymnasium.envs.mujoco"):
         with contextlib.suppress(ImportError):  # of which making the environment will say more
             importlib.import_module("mujoco")

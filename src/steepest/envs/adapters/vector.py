@@ -4,6 +4,7 @@ import abc
 import dataclasses
 
 import numpy as np
+from jaxtyping import Bool, Float32, Shaped
 
 from steepest.core.errors import EnvironmentFault
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
@@ -19,12 +20,12 @@ class Step:
     - `valid`: False where the environment ignored the action and reset itself instead.
     """
 
-    obs: np.ndarray
-    next_obs: np.ndarray
-    reward: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    valid: np.ndarray
+    obs: Shaped[np.ndarray, "N ..."]
+    next_obs: Shaped[np.ndarray, "N ..."]
+    reward: Float32[np.ndarray, " N"]
+    terminated: Bool[np.ndarray, " N"]
+    truncated: Bool[np.ndarray, " N"]
+    valid: Bool[np.ndarray, " N"]
 
 
 class AbstractVectorEnvironment(abc.ABC):
@@ -45,11 +46,11 @@ class AbstractVectorEnvironment(abc.ABC):
     max_episode_steps: int | None
 
     @abc.abstractmethod
-    def reset(self) -> np.ndarray:
+    def reset(self) -> Shaped[np.ndarray, "N ..."]:
         """Begin an episode in every environment."""
 
     @abc.abstractmethod
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
         """Start a step."""
 
     @abc.abstractmethod
@@ -61,13 +62,12 @@ class AbstractVectorEnvironment(abc.ABC):
         """Give back what the environments hold."""
 
 
-def clipped(space: Space, action: np.ndarray) -> np.ndarray:
+def clipped(space: Space, action: Shaped[np.ndarray, "N ..."]) -> Shaped[np.ndarray, "N ..."]:
     """An action within the bounds of its space. One that is not finite stays so."""
-    # `np.clip` says the same in several times the time, and this is done at every step.
-    return np.minimum(np.maximum(action, space.low), space.high) if isinstance(space, Box) else action
+    return np.clip(action, space.low, space.high) if isinstance(space, Box) else action
 
 
-def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> np.ndarray:
+def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> Shaped[np.ndarray, "N ..."]:
     """A copy of one observation of each environment, in the type that steepest computes in.
 
     **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, or a choice out of range.
@@ -75,7 +75,8 @@ def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> 
     array = np.asarray(obs)
     if array.shape != (num_envs, *space.shape):
         raise EnvironmentFault(
-            f"{name}: an observation has shape {array.shape[1:]}; its space says {space.shape}. Correct the environment."
+            f"{name}: an observation has shape {array.shape[1:]}; its space says {space.shape}. "
+            f"Correct the environment."
         )
     if isinstance(space, Box):
         converted = in_single_precision(name, array)
@@ -97,7 +98,7 @@ def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> 
     return converted
 
 
-def checked_reward(name: str, reward: object, num_envs: int) -> np.ndarray:
+def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarray, " N"]:
     """One reward of each environment. **Raises** `EnvironmentFault` for a wrong shape or a value that is not finite."""
     array = in_single_precision(name, np.asarray(reward))
     if array.shape != (num_envs,):
@@ -114,7 +115,7 @@ def checked_reward(name: str, reward: object, num_envs: int) -> np.ndarray:
     return array
 
 
-def in_single_precision(name: str, array: np.ndarray) -> np.ndarray:
+def in_single_precision(name: str, array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     """A copy in float32. **Raises** `EnvironmentFault` for what is not a number."""
     try:
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and the caller says so

@@ -1,0 +1,200 @@
+"""How fast steepest is beside other libraries: the same hyper-parameters, measured in turns.
+
+Usage: `python benchmarks/peers.py [--directory DIR] [--rounds N] [--only NAME] [--json FILE]`. The other libraries are
+installed into virtual environments of their own, once. `README.md` says what the numbers mean.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+from harness import FOLDER, Summary, Worker, announce, machine, write
+from rich.console import Console
+from rich.table import Table
+
+INSTALLS = {
+    # The JAX is steepest's own, so that the libraries are compared and not their compilers.
+    "rejax": [["rejax==0.1.2", "gymnax==0.0.9", f"jax=={importlib.metadata.version('jax')}"]],
+    "sb3": [["torch==2.13.0"], ["stable-baselines3==2.9.2", "gymnasium"]],
+}
+"""For each virtual environment, what `pip install` is called with, one call after the other."""
+
+SHARED = {
+    "activation": "tanh",
+    "clip_global_norm": 0.5,
+    "clip_radius": 0.2,
+    "entropy_bonus": 0.0,
+    "hidden": [64, 64],
+    "learning_rate": 1e-3,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One set of hyper-parameters, and who runs it beside steepest.
+
+    - `peers`: by the name to be shown, the script's further arguments.
+    """
+
+    title: str
+    environment: str
+    script: str
+    settings: dict[str, Any]
+    peers: dict[str, tuple[str, ...]]
+
+
+COMPARISONS = (
+    Comparison(
+        "CartPole-v1, 64 × 32, minibatch 512, 4 epochs",
+        "rejax",
+        "rejax_cartpole.py",
+        SHARED
+        | {"num_envs": 64, "segment_length": 32, "minibatch_size": 512, "epochs": 4, "discount": 0.99, "trace": 0.95},
+        {"rejax": ()},
+    ),
+    Comparison(
+        "CartPole-v1, 8 × 32, minibatch 256, 20 epochs",
+        "sb3",
+        "sb3_cartpole.py",
+        SHARED
+        | {"num_envs": 8, "segment_length": 32, "minibatch_size": 256, "epochs": 20, "discount": 0.98, "trace": 0.8},
+        {"SB3, default threads": ("0",), "SB3, 1 thread": ("1",)},
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was measured: by contender, steepest first, the steps per second and what it said when it was ready."""
+
+    comparison: Comparison
+    speeds: dict[str, Summary]
+    ready: dict[str, dict[str, Any]]
+
+    @property
+    def fastest_peer(self) -> str:
+        """The contender beside steepest with the best median."""
+        return max(self.comparison.peers, key=lambda name: self.speeds[name].median)
+
+    @property
+    def ratio(self) -> Summary:
+        """Steepest over the fastest peer, round by round."""
+        return self.speeds["steepest"].over(self.speeds[self.fastest_peer])
+
+    def dump(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "title": self.comparison.title,
+            "settings": self.comparison.settings,
+            "steps_per_second": {name: speed.dump() for name, speed in self.speeds.items()},
+            "ready": self.ready,
+            "fastest_peer": self.fastest_peer,
+            "ratio": self.ratio.dump(),
+        }
+
+
+def install(directory: pathlib.Path, name: str) -> pathlib.Path:
+    """The interpreter of a virtual environment, which is made and filled where it is missing."""
+    environment = directory / name
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        announce(f"making the virtual environment {environment}")
+        environment.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    for requirements in INSTALLS[name]:
+        if not all(_has(python, each) for each in requirements):
+            announce(f"installing {' '.join(requirements)}")
+            subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    return python
+
+
+def _has(python: pathlib.Path, requirement: str) -> bool:
+    name, _, wanted = requirement.partition("==")
+    query = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    answer = subprocess.run([python, "-c", query, name], capture_output=True, text=True)
+    found = answer.stdout.strip().partition("+")[0]  # 2.13.0+cpu is a 2.13.0
+    return answer.returncode == 0 and wanted in ("", found)
+
+
+def compare(comparison: Comparison, python: pathlib.Path, *, rounds: int, seconds: float) -> Result:
+    """Start every contender, each in a process of its own, then measure them in turns, so that noise hits all alike."""
+    arguments = [json.dumps(comparison.settings), str(seconds)]
+    commands = {"steepest": [sys.executable, FOLDER / "peers" / "steepest_cartpole.py", *arguments]}
+    for name, further in comparison.peers.items():
+        commands[name] = [python, FOLDER / "peers" / comparison.script, *arguments, *further]
+    with contextlib.ExitStack() as stack:
+        workers, ready = {}, {}
+        for name, command in commands.items():
+            announce(f"{comparison.title}: starting {name}")
+            workers[name] = stack.enter_context(Worker(command, STEEPEST_COMPILATION_CACHE="off"))
+            ready[name] = workers[name].ready()
+        samples: dict[str, list[float]] = {name: [] for name in workers}
+        for index in range(rounds):
+            for name, worker in workers.items():
+                samples[name].append(worker.measure()["steps_per_second"])
+            latest = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in samples.items())
+            announce(f"{comparison.title}: round {index + 1} of {rounds}: {latest} steps/s")
+    return Result(comparison, {name: Summary.of(values) for name, values in samples.items()}, ready)
+
+
+def show(results: list[Result]) -> None:
+    """Print a table for each comparison."""
+    console = Console()
+    console.width = max(console.width, 110)
+    for result in results:
+        table = Table("", title=result.comparison.title, title_justify="left")
+        for name in ("steps/s", "compile, s", "steepest / this"):
+            table.add_column(name, justify="right")
+        for name, speed in result.speeds.items():
+            compiling = result.ready[name]["compile_seconds"]
+            table.add_row(
+                name,
+                speed.text(),
+                "–" if compiling is None else f"{compiling:.1f}",
+                "" if name == "steepest" else result.speeds["steepest"].over(speed).text(),
+            )
+        console.print(table)
+        ratio = result.ratio
+        console.print(
+            f"steepest / {result.fastest_peer}, round by round: minimum {min(ratio.samples):.2f}, median "
+            f"{ratio.median:.2f}, maximum {max(ratio.samples):.2f}"
+        )
+        versions = {name: version for each in result.ready.values() for name, version in each["versions"].items()}
+        console.print(", ".join(f"{name} {version}" for name, version in versions.items()) + "\n", highlight=False)
+
+
+def main() -> None:
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--directory",
+        type=pathlib.Path,
+        default=cache / "steepest" / "peers",
+        metavar="DIR",
+        help="where the virtual environments are, or are made (default: %(default)s)",
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="measurements of each (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--only", choices=sorted(INSTALLS), help="make just the one comparison")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there too")
+    options = parser.parse_args()
+
+    chosen = [each for each in COMPARISONS if options.only in (None, each.environment)]
+    interpreters = {each.environment: install(options.directory, each.environment) for each in chosen}
+    where = machine()
+    results = [
+        compare(each, interpreters[each.environment], rounds=options.rounds, seconds=options.seconds) for each in chosen
+    ]
+    show(results)
+    write(options.json, {"machine": where, "comparisons": [each.dump() for each in results]})
+
+
+if __name__ == "__main__":
+    main()

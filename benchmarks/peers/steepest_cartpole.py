@@ -1,0 +1,42 @@
+"""Steepest's compiled PPO on CartPole, as its own driver runs it: one XLA thread, metrics of every update read back.
+
+Usage: `steepest_cartpole.py SETTINGS SECONDS`, where SETTINGS is JSON; it speaks as `harness.py` describes.
+"""
+
+import importlib.metadata
+import json
+import sys
+import time
+
+from harness import rate, serve
+
+from steepest.algorithms import PPO
+from steepest.core.spaces import Spec
+from steepest.envs.cart_pole import CartPole
+from steepest.training.compiled import CompiledTraining
+
+settings, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
+parameters = PPO(**settings | {"hidden": tuple(settings["hidden"])})
+env = CartPole()
+spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=1)
+
+before = time.perf_counter()
+training = CompiledTraining(parameters.compose(spec), env, seeds=(0,), total_steps=2**31 - 1)
+training.advance(0)  # compiles, and makes one update
+compile_seconds = time.perf_counter() - before
+
+
+def work() -> float:
+    steps = training.steps
+    training.advance(0.5)
+    return training.steps - steps
+
+
+def measure() -> dict[str, float]:
+    return {"steps_per_second": rate(work, seconds)}
+
+
+for _ in range(3):  # the driver finds out how many updates fill its time
+    work()
+versions = {name: importlib.metadata.version(name) for name in ("steepest", "jax")}
+serve({"versions": versions, "compile_seconds": compile_seconds}, measure)
