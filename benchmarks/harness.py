@@ -72,6 +72,7 @@ class Worker:
 
     def __init__(self, command: Sequence[str | os.PathLike], **variables: str):
         inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+        path = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))
         self._command = [str(each) for each in command]
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in __exit__)
         self._started = time.perf_counter()
@@ -80,7 +81,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=inherited | {"PYTHONPATH": str(FOLDER)} | variables,
+            env=inherited | {"PYTHONPATH": path} | variables,
             text=True,
         )
 

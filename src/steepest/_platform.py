@@ -90,7 +90,7 @@ def guard_cpu() -> None:
 def enable_compilation_cache() -> None:
     """Keep compiled programs in the user's cache directory, unless told otherwise or configured already."""
     where = os.environ.get(CACHE, "")
-    if where.lower() in ("off", "0", "no") or jax.config.jax_compilation_cache_dir:
+    if where.lower() in ("off", "0", "no") or jax.config.values["jax_compilation_cache_dir"]:
         return
     home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     directory = pathlib.Path(where) if where else pathlib.Path(home) / "steepest" / "compiled"

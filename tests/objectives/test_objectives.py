@@ -128,5 +128,5 @@ def test_the_entropy_bonus_is_the_mean_entropy(policy, batch):
 
 
 def test_a_radius_that_is_not_positive_is_refused_by_name():
-    with pytest.raises(ValueError, match="clip radius is 0.0; it must be above 0"):
+    with pytest.raises(ValueError, match=r"clip radius is 0\.0; it must be above 0"):
         Clipped(0.0)

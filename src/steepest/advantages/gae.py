@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 import steepest._platform  # noqa: F401
@@ -50,7 +51,7 @@ def gae(
     eq. 16.
     """
     delta = reward + discount * (1 - terminated.astype(reward.dtype)) * next_value - value
-    carried = discount * trace * (1 - (terminated | truncated).astype(reward.dtype))
+    carried = discount * trace * (1 - jnp.logical_or(terminated, truncated).astype(reward.dtype))
 
     def backwards(following, step):
         delta, carried = step
@@ -73,9 +74,7 @@ class GAE(eqx.Module):
         """Estimate from the critic's values of `obs` and `next_obs`."""
 
         def one_stream(reward, value, next_value, terminated, truncated):
-            return gae(
-                reward, value, next_value, terminated, truncated, discount=self.discount, trace=self.trace
-            )
+            return gae(reward, value, next_value, terminated, truncated, discount=self.discount, trace=self.trace)
 
         advantage = jax.vmap(one_stream, in_axes=1, out_axes=1)(
             trajectory.reward, value, next_value, trajectory.terminated, trajectory.truncated

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 import steepest._platform  # noqa: F401
@@ -39,7 +40,7 @@ def reward_to_go(
     **Reference** Williams, *Simple statistical gradient-following algorithms*, 1992.
     """
     bootstrap = discount * (1 - terminated.astype(reward.dtype)) * next_value
-    goes_on = 1 - (terminated | truncated).astype(reward.dtype)
+    goes_on = 1 - jnp.logical_or(terminated, truncated).astype(reward.dtype)
 
     def backwards(following, step):
         reward, bootstrap, goes_on = step

@@ -13,8 +13,8 @@ import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
-from steepest.core.network import ActivationName
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
+from steepest.core.network import ActivationName
 from steepest.core.problem import Objective, SampledProblem, weighted_mean
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
@@ -22,7 +22,6 @@ from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import StateValue, ValueRegression
 from steepest.policies import GaussianKind, TabularPolicy, network_policy
-
 
 _MEASURED_ROWS = 512
 """So many rows are enough to measure the entropy and the KL of an update; more would cost and tell no more."""
@@ -141,7 +140,7 @@ class ActorCritic(AbstractAlgorithm):
         """The trajectory as the agent saw it; the reward's scale takes in this segment before it is used."""
         rewards, scaled = agent.rewards, trajectory.reward
         if rewards is not None:
-            ended = trajectory.terminated | trajectory.truncated
+            ended = jnp.logical_or(trajectory.terminated, trajectory.truncated)
             rewards = rewards.update(trajectory.reward, ended, trajectory.valid, self.discount)
             scaled = rewards(trajectory.reward)
         seen = eqx.tree_at(

@@ -8,7 +8,7 @@ from typing import Any
 
 @functools.cache
 def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    return tomllib.loads((importlib.resources.files(__package__) / "presets.toml").read_text("utf-8"))
+    return tomllib.loads((importlib.resources.files("steepest.algorithms") / "presets.toml").read_text("utf-8"))
 
 
 def preset(algorithm: str, env: str) -> dict[str, Any]:

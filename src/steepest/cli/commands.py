@@ -64,9 +64,7 @@ def train(words: Sequence[str]) -> int:
     kind, env = algorithm_class(name), value_of("--env", rest)
     takes_preset = env is not None and "--no-preset" not in rest
     start = tuned(name, env) if takes_preset and env is not None else kind()
-    given = parse(
-        _train_with(kind), rest, program=f"steepest train {name}", default=Train(start, tyro.MISSING_NONPROP)
-    )
+    given = parse(_train_with(kind), rest, program=f"steepest train {name}", default=Train(start, tyro.MISSING_NONPROP))
     if not given.compilation_cache:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
 

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-
 _LISTED = 12
 """Longer lists of what is known do not fit one line."""
 
@@ -12,7 +11,7 @@ class InputError(ValueError):
     """Something the user gave cannot be used. The command line prints the message alone and exits with status 2."""
 
 
-class EnvironmentFault(RuntimeError):
+class EnvironmentFault(RuntimeError):  # noqa: N818  Python has an EnvironmentError already
     """An environment raised, or returned something that its spaces rule out."""
 
 

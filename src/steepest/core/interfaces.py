@@ -19,7 +19,7 @@ class AbstractStepRule(eqx.Module):
     """Moves parameters uphill, within its own idea of how far."""
 
     @abc.abstractmethod
-    def init(self, parameters: Parameters) -> PyTree:
+    def init(self, parameters: PyTree) -> PyTree:
         """The state before the first step: only what the next call needs."""
 
     @abc.abstractmethod

@@ -1,5 +1,6 @@
 """Dense networks with orthogonal initialisation, and how an observation enters them."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -55,7 +56,7 @@ class Network(eqx.Module):
         keys = jax.random.split(key, len(scales))
         weights = tuple(
             jax.nn.initializers.orthogonal(scale)(each, shape, jnp.float32)
-            for each, scale, shape in zip(keys, scales, zip(sizes[:-1], sizes[1:], strict=True), strict=True)
+            for each, scale, shape in zip(keys, scales, itertools.pairwise(sizes), strict=True)
         )
         return cls(weights, tuple(jnp.zeros(size, jnp.float32) for size in sizes[1:]), activation)
 

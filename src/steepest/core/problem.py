@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -89,11 +89,11 @@ class SampledProblem(AbstractProblem[Parameters]):
         return self.objective(parameters, self.batch)
 
     def kl(self, policy: Parameters) -> Float[Array, ""]:
-        return weighted_mean(self.old.kl(policy(self.batch.obs)), self.batch.weight)  # type: ignore[operator]
+        return weighted_mean(self.old.kl(_distribution(policy, self.batch)), self.batch.weight)
 
     def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
         """$F v = \\frac{1}{\\sum w}\\sum_s w_s\\, J_s^\\top H_s J_s v$: the mean is taken after the product (S3)."""
-        distribution, forward = jax.linearize(lambda each: each(self.batch.obs), policy)  # type: ignore[operator]
+        distribution, forward = jax.linearize(lambda each: _distribution(each, self.batch), policy)
         backward = jax.linear_transpose(forward, policy)
         share = self.batch.weight / jnp.sum(self.batch.weight)
 
@@ -103,6 +103,10 @@ class SampledProblem(AbstractProblem[Parameters]):
             return backward(weighted)[0]
 
         return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: policy), lx.positive_semidefinite_tag)
+
+
+def _distribution(policy: Any, batch: Batch) -> AbstractDistribution:
+    return policy(batch.obs)
 
 
 def weighted_mean(values: Float[Array, " B"], weight: Float[Array, " B"]) -> Float[Array, ""]:

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 import jax
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
@@ -49,19 +49,17 @@ class Batch(eqx.Module):
     - `weight`: 1 for a row that counts, 0 for one that does not.
     """
 
-    obs: Shaped[AnyArray, "B ..."]
-    action: Shaped[AnyArray, "B ..."]
-    log_prob: Float[AnyArray, " B"]
-    advantage: Float[AnyArray, " B"]
-    weight: Float[AnyArray, " B"]
+    obs: Shaped[Array, "B ..."]
+    action: Shaped[Array, "B ..."]
+    log_prob: Float[Array, " B"]
+    advantage: Float[Array, " B"]
+    weight: Float[Array, " B"]
 
     @classmethod
     def of(cls, trajectory: Trajectory, estimates: Estimates) -> "Batch":
         """Lay the T × N rows of a trajectory end to end."""
         weight = trajectory.valid.astype(estimates.advantage.dtype)
-        return cls(
-            *flatten((trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight))
-        )
+        return cls(*flatten((trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight)))
 
 
 def flatten(tree):

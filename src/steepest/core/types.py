@@ -1,13 +1,16 @@
 """Names for the array types that annotations share."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
 
-AnyArray = jax.Array | np.ndarray
+if TYPE_CHECKING:  # the two have the methods that are used here in common, but no type says so
+    AnyArray = Any
+else:
+    AnyArray = jax.Array | np.ndarray
 """An array on the device or on the host: trajectories may be either."""
 
 PyTree = Any

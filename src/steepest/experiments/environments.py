@@ -136,9 +136,7 @@ def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
     return _describe_host("gymnasium", make, importable=isinstance(env, str))
 
 
-def _describe_host(
-    backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, importable: bool
-) -> Task:
+def _describe_host(backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, importable: bool) -> Task:
     one = make(1, 0)
     try:
         return Task(

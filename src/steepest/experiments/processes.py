@@ -111,7 +111,9 @@ class _Worker:
 
     def failure(self) -> Exception | None:
         status = self._process.returncode
-        return RuntimeError(f"the process that trained group {self._group} ended with status {status}") if status else None
+        return (
+            RuntimeError(f"the process that trained group {self._group} ended with status {status}") if status else None
+        )
 
     def end(self) -> None:
         self._process.kill()

@@ -22,6 +22,7 @@ class ProgressDisplay:
     def __init__(self, config: RunConfiguration, *, show: bool):
         self._console = Console(stderr=True)
         self._show, self._live = show, show and self._console.is_terminal
+        self._recent: dict[TaskID, str] = {}
         self._total, self._last_line = config.total_steps, time.monotonic()
         self._bars = Progress(
             TextColumn("seed {task.fields[seed]}"),
@@ -53,13 +54,14 @@ class ProgressDisplay:
             self._bars.update(task, recent=f"{mean:.1f} (evaluated)", speed="done")
             self._line(f"seed {event['seed']}: evaluated, mean return {mean:.1f}", always=True)
             return
-        fields = {"speed": f"{event['rate']:,.0f} steps/s"}
-        if not math.isnan(event["return"]):
-            fields["recent"] = f"{event['return']:.1f}"
+        speed = f"{event['rate']:,.0f} steps/s"
         steps = min(event["steps"], self._total)
-        self._bars.update(task, completed=steps, **fields)
-        recent = fields.get("recent", "–")
-        self._line(f"seed {event['seed']}: {steps:,.0f}/{self._total:,} steps, return {recent}, {fields['speed']}")
+        self._bars.update(task, completed=steps, speed=speed)
+        if not math.isnan(event["return"]):
+            self._recent[task] = f"{event['return']:.1f}"
+            self._bars.update(task, recent=self._recent[task])
+        recent = self._recent.get(task, "–")
+        self._line(f"seed {event['seed']}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}")
 
     def _line(self, text: str, *, always: bool = False) -> None:
         if not self._show or self._live:

@@ -64,7 +64,7 @@ class TrainResult:
     finished: bool
 
     def policy(self, obs: Any, *, seed: int | None = None) -> np.ndarray:
-        """The action for an observation, or for a batch of them, as the environment takes it: clipped, and numbered its way.
+        """The action for an observation, or for a batch of them, as the environment takes it.
 
         **Arguments**
 

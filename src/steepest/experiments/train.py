@@ -184,9 +184,7 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
         else:
             for group in config.seeds_per_process:
                 if not stop():
-                    outcomes |= session.train_seeds(
-                        config, task, group, run, report=report, stop=stop, started=started
-                    )
+                    outcomes |= session.train_seeds(config, task, group, run, report=report, stop=stop, started=started)
             finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
     return _result(experiment, outcomes, returns, finished)
 

@@ -14,8 +14,10 @@ from steepest.core.distributions import (
     Bernoulli,
     Categorical,
     Gaussian,
-    MultiDiscrete as MultiDiscreteDistribution,
     TanhGaussian,
+)
+from steepest.core.distributions import (
+    MultiDiscrete as MultiDiscreteDistribution,
 )
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
@@ -110,7 +112,7 @@ class StateDependentGaussianHead(AbstractHead):
     def inputs(self) -> int:
         return 2 * len(self.centre)
 
-    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Gaussian:
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> AbstractDistribution:
         location, scale = jnp.split(outputs, 2, axis=-1)
         mean = _along(location, self.centre) + _along(location, self.half_width) * location
         log_std = self.bounded(scale) + jnp.log(_along(scale, self.half_width))
@@ -126,7 +128,7 @@ class StateDependentGaussianHead(AbstractHead):
 class SquashedGaussianHead(StateDependentGaussianHead):
     """A state-dependent Gaussian before a tanh that ends at the bounds of the space."""
 
-    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> TanhGaussian:  # type: ignore[override]
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> AbstractDistribution:
         location, scale = jnp.split(outputs, 2, axis=-1)
         centre, half = np.asarray(self.centre), np.asarray(self.half_width)
         low, high = tuple((centre - half).tolist()), tuple((centre + half).tolist())

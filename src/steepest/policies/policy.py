@@ -1,7 +1,6 @@
 """Policies: from an observation to a distribution over actions."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 

@@ -36,7 +36,9 @@ class RunDirectory:
         """
         if path is None:
             parent = pathlib.Path("runs")
-            numbers = [int(tail) for each in parent.glob(f"{label}-*") if (tail := each.name[len(label) + 1 :]).isdecimal()]
+            numbers = [
+                int(tail) for each in parent.glob(f"{label}-*") if (tail := each.name[len(label) + 1 :]).isdecimal()
+            ]
             return cls(parent / f"{label}-{max(numbers, default=0) + 1}")
         target = pathlib.Path(path)
         if target.exists() and not target.is_dir():

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray | np.floating:
     """The mean of what is left when the lowest and the highest quarter are dropped, along `axis`.
 
     A quarter of n is rounded down, so up to 3 values nothing is dropped.
@@ -32,4 +32,4 @@ def bootstrap_interval(values: np.ndarray, *, resamples: int = 2000, seed: int =
     chosen = generator.integers(0, count, (resamples, count))
     means = interquartile_mean(values[..., chosen])
     low, high = np.percentile(means, [2.5, 97.5], axis=-1)
-    return low, high
+    return np.asarray(low), np.asarray(high)

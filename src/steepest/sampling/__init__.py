@@ -1,0 +1,1 @@
+"""From environments to trajectories: compiled or on the host, the same `Trajectory`."""

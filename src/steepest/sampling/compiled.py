@@ -102,9 +102,7 @@ def clip_to(space: Space, action: Array) -> Array:
 
 def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
     """Row by row, `one` where `choose` and `other` elsewhere."""
-    return jax.tree.map(
-        lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), one, other
-    )
+    return jax.tree.map(lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), one, other)
 
 
 def sample(
@@ -137,16 +135,16 @@ def sample(
         action, log_prob = algorithm.act(act_key, agent, places.obs)
         after, outcome = advance(env, step_key, places, clip_to(algorithm.spec.action, action))
         ended = outcome.terminated | outcome.truncated
-        transition = dict(
-            obs=places.obs,
-            action=action,
-            next_obs=after.obs,
-            reward=outcome.reward,
-            log_prob=log_prob,
-            terminated=outcome.terminated,
-            truncated=outcome.truncated,
-            valid=wanted,
-        )
+        transition = {
+            "obs": places.obs,
+            "action": action,
+            "next_obs": after.obs,
+            "reward": outcome.reward,
+            "log_prob": log_prob,
+            "terminated": outcome.terminated,
+            "truncated": outcome.truncated,
+            "valid": wanted,
+        }
         finished = (ended & wanted).astype(jnp.float32)
         episodes = (finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
         still_wanted = wanted & ~ended if feed.whole_episodes else wanted

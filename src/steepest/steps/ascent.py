@@ -11,6 +11,7 @@ from jaxtyping import Array, Key
 import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.steps.optimiser import Optimiser, OptimiserState
 from steepest.steps.shuffle import shuffled
@@ -24,7 +25,7 @@ class Ascent(AbstractStepRule):
 
     optimiser: Optimiser
 
-    def init(self, parameters: Parameters) -> OptimiserState:
+    def init(self, parameters: PyTree) -> OptimiserState:
         return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
@@ -60,7 +61,7 @@ class MinibatchAscent(AbstractStepRule):
         check_number("minibatch_size", self.minibatch_size, at_least=1, whole=True, remedy="64 to 512 are usual.")
         check_number("kl_stop", self.kl_stop, above=0, remedy="0.02 is usual; inf never stops.")
 
-    def init(self, parameters: Parameters) -> OptimiserState:
+    def init(self, parameters: PyTree) -> OptimiserState:
         return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(

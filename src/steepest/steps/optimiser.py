@@ -65,8 +65,8 @@ class Optimiser(eqx.Module):
         shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
         left = jnp.maximum(0.0, 1 - state.updates.astype(jnp.float32) / self.anneal_over)
         with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in whole numbers and divides by them
-            direction, inner = self.direction().update(gradient * shorten, state.direction, parameters)
-        moved = parameters + self.learning_rate * left * direction
+            change, inner = self.direction().update(gradient * shorten, state.direction, parameters)
+        moved = parameters + self.learning_rate * left * jnp.asarray(change)
         return moved, OptimiserState(inner, state.updates), norm
 
     def finish(self, state: OptimiserState) -> OptimiserState:

@@ -1,0 +1,1 @@
+"""Sampling and learning in turn: compiled, or on the host."""

@@ -104,9 +104,7 @@ def train(
     >>> jax.jit(jax.vmap(final_return))(rates, keys).shape
     (3, 2)
     """
-    return jax.lax.scan(
-        lambda state, _: update_once(algorithm, env, state), begin(algorithm, env, key), length=updates
-    )
+    return jax.lax.scan(lambda state, _: update_once(algorithm, env, state), begin(algorithm, env, key), length=updates)
 
 
 @functools.partial(jax.jit, static_argnames="rows", donate_argnames="state")
@@ -164,7 +162,9 @@ def fault_names(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key
 class CompiledTraining(AbstractTraining):
     """Any number of seeds in one program."""
 
-    def __init__(self, algorithm: AbstractAlgorithm, env: AbstractEnvironment, *, seeds: Sequence[int], total_steps: int):
+    def __init__(
+        self, algorithm: AbstractAlgorithm, env: AbstractEnvironment, *, seeds: Sequence[int], total_steps: int
+    ):
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
         keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
         self._state: TrainingState = jax.jit(jax.vmap(functools.partial(begin, algorithm, env)))(keys)
@@ -202,7 +202,10 @@ class CompiledTraining(AbstractTraining):
         return int(np.min(self._state.steps))
 
     def states(self) -> dict[int, PyTree]:
-        return {seed: jax.tree.map(lambda leaf: leaf[column], self._state) for column, seed in enumerate(self.seeds)}
+        def one(column: int) -> TrainingState:
+            return jax.tree.map(lambda leaf: leaf[column], self._state)
+
+        return {seed: one(column) for column, seed in enumerate(self.seeds)}
 
     def restore(self, states: dict[int, PyTree]) -> None:
         self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in self.seeds))

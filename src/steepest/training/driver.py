@@ -51,7 +51,7 @@ class AbstractTraining(abc.ABC):
     def agents(self) -> dict[int, PyTree]:
         """The agent of each seed, as it is now."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most hold nothing
         """Give back what is held."""
 
 
