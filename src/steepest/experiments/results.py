@@ -63,7 +63,7 @@ class TrainResult:
     run_directory: pathlib.Path | None
     finished: bool
 
-    def policy(self, obs: Any, *, seed: int | None = None) -> np.ndarray:
+    def policy(self, obs: Any, *, seed: int | None = None) -> np.ndarray | np.generic:
         """The action for an observation, or for a batch of them, as the environment takes it.
 
         **Arguments**

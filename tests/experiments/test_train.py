@@ -1,0 +1,293 @@
+"""Whole experiments: what Python returns, what is kept, and what an interrupt costs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+from worlds import Corridor, Match, Probe
+
+import steepest
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
+from steepest.core.spaces import Spec
+from steepest.envs.cart_pole import CartPole
+from steepest.experiments.evaluate import evaluate_run
+from steepest.runs import metrics
+from steepest.runs.directory import RunDirectory
+from steepest.training.compiled import CompiledTraining
+
+SMALL = {"num_envs": 4, "segment_length": 32, "epochs": 2, "minibatch_size": 32, "hidden": (8,)}
+
+
+def small(**more):
+    return {"preset": False, "evaluation_episodes": 3, **SMALL, **more}
+
+
+@pytest.fixture(scope="module")
+def result():
+    return steepest.train("ppo", "CartPole-v1", total_steps=640, seed=3, seeds=2, **small())
+
+
+def test_a_result_holds_the_policy_the_metrics_and_the_evaluation(result):
+    assert result.finished
+    assert result.policy([0.0, 0.0, 0.1, 0.0]) in (0, 1)
+    assert result.policy(np.zeros((5, 4)), seed=4).shape == (5,)
+    assert result.metrics["seed"].tolist() == [3] * 5 + [4] * 5
+    assert result.metrics["steps"].tolist() == [128, 256, 384, 512, 640] * 2
+    expected = {"steps", "wall_time", "return", "length", "objective", "value_loss", "entropy", "kl", "clip_fraction"}
+    assert expected | {"explained_variance", "gradient_norm", "steps_per_second"} <= set(result.metrics)
+    assert [each["seed"] for each in result.evaluation["seeds"]] == [3, 4]
+    assert set(result.evaluation) == {"algorithm", "env", "backend", "episodes", "seeds", "iqm", "iqm_ci95"}
+    assert result.run_directory is None
+
+
+def test_a_seed_does_not_depend_on_how_many_train_beside_it(result):
+    alone = steepest.train("ppo", "CartPole-v1", total_steps=640, seed=4, **small())
+    for name in ("return", "kl", "entropy", "value_loss"):
+        together = result.metrics[name][result.metrics["seed"] == 4]
+        np.testing.assert_allclose(alone.metrics[name], together, rtol=2e-3, atol=1e-4, err_msg=name)
+
+
+def test_an_algorithm_and_an_environment_can_be_given_as_objects():
+    ppo = steepest.PPO(**SMALL)
+    done = steepest.train(ppo, Match(kind="box"), total_steps=256, evaluation_episodes=2)
+    action = done.policy([0.5, -0.5])
+    assert action.shape == (2,)
+    assert np.all(np.abs(action) <= 2)
+    assert done.config.env == "Match"
+    assert done.config.hyper_parameters["hidden"] == (8,)
+
+
+def test_a_gymnasium_factory_trains_and_its_actions_come_back_its_way():
+    class Shifted(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float64)
+        action_space = gymnasium.spaces.Discrete(3, start=5)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.time = 0
+            return np.zeros(2), {}
+
+        def step(self, action):
+            assert action in (5, 6, 7)
+            self.time += 1
+            return np.zeros(2), float(action == 6), self.time == 4, False, {}
+
+    done = steepest.train("a2c", Shifted, total_steps=400, num_envs=4, hidden=(8,), evaluation_episodes=2)
+    assert done.config.backend == "gymnasium"
+    assert done.policy(np.zeros(2)) in (5, 6, 7)
+
+
+def test_presets_apply_unless_told_otherwise_and_flags_win():
+    from steepest.experiments.train import prepare
+
+    def learning_rate(**options):
+        made = prepare("ppo", "CartPole-v1", total_steps=1, seeds=(0,), **options)
+        return made.config.hyper_parameters["learning_rate"], made.config.hyper_parameters["trace"]
+
+    assert learning_rate() == (1e-3, 0.8)
+    assert learning_rate(preset=False) == (3e-4, 0.95)
+    assert learning_rate(hyper={"learning_rate": 0.5}) == (0.5, 0.8)
+
+
+def test_a_configuration_survives_being_written_and_read():
+    from steepest.experiments.configuration import RunConfiguration
+    from steepest.experiments.train import prepare
+
+    config = prepare("ppo", "CartPole-v1", total_steps=1000, seeds=(0, 1)).config
+    again = RunConfiguration.parse(json.loads(config.dump()))
+    assert again.fingerprint == config.fingerprint
+    assert again.build() == config.build()
+    assert {"steepest", "jax", "python"} <= set(again.versions)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("pp0", "CartPole-v1", {}), "unknown algorithm 'pp0'; did you mean 'ppo'"),
+        (("ppo", "CartPole-v2", {}), "unknown environment 'CartPole-v2'; did you mean 'CartPole-v"),
+        (("ppo", "CartPole-v1", {"backend": "gym"}), "unknown backend 'gym'; did you mean 'gymnasium'"),
+        (("ppo", "Hopper-v5", {"backend": "compiled"}), "unknown compiled environment 'Hopper-v5'"),
+        (("ppo", "CartPole-v1", {"learning_rat": 1}), "did you mean 'learning_rate'"),
+        (("ppo", "CartPole-v1", {"total_steps": 0}), "total_steps is 0; it must be"),
+        (("ppo", "CartPole-v1", {"seeds": 0}), "seeds is 0; it must be"),
+        (("ppo", "CartPole-v1", {"seed": -1}), "seed is -1; it must be"),
+        (("ppo", 3, {}), "env is a int; it must be an id"),
+        (("ppo", "Blackjack-v1", {}), "observation space is a Tuple; Box, Discrete.*FlattenObservation"),
+        (("ppo", "CartPole-v1", {"policy": "tabular"}), "policy is 'tabular'; it needs a discrete"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(arguments, message, tmp_path):
+    algorithm, env, options = arguments
+    with pytest.raises(InputError, match=message):
+        steepest.train(algorithm, env, run_dir=tmp_path / "run", **{"total_steps": 100, **options})
+    assert not (tmp_path / "run").exists()
+
+
+class Open(Match):
+    """Actions without bounds."""
+
+    @property
+    def observation_space(self):
+        return super().observation_space
+
+    @property
+    def action_space(self):
+        return type(super().action_space)(-np.inf, np.inf, (2,))
+
+
+def test_an_action_space_without_bounds_needs_them():
+    with pytest.raises(InputError, match="without finite bounds.*--action-low"):
+        steepest.train("ppo", Open(kind="box"), total_steps=128)
+
+
+@pytest.mark.parametrize("kind", ["nan reward", "nan observation"])
+def test_nan_stops_the_run_by_name_and_the_last_good_checkpoint_stays(kind, tmp_path):
+    with pytest.raises(NonFiniteError, match=rf"{kind[4:]} is not finite at update 1 .* seed 0; the parameters are"):
+        steepest.train("ppo", Probe(kind=kind), total_steps=1000, run_dir=tmp_path / "run", **small())
+
+
+def test_too_large_a_step_is_stopped_before_the_parameters_are_lost(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(NonFiniteError, match="is not finite at update"):
+        steepest.train(
+            "a2c", Corridor(), total_steps=10**6, learning_rate=1e38, num_envs=4, anneal=False, run_dir=run,
+            clip_global_norm=1e30,
+        )  # fmt: skip
+    columns = metrics.read(run / "metrics.csv") if (run / "metrics.csv").exists() else {"objective": np.zeros(1)}
+    assert np.all(np.isfinite(columns["objective"]))
+
+
+class Broken(gymnasium.Env):
+    """Misbehaves on the third step."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    how = "raises"
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        obs = np.zeros(2, np.float32)
+        if self.time == 3:
+            if self.how == "raises":
+                raise KeyError("lost")
+            obs = np.full(2, np.nan, np.float32)
+        return obs, 0.0, False, False, {}
+
+
+class BrokenQuietly(Broken):
+    """Returns NaN."""
+
+    how = "nan"
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [(Broken, "Broken raised KeyError: 'lost'"), (BrokenQuietly, r"observation\[0\] of environment 0 is nan")],
+)
+def test_a_broken_environment_is_named(env, message):
+    with pytest.raises(EnvironmentFault, match=message):
+        steepest.train("ppo", env, total_steps=1000, **small())
+
+
+RUN = ["ppo", "--env", "CartPole-v1", "--total-steps", "40000", "--no-preset", "--evaluation-episodes", "2"]
+FLAGS = ["--num-envs", "4", "--segment-length", "32", "--minibatch-size", "32", "--epochs", "2", "--hidden", "8"]
+
+
+def command(*words):
+    return [sys.executable, "-m", "steepest", *map(str, words)]
+
+
+def training(run, *more):
+    return command("train", *RUN, *FLAGS, "--checkpoint-seconds", "0", "--run-dir", run, *more)
+
+
+def final_states(run, seeds):
+    files = [max(RunDirectory(run).checkpoints(seed).glob("*.safetensors")) for seed in seeds]
+    return [(path.name, path.read_bytes()) for path in files]
+
+
+def wait_for_checkpoints(run, seeds, process, timeout=120):
+    end = time.monotonic() + timeout
+    while not all(list(RunDirectory(run).checkpoints(seed).glob("*.json")) for seed in seeds):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run(training(run, "--seeds", "2"), check=True, capture_output=True, timeout=240)
+    return run
+
+
+def test_a_run_directory_holds_everything(uninterrupted):
+    names = {path.name for path in uninterrupted.iterdir()}
+    assert names == {"config.json", "metrics.csv", "checkpoints", "evaluation.json", "curve.png"}
+    columns = metrics.read(uninterrupted / "metrics.csv")
+    assert columns["update"].tolist() == [*range(1, 314)] * 2
+    evaluation = json.loads((uninterrupted / "evaluation.json").read_text())
+    again = evaluate_run(uninterrupted, episodes=2)
+    assert again == evaluation
+
+
+def test_a_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
+    """SIGKILL in the middle; its workers die with it; what `resume` makes of it is what would have come anyway."""
+    run = tmp_path / "run"
+    process = subprocess.Popen(training(run, "--seeds", "2"), stderr=subprocess.PIPE, text=True)
+    wait_for_checkpoints(run, (0, 1), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    time.sleep(1.0)  # the workers notice that their standard input has ended
+    interrupted = final_states(run, (0, 1))
+    assert any(state not in final_states(uninterrupted, (0, 1)) for state in interrupted), "it was killed too late"
+    subprocess.run(command("resume", run), check=True, capture_output=True, timeout=240)
+    assert final_states(run, (0, 1)) == final_states(uninterrupted, (0, 1))
+    one, other = (metrics.read(each / "metrics.csv") for each in (run, uninterrupted))
+    for name in set(one) - {"wall_time", "steps_per_second"}:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+    assert json.loads((run / "evaluation.json").read_text()) == json.loads(
+        (uninterrupted / "evaluation.json").read_text()
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 2], ids=["in this process", "in processes"])
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        training(run, "--seeds", seeds, "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
+    )
+    wait_for_checkpoints(run, range(seeds), process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"steepest resume {run}" in said
+    assert "Traceback" not in said
+    assert (run / "curve.png").exists()
+    newest = [int(name.split(".")[0]) for name, _ in final_states(run, range(seeds))]
+    columns = metrics.read(run / "metrics.csv")
+    assert [columns["update"][columns["seed"] == seed].max() for seed in range(seeds)] == newest
+
+
+def test_where_a_run_is_cut_into_calls_does_not_matter():
+    env, ppo = CartPole(), steepest.PPO(**SMALL)
+    algorithm = ppo.compose(Spec(env.observation_space, env.action_space, 4, 10))
+    states = []
+    for seconds in (0.0, 100.0):
+        training = CompiledTraining(algorithm, env, seeds=(0,), total_steps=128 * 10)
+        while not training.finished:
+            training.advance(seconds)
+        states.append(training.states()[0].agent)
+    jax.tree.map(np.testing.assert_array_equal, *states)
