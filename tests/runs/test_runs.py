@@ -160,7 +160,7 @@ def test_a_picture_is_drawn_and_a_format_that_cannot_be_is_refused(tmp_path):
     out = tmp_path / "curve.png"
     plot_curves({"ppo": metrics.read(path)}, "CartPole-v1", out)
     assert out.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="Give a path that ends in .png"):
+    with pytest.raises(InputError, match=r"Give a path that ends in .png"):
         plot_curves({"ppo": metrics.read(path)}, "CartPole-v1", tmp_path / "curve.txt")
 
 
@@ -172,14 +172,14 @@ def test_directories_are_numbered_and_ones_in_use_are_refused(tmp_path, monkeypa
     (tmp_path / "full").mkdir()
     assert RunDirectory.fresh("full", "").path.name == "full"
     (tmp_path / "full" / "file").write_text("")
-    with pytest.raises(InputError, match="it is not empty. Choose another.*steepest resume full"):
+    with pytest.raises(InputError, match=r"it is not empty. Choose another.*steepest resume full"):
         RunDirectory.fresh("full", "")
     with pytest.raises(InputError, match="a file of that name exists"):
         RunDirectory.fresh("full/file", "")
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="it has no config.json"):
+    with pytest.raises(InputError, match=r"it has no config.json"):
         RunDirectory.existing(tmp_path)
     with pytest.raises(InputError, match="there is no such directory"):
         RunDirectory.existing(tmp_path / "none")

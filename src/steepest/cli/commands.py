@@ -16,6 +16,7 @@ from steepest.algorithms.presets import preset, preset_names
 from steepest.cli.arguments import parse, say, value_of, wants_help
 from steepest.core.errors import InputError
 from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
+from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from steepest.experiments.results import TrainResult
@@ -28,7 +29,7 @@ class Train:
 
     algorithm: tyro.conf.OmitArgPrefixes[HyperParameters]
     """Hyper-parameters. Defaults are the paper's, or what was tuned for the environment."""
-    env: str
+    env: Annotated[str, tyro.conf.arg(help_behavior_hint="(required)")]
     """Id of the environment: steepest list envs."""
     backend: Literal["auto", "compiled", "envpool", "gymnasium"] = "auto"
     """Who runs it; auto takes the compiled one, then EnvPool's, then Gymnasium's."""
@@ -62,14 +63,14 @@ def train(words: Sequence[str]) -> int:
         return 0
     name, rest = words[0], words[1:]
     kind, env = algorithm_class(name), value_of("--env", rest)
-    takes_preset = env is not None and "--no-preset" not in rest
-    start = tuned(name, env) if takes_preset and env is not None else kind()
-    given = parse(_train_with(kind), rest, program=f"steepest train {name}", default=Train(start, tyro.MISSING_NONPROP))
+    if env is None and not {"-h", "--help"} & set(rest):
+        raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
+    start = kind() if env is None or "--no-preset" in rest else tuned(name, env)
+    given = parse(_train_with(kind), rest, program=f"steepest train {name}", default=Train(start, env or ""))
     if not given.compilation_cache:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
 
     from steepest.experiments.train import execute, prepare
-    from steepest.runs.directory import RunDirectory
 
     experiment = prepare(
         given.algorithm,
@@ -179,16 +180,17 @@ def resume(words: Sequence[str]) -> int:
     given = parse(Resume, words, program="steepest resume")
     config = _check_run(given.run)
 
+    from steepest.experiments.session import check_checkpoints
     from steepest.experiments.train import execute, reopen
 
+    experiment = reopen(given.run)
+    check_checkpoints(experiment.config, experiment.task, RunDirectory(given.run))
     say(f"going on with {given.run}: {config.algorithm} on {config.env}, {config.total_steps:,} steps")
-    return _report(execute(reopen(given.run), show=True))
+    return _report(execute(experiment, show=True))
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:
     """The configuration of a run, read without JAX."""
-    from steepest.runs.directory import RunDirectory
-
     return RunConfiguration.parse(RunDirectory.existing(path).read_config())
 
 
@@ -209,7 +211,6 @@ def plot(words: Sequence[str]) -> int:
         raise InputError("steepest plot: no run directory given. Give one or more.")
 
     from steepest.runs import metrics
-    from steepest.runs.directory import RunDirectory
     from steepest.runs.plot import plot_curves
 
     curves, titles = {}, set()

@@ -192,14 +192,25 @@ def _restore(training: AbstractTraining, config: RunConfiguration, run: RunDirec
 
 def load_agent(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, PyTree]:
     """The agent of a seed's newest checkpoint. **Raises** `InputError` when there is none, or it is damaged."""
-    path = checkpoints.latest(run.checkpoints(seed))
-    if path is None:
+    algorithm, state = _load(config, task, run, seed)
+    if state is None:
         raise InputError(f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}")
-    algorithm, key = compose(config, task), jax.random.key(seed)
-    begin = host.begin if task.env is None else functools.partial(compiled.begin, env=task.env)
-    like = jax.eval_shape(lambda key: begin(algorithm, key=key), key)
-    state, _ = checkpoints.load(path, like, fingerprint=config.fingerprint)
     return algorithm, state.agent
+
+
+def check_checkpoints(config: RunConfiguration, task: Task, run: RunDirectory) -> None:
+    """**Raises** `InputError` when the newest checkpoint of a seed is damaged; a seed may have none."""
+    for seed in config.seeds:
+        _load(config, task, run, seed)
+
+
+def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, Any]:
+    algorithm, path = compose(config, task), checkpoints.latest(run.checkpoints(seed))
+    if path is None:
+        return algorithm, None
+    begin = host.begin if task.env is None else functools.partial(compiled.begin, env=task.env)
+    like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
+    return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]
 
 
 def evaluate_agent(

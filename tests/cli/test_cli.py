@@ -1,0 +1,178 @@
+"""The command line: what it prints, how it exits, and that wrong words get one clear line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from steepest.cli.main import main
+
+SMALL = ["--num-envs", "4", "--segment-length", "32", "--minibatch-size", "32", "--epochs", "1", "--hidden", "8"]
+TRAIN = ["train", "ppo", "--env", "CartPole-v1"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "run"
+    status = main([*TRAIN, *SMALL, "--no-preset", "--total-steps", "512", "--run-dir", str(path)])
+    assert status == 0
+    return path
+
+
+def one_line(capsys, words):
+    """What a failing command says; it exits with 2, prints nothing else, and shows no traceback."""
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("steepest: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["tran"], "unknown command 'tran'; did you mean 'train'?"),
+        (["train", "pp"], "unknown algorithm 'pp'; did you mean 'ppo'?"),
+        (["train", "ppo"], "--env"),
+        (["train", "ppo", "--env"], "--env"),
+        ([*TRAIN, "--learning-rat", "1"], "unknown flag '--learning-rat'; did you mean '--learning-rate'?"),
+        ([*TRAIN, "more"], "unexpected argument 'more'"),
+        ([*TRAIN, "--epochs", "x"], "--epochs"),
+        ([*TRAIN, "--backend", "gym"], "gym"),
+        ([*TRAIN, "--discount", "1.5"], "discount is 1.5; it must be at least 0 and at most 1"),
+        ([*TRAIN, "--trace", "-1"], "trace is -1.0; it must be at least 0"),
+        ([*TRAIN, "--clip-radius", "0"], "clip_radius is 0.0; it must be above 0"),
+        ([*TRAIN, "--minibatch-size", "100"], "minibatch_size is 100; it must divide"),
+        ([*TRAIN, "--num-envs", "0"], "num_envs is 0; it must be"),
+        ([*TRAIN, "--total-steps", "0"], "total_steps is 0; it must be"),
+        ([*TRAIN, "--total-steps", "-5"], "total_steps is -5; it must be"),
+        ([*TRAIN, "--seeds", "0"], "seeds is 0; it must be"),
+        ([*TRAIN, "--seed", "-1"], "seed is -1; it must be"),
+        (["train", "ppo", "--env", "CartPole-v9"], "environment 'CartPole-v9'; did you mean 'CartPole-v"),
+        (["train", "ppo", "--env", "Blackjack-v1", "--backend", "gymnasium"], "observation space is a Tuple"),
+        (["train", "ppo", "--env", "Hopper-v5", "--backend", "compiled"], "unknown compiled environment 'Hopper-v5'"),
+        (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
+        (["evaluate"], "run"),
+        (["resume", "nowhere"], "run directory nowhere: there is no such directory"),
+        (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
+        (["plot"], "no run directory given"),
+        (["list", "env"], "'env'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_words_get_one_line_and_status_2_and_nothing_is_written(capsys, words, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert says in one_line(capsys, words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_in_use_is_refused(capsys, run):
+    assert "it is not empty" in one_line(capsys, [*TRAIN, "--run-dir", str(run)])
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    said = one_line(capsys, ["train", "ppo", "--env", "Hopper-v5", "--backend", "envpool"])
+    assert "pip install 'steepest[envpool]'" in said
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "ppo", "--help"], ["evaluate", "--help"]])
+def test_help_comes_at_once_and_without_jax(words):
+    """Under a second; two are allowed here, where other tests share the processor."""
+    code = f"""
+import sys
+from steepest.cli import main
+try:
+    status = main({words!r})
+except SystemExit as stop:
+    status = stop.code
+assert not status
+assert "jax" not in sys.modules
+"""
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: steepest" in done.stdout
+    assert time.monotonic() - start < 2
+
+
+def test_training_says_what_it_took_and_what_to_do_next(run, capsys, tmp_path):
+    path = tmp_path / "run"
+    status = main([*TRAIN, "--total-steps", "100", "--evaluation-episodes", "2", "--run-dir", str(path)])
+    out, err = capsys.readouterr()
+    assert status == 0
+    assert "run by compiled (steepest)" in err
+    assert "hyper-parameters tuned for CartPole-v1" in err
+    assert f"steepest evaluate {path}" in err
+    assert "interquartile mean over seeds" in out
+
+
+def test_evaluate_prints_one_object(run, capsys):
+    assert main(["evaluate", str(run), "--episodes", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["algorithm", "env", "backend", "episodes", "seeds", "iqm", "iqm_ci95"]
+    assert (found["algorithm"], found["env"], found["backend"]) == ("ppo", "CartPole-v1", "compiled")
+    assert found["episodes"] == 3
+    assert [set(each) for each in found["seeds"]] == [{"seed", "mean_return", "std_return"}]
+    assert main(["evaluate", str(run), "--episodes", "3", "--stochastic"]) == 0
+    assert "interquartile mean" in capsys.readouterr().out
+
+
+def test_resume_of_a_finished_run_changes_nothing(run, capsys):
+    before = (run / "metrics.csv").read_bytes()
+    assert main(["resume", str(run)]) == 0
+    assert (run / "metrics.csv").read_bytes() == before
+
+
+def test_plot_draws_several_runs_into_one_picture(run, capsys, tmp_path):
+    out = tmp_path / "both.png"
+    assert main(["plot", str(run), str(run), "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.strip() == str(out)
+    assert "Give a path that ends in" in one_line(capsys, ["plot", str(run), "--out", str(tmp_path / "x.y")])
+
+
+@pytest.mark.parametrize("words", [["evaluate"], ["resume"]])
+def test_an_altered_checkpoint_is_refused(run, capsys, words, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    newest = max((copy / "checkpoints" / "seed-0").glob("*.safetensors"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert "does not match the SHA-256" in one_line(capsys, [*words, str(copy)])
+
+
+def test_an_altered_configuration_does_not_take_the_checkpoints(run, capsys, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["hyper_parameters"]["discount"] = 0.5
+    (copy / "config.json").write_text(json.dumps(config))
+    assert "made by another configuration" in one_line(capsys, ["evaluate", str(copy)])
+    config["surprise"] = 1
+    (copy / "config.json").write_text(json.dumps(config))
+    assert "field 'surprise' is unknown" in one_line(capsys, ["evaluate", str(copy)])
+
+
+def test_lists_name_what_there_is(capsys):
+    assert main(["list", "algorithms"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"ppo", "a2c", "reinforce"}
+    assert main(["list", "envs"]) == 0
+    assert "CartPole-v1" in capsys.readouterr().out
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    import steepest
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["steepest", steepest.__version__]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f"{sys.executable} -m steepest list envs | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=os.environ)
+    assert "Traceback" not in done.stderr
