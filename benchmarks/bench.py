@@ -172,6 +172,8 @@ def main() -> None:
     if importlib.util.find_spec("envpool") is None:
         announce("EnvPool is not installed: its cases are left out (pip install 'steepest[envpool]')")
         cases = [case for case in cases if case.backend != "envpool"]
+    if not cases:
+        parser.error(f"no case is left with {options.only!r} in its title; there are: {[each.title for each in CASES]}")
     where = machine()
     repeats, seconds = (1, 0.3) if options.quick else (5, 1.0)
     results = [measure(case, repeats=repeats, seconds=seconds) for case in cases]

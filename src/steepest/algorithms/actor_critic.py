@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
 from steepest.algorithms.hyper_parameters import HyperParameters
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed, Parts
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
 from steepest.core.network import ActivationName
 from steepest.core.problem import Objective, SampledProblem, weighted_mean
@@ -41,6 +41,26 @@ class Agent(eqx.Module):
     critic_state: PyTree
     observations: ObservationNormaliser | None
     rewards: RewardScaler | None
+
+
+class Prepared(eqx.Module):
+    """What an update learns from: a problem for the policy, a regression for the critic, and the next statistics."""
+
+    problem: SampledProblem
+    regression: ValueRegression
+    explained_variance: Float[Array, ""]
+    observations: ObservationNormaliser | None
+    rewards: RewardScaler | None
+    finite: Finite
+
+
+class Moved(eqx.Module):
+    """What became of the policy, or of the critic."""
+
+    parameters: Any
+    state: PyTree
+    metrics: dict[str, Array]
+    finite: Finite
 
 
 class ActorCritic(AbstractAlgorithm):
@@ -86,9 +106,12 @@ class ActorCritic(AbstractAlgorithm):
     def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
         return agent.policy(_seen(agent, obs)).mode()
 
-    def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
+    def parts(self) -> Parts:
+        return Parts(self._prepare, (self._improve, self._evaluate), self._join)
+
+    def _prepare(self, agent: Agent, trajectory: Trajectory) -> "Prepared":
+        """What the trajectory says: the two problems to be solved."""
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        for_policy, for_critic = jax.random.split(key)
         sampled = Finite.of(
             observation=(trajectory.obs, trajectory.next_obs),
             reward=trajectory.reward,
@@ -96,45 +119,62 @@ class ActorCritic(AbstractAlgorithm):
             log_probability=trajectory.log_prob,
         )
         seen, rewards = self._normalised(agent, trajectory)
-
         value, next_value = _values(agent.critic, seen)
         estimates = self.advantage(seen, value, next_value)
         advantage = estimates.advantage
         if self.normalise_advantages:
             advantage = normalise(advantage, seen.valid)
         batch = Batch.of(seen, Estimates(advantage, estimates.value_target))
-        problem = SampledProblem(self.objective, batch, agent.policy(batch.obs))
-        policy, policy_state, info = self.step_rule.step(for_policy, agent.policy, problem, agent.policy_state)
-
-        critic, critic_state = agent.critic, agent.critic_state
-        some = problem.thinned(_MEASURED_ROWS)
-        metrics = dict(info) | {"entropy": weighted_mean(some.old.entropy(), some.batch.weight), "kl": some.kl(policy)}
-        computed = Finite.of(
-            value=(value, next_value),
-            advantage=advantage,
-            objective=info["objective"],
-            gradient=info["gradient_norm"],
-            policy=policy,
-        )
-        if self.critic_rule is not None:
-            target = flatten(estimates.value_target)
-            regression = ValueRegression(batch.obs, target, batch.weight)
-            critic, critic_state, fitted = self.critic_rule.step(
-                for_critic, agent.critic, regression, agent.critic_state
-            )
-            metrics |= {
-                "value_loss": -fitted["objective"],
-                "value_gradient_norm": fitted["gradient_norm"],
-                "explained_variance": explained_variance(flatten(value), target, batch.weight),
-            }
-            computed = computed.then(
-                Finite.of(value_loss=fitted["objective"], value_gradient=fitted["gradient_norm"], critic=critic)
-            )
         observations = agent.observations
         if observations is not None:
             observations = observations.update(trajectory.obs, batch.weight)
-        after = Agent(policy, critic, policy_state, critic_state, observations, rewards)
-        return after, UpdateInfo(metrics, sampled.then(computed))
+        target = flatten(estimates.value_target)
+        return Prepared(
+            problem=SampledProblem(self.objective, batch, agent.policy(batch.obs)),
+            regression=ValueRegression(batch.obs, target, batch.weight),
+            explained_variance=explained_variance(flatten(value), target, batch.weight),
+            observations=observations,
+            rewards=rewards,
+            finite=sampled.then(Finite.of(value=(value, next_value), advantage=advantage)),
+        )
+
+    def _improve(self, key: Key[Array, ""], agent: Agent, prepared: "Prepared") -> "Moved":
+        """Move the policy, and measure how far it went."""
+        policy, state, info = self.step_rule.step(key, agent.policy, prepared.problem, agent.policy_state)
+        some = prepared.problem.thinned(_MEASURED_ROWS)
+        metrics = dict(info) | {"entropy": weighted_mean(some.old.entropy(), some.batch.weight), "kl": some.kl(policy)}
+        finite = Finite.of(objective=info["objective"], gradient=info["gradient_norm"], policy=policy)
+        return Moved(policy, state, metrics, finite)
+
+    def _evaluate(self, key: Key[Array, ""], agent: Agent, prepared: "Prepared") -> "Moved | None":
+        """Fit the critic, where there is one."""
+        if self.critic_rule is None:
+            return None
+        critic, state, info = self.critic_rule.step(key, agent.critic, prepared.regression, agent.critic_state)
+        metrics = {
+            "value_loss": -info["objective"],
+            "value_gradient_norm": info["gradient_norm"],
+            "explained_variance": prepared.explained_variance,
+        }
+        finite = Finite.of(value_loss=info["objective"], value_gradient=info["gradient_norm"], critic=critic)
+        return Moved(critic, state, metrics, finite)
+
+    def _join(
+        self, agent: Agent, prepared: "Prepared", policy: "Moved", critic: "Moved | None"
+    ) -> tuple[Agent, UpdateInfo]:
+        """The agent after both."""
+        metrics, finite = policy.metrics, prepared.finite.then(policy.finite)
+        if critic is not None:
+            metrics, finite = metrics | critic.metrics, finite.then(critic.finite)
+        after = Agent(
+            policy=policy.parameters,
+            critic=agent.critic if critic is None else critic.parameters,
+            policy_state=policy.state,
+            critic_state=agent.critic_state if critic is None else critic.state,
+            observations=prepared.observations,
+            rewards=prepared.rewards,
+        )
+        return after, UpdateInfo(metrics, finite)
 
     def _normalised(self, agent: Agent, trajectory: Trajectory) -> tuple[Trajectory, RewardScaler | None]:
         """The trajectory as the agent saw it; the reward's scale takes in this segment before it is used."""
