@@ -73,9 +73,6 @@ def guard_cpu() -> None:
     """See that XLA's CPU client has as many threads as asked for, or warn that it is too late for that."""
     threads = _threads()
     if not xla_bridge.backends_are_initialized():
-        # Programs run in the thread that calls them. A small one starts sooner, and two threads that call two
-        # programs keep two cores busy; the client's own thread would run one after the other.
-        jax.config.update("jax_cpu_enable_async_dispatch", False)
         factory = xla_bridge._backend_factories["cpu"].factory
         jax.extend.backend.register_backend_factory("cpu", _guarded(factory, threads), priority=0, fail_quietly=False)
         return

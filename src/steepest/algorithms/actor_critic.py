@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
 from steepest.algorithms.hyper_parameters import HyperParameters
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed, Parts
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
 from steepest.core.network import ActivationName
 from steepest.core.problem import Objective, SampledProblem, weighted_mean
@@ -106,8 +106,12 @@ class ActorCritic(AbstractAlgorithm):
     def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
         return agent.policy(_seen(agent, obs)).mode()
 
-    def parts(self) -> Parts:
-        return Parts(self._prepare, (self._improve, self._evaluate), self._join)
+    def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
+        for_policy, for_critic = jax.random.split(key)
+        prepared = self._prepare(agent, trajectory)
+        policy = self._improve(for_policy, agent, prepared)
+        critic = self._evaluate(for_critic, agent, prepared)
+        return self._join(agent, prepared, policy, critic)
 
     def _prepare(self, agent: Agent, trajectory: Trajectory) -> "Prepared":
         """What the trajectory says: the two problems to be solved."""

@@ -2,11 +2,9 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
@@ -44,19 +42,6 @@ class Feed:
     whole_episodes: bool = False
 
 
-class Parts(NamedTuple):
-    """An update in pieces: what comes first, then pieces that do not need each other, then what joins them.
-
-    - `prepare`: `(agent, trajectory) -> prepared`.
-    - `independent`: functions `(key, agent, prepared) -> piece`, which may run at the same time.
-    - `join`: `(agent, prepared, *pieces) -> (agent, info)`.
-    """
-
-    prepare: Callable[..., Any]
-    independent: tuple[Callable[..., Any], ...]
-    join: Callable[..., tuple[Any, UpdateInfo]]
-
-
 class AbstractAlgorithm(eqx.Module):
     """Pure functions over an agent; they know no environment.
 
@@ -80,13 +65,5 @@ class AbstractAlgorithm(eqx.Module):
         """The policy's single best guess, for evaluation."""
 
     @abc.abstractmethod
-    def parts(self) -> Parts:
-        """Learning, in pieces: a driver with cores to spare may run the independent ones at the same time."""
-
     def update(self, key: Key[Array, ""], agent: Any, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
-        """Learn from one trajectory: the parts, one after the other."""
-        prepare, independent, join = self.parts()
-        prepared = prepare(agent, trajectory)
-        keys = jax.random.split(key, len(independent))
-        pieces = [part(each, agent, prepared) for part, each in zip(independent, keys, strict=True)]
-        return join(agent, prepared, *pieces)
+        """Learn from one trajectory."""
