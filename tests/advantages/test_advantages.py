@@ -159,7 +159,7 @@ def test_one_step_is_gae_without_trace_and_monte_carlo_is_gae_with_full_trace():
         np.testing.assert_allclose(found, GAE(0.9, trace)(trajectory, value, next_value).advantage, atol=1e-5)
 
 
-def test_the_n_step_sum_printed_in_the_lecture_counts_a_reward_too_many():
+def test_the_n_step_sum_as_it_is_often_printed_counts_a_reward_too_many():
     """Erratum: summed to t+n and bootstrapped from s_{t+n}, a constant world is worth more than it is."""
     reward, discount, n = jnp.ones(50), 0.9, 5
     worth = 1 / (1 - discount)

@@ -41,6 +41,23 @@ def test_a_network_treats_leading_axes_as_batch_axes_and_without_hidden_layers_i
     np.testing.assert_allclose(linear(inputs[0] * 2), 2 * linear(inputs[0]), rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(4, 64), (64, 64), (64, 2), (3, 1), (9, 5), (5, 5)])
+def test_however_a_layer_is_computed_it_is_the_same_affine_map_and_so_is_its_gradient(shape):
+    weight, bias = jax.random.normal(KEY, shape), jax.random.normal(KEY, shape[1:])
+    network, inputs = Network((weight,), (bias,), "tanh"), jax.random.normal(KEY, (7, shape[0]))
+    wanted = jax.random.normal(KEY, (7, shape[1]))
+
+    def error(function):
+        return lambda parameters: jnp.sum(jnp.square(function(parameters) - wanted))
+
+    plain = error(lambda parameters: inputs @ parameters[0] + parameters[1][None, :])
+    found = jax.grad(error(lambda each: each(inputs)))(network)
+    expected = jax.grad(plain)((weight, bias))
+    np.testing.assert_allclose(network(inputs), inputs @ weight + bias[None, :], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.weights[0], expected[0], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(found.biases[0], expected[1], rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("space", "obs", "expected"),
     [

@@ -5,13 +5,13 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from served_environment import ServedEnvironment
 from worlds import Corridor
 
 from steepest.algorithms import A2C, PPO, Reinforce
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.envs.pendulum import Pendulum
-from steepest.sampling.served import ServedEnvironment
 from steepest.training.compiled import CompiledTraining, seed_keys
 from steepest.training.host import HostTraining
 

@@ -9,7 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from steepest.core.problem import AbstractMaximisation
+from steepest.core.problem import AbstractMaximisation, SampledProblem
+from steepest.core.trajectory import Batch
+from steepest.objectives import Score
+from steepest.policies import TabularPolicy
 from steepest.steps import Ascent, MinibatchAscent, Optimiser, adam, root_mean_square
 from steepest.steps.shuffle import shuffled
 
@@ -177,3 +180,23 @@ def test_a_shuffle_puts_every_row_anywhere_and_any_two_rows_apart():
     quarter = np.argsort(orders, axis=1) // 16
     together = (quarter[:, :-1] == quarter[:, 1:]).mean()
     np.testing.assert_allclose(together, 15 / 63, atol=0.01)
+
+
+def test_no_further_pass_is_made_once_the_policy_has_moved_far_enough():
+    """A KL is measured after each pass over all rows; the first that exceeds the stop is the last."""
+    policy = TabularPolicy(jnp.zeros((1, 2)))
+    obs = jnp.zeros(32, jnp.int32)
+    batch = Batch(obs, obs, jnp.full(32, -math.log(2)), jnp.ones(32), jnp.ones(32))
+    problem = SampledProblem(Score(), batch, policy(obs))
+
+    def passes(kl_stop):
+        rule = MinibatchAscent(Optimiser(0.1, direction=plain), epochs=9, minibatch_size=8, kl_stop=kl_stop)
+        moved, _, info = rule.step(KEY, policy, problem, rule.init(policy))
+        return int(info["epochs"]), float(problem.kl(moved))
+
+    _, after_one = passes(1e-12)
+    assert passes(1e-12)[0] == 1
+    assert passes(1e9)[0] == 9
+    made, reached = passes(3 * after_one)
+    assert 1 < made < 9
+    assert reached > 3 * after_one

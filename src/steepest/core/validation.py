@@ -2,9 +2,8 @@
 
 import math
 import numbers
-from collections.abc import Sequence
 
-from steepest.core.errors import InputError, unknown
+from steepest.core.errors import InputError
 
 
 def check_number(
@@ -46,9 +45,3 @@ def check_number(
     )
     if not good:
         raise InputError(f"{field} is {value}; it must be {' and '.join(bounds)}. {remedy}")
-
-
-def check_choice(field: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a name that is not among `choices`."""
-    if value not in choices:
-        raise unknown(field, value, choices)
