@@ -126,7 +126,7 @@ def sample(
     steps = jnp.arange(length, dtype=jnp.int32)
     env_keys = jax.vmap(env_key, (None, None, 0))(streams.key, streams.restarts, streams.time + steps)
     act_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, steps)
-    # Every step may need fresh starts. Drawing them all at once is several times cheaper than a few at each step.
+    # Every step may need fresh starts. Drawing them all at once costs less than a few at each step.
     fresh = jax.vmap(lambda each: begin(env, each, num_envs))(env_keys)
 
     def step(carry, row):

@@ -34,7 +34,7 @@ class OptimiserState(eqx.Module):
 class Optimiser(eqx.Module):
     r"""$\Delta = \alpha_k\,\mathrm{direction}(\mathrm{clip}(g))$, ascending.
 
-    Parameters are one vector here: a few large operations are several times faster than many small ones.
+    Parameters are one vector here: a few large operations cost less than many small ones.
 
     **Arguments**
 
