@@ -16,7 +16,8 @@ def shuffled(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
 
     Lay them in a rectangle, turn every row by a random amount, then every column, and again: each turn is one-to-one,
     so the whole is, and after a few rounds it is as mixed as minibatches need. Sorting random keys takes about
-    nine times as long on a CPU (0.79 against 0.09 ms for 2,048 rows). A size with no rectangle to speak of is sorted after all.
+    nine times as long on a CPU (0.79 against 0.09 ms for 2,048 rows). A size with no rectangle to speak of is sorted
+    after all.
 
     >>> sorted(shuffled(jax.random.key(0), 12).tolist()) == list(range(12))
     True
