@@ -256,3 +256,12 @@ def test_the_nearest_name_is_suggested_and_long_lists_are_left_out():
 def test_a_gaussian_is_a_tree_whose_leaves_are_its_parameters():
     leaves = jax.tree.leaves(eqx.filter(Gaussian(jnp.zeros((1, 2)), jnp.zeros((1, 2))), eqx.is_array))
     assert len(leaves) == 2
+
+
+def test_the_kl_of_a_problem_is_that_of_the_old_policy_to_the_new_one():
+    """Both directions have the same Hessian, so only a finite step tells them apart."""
+    old, new = TabularPolicy(jnp.array([[2.0, 0.0]])), TabularPolicy(jnp.array([[-1.0, 0.0]]))
+    problem = problem_for(old, jnp.zeros(3, jnp.int32), jnp.ones(3))
+    p, q = (np.asarray(jax.nn.softmax(each.logits[0]), np.float64) for each in (old, new))
+    np.testing.assert_allclose(problem.kl(new), (p * np.log(p / q)).sum(), rtol=1e-5)
+    assert abs((p * np.log(p / q)).sum() - (q * np.log(q / p)).sum()) > 0.05
