@@ -3,6 +3,7 @@
 from steepest.objectives.clipped import Clipped
 from steepest.objectives.entropy import Entropy, plus_entropy
 from steepest.objectives.objective import AbstractObjective, Sum
+from steepest.objectives.ratio import Ratio
 from steepest.objectives.score import Score
 
-__all__ = ["AbstractObjective", "Clipped", "Entropy", "Score", "Sum", "plus_entropy"]
+__all__ = ["AbstractObjective", "Clipped", "Entropy", "Ratio", "Score", "Sum", "plus_entropy"]

@@ -1,0 +1,91 @@
+"""Whether a table, a policy or a number can be used; if not, one line names the first bad entry, and a way out."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from steepest.core.distributions import Categorical
+from steepest.core.errors import InputError
+from steepest.core.spaces import Discrete
+from steepest.core.validation import check_number
+from steepest.oracles.precision import is_traced
+from steepest.policies import NetworkPolicy, TabularPolicy
+
+TOLERANCE = 1e-6
+"""How far probabilities may miss a sum of 1: as much as single precision makes of them."""
+
+
+def checked_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
+    """`value` as a float64 array of this shape, `None` for any length; a traced one as it is."""
+    if not is_traced(value):
+        try:
+            value = np.array(value, np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{field}: not an array of numbers ({error}). Give numbers in equal rows.") from error
+    wanted = "[" + ", ".join("any" if length is None else str(length) for length in shape) + "]"
+    if len(value.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, value.shape, strict=True)):
+        raise InputError(f"{field} has shape {list(value.shape)}; it must be {wanted}. Give one number for each.")
+    if 0 in value.shape:
+        raise InputError(f"{field} has shape {list(value.shape)}; no length may be 0. Give at least one entry.")
+    if not is_traced(value):
+        _refuse_first(field, value, ~np.isfinite(value), "must be finite", "Give finite numbers.")
+    return value
+
+
+def check_probabilities(field: str, value: Any) -> None:
+    """Refuse negative probabilities, and rows along the last axis that do not sum to 1."""
+    if is_traced(value):
+        return
+    _refuse_first(field, value, value < 0, "must not be negative", "Give probabilities.")
+    total = value.sum(axis=-1)
+    wrong = abs(total - 1) > TOLERANCE
+    if wrong.any():
+        index = np.argwhere(np.atleast_1d(wrong))[0].tolist() if wrong.ndim else []
+        row = f"[{', '.join([*map(str, index), ':'])}]"
+        found = total[tuple(index)]
+        raise InputError(f"{field}{row} sums to {found:.9g}; it must sum to 1. Divide each row by its sum.")
+
+
+def _refuse_first(field: str, value: np.ndarray, bad: np.ndarray, bound: str, remedy: str) -> None:
+    if bad.any():
+        index = np.argwhere(bad)[0].tolist()
+        raise InputError(f"{field}{index} is {value[tuple(index)]:g}; it {bound}. {remedy}")
+
+
+def check_time(discount: Any, horizon: int | None) -> None:
+    """Refuse a discount outside its range, and a problem without an end whose return need not be finite."""
+    remedy = "0.99 is usual."
+    if not is_traced(discount):
+        check_number("discount", float(discount), at_least=0, at_most=1, remedy=remedy)
+    if horizon is not None:
+        check_number("horizon", horizon, at_least=1, whole=True, remedy="Give None for no end.")
+    elif not is_traced(discount) and float(discount) == 1:
+        raise InputError("discount is 1; without a horizon it must be below 1. Give a horizon, or 0.99.")
+
+
+def check_steps(steps: int | None, horizon: int | None) -> None:
+    """Refuse a number of decisions that is none, or more than there are."""
+    if steps is not None:
+        remedy = "Give None for all of them."
+        check_number("steps", steps, at_least=1, at_most=horizon, whole=True, remedy=remedy)
+
+
+def check_policy(policy: Any, states: int, actions: int) -> None:
+    """Refuse a policy that is not one over these states and actions.
+
+    A table with too few rows would not fail by itself: indices beyond the end of an array read its last row.
+    """
+    wanted = f"it must choose among {actions} actions in each of {states} states."
+    remedy = f"{wanted} Make it for Discrete({states}) observations and Discrete({actions}) actions."
+    if isinstance(policy, TabularPolicy) and policy.logits.shape != (states, actions):
+        raise InputError(f"policy has logits of shape {list(policy.logits.shape)}; {remedy}")
+    if isinstance(policy, NetworkPolicy) and policy.observation != Discrete(states):
+        raise InputError(f"policy observes {policy.observation}; {remedy}")
+    if not callable(policy):
+        raise InputError(f"policy is a {type(policy).__name__}; {remedy}")
+    found = jax.eval_shape(lambda: policy(jax.numpy.arange(states, dtype=jax.numpy.int32)))
+    if not isinstance(found, Categorical):
+        raise InputError(f"policy gives a {type(found).__name__}; {remedy}")
+    if found.logits.shape != (states, actions):
+        raise InputError(f"policy gives logits of shape {list(found.logits.shape)}; {remedy}")

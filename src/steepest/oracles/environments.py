@@ -1,0 +1,115 @@
+"""The same problems as environments to sample from, so that estimates can be compared with exact answers."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.spaces import Discrete
+from steepest.core.validation import check_number
+from steepest.envs.environment import AbstractEnvironment
+
+
+class TabularState(NamedTuple):
+    """Where an episode is, and since how many steps."""
+
+    cell: Int[Array, ""]
+    """The number of the state."""
+    time: Int[Array, ""]
+    """Steps since the episode began."""
+
+
+class TabularEnvironment(AbstractEnvironment[TabularState]):
+    """A tabular MDP to sample from. The observation is the number of the state.
+
+    A successor that is absorbing is `terminated`, and so is the last step before a horizon. The reward is its mean
+    given state and action.
+
+    - `successor`, `level`: the states that can follow, and for each the probability that the successor is it or one
+      before it, [S, A, B] for at most B successors. The last possible one has level 2, so that rounding misses none.
+    - `first`, `first_level`: the same for first states, [F].
+    """
+
+    successor: Int[Array, "S A B"]
+    level: Float[Array, "S A B"]
+    first: Int[Array, " F"]
+    first_level: Float[Array, " F"]
+    reward: Float[Array, "S A"]
+    absorbing: Bool[Array, " S"]
+    horizon: int | None = eqx.field(static=True)
+    # A table has no name or time limit that all tables share, so these two belong to the instance.
+    id: str = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+    max_episode_steps: int | None = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(
+        self,
+        transition: Float[np.ndarray, "S A S"],
+        reward: Float[np.ndarray, "S A"],
+        initial: Float[np.ndarray, " S"],
+        absorbing: Bool[np.ndarray, " S"],
+        *,
+        horizon: int | None = None,
+        max_episode_steps: int | None = None,
+        id: str = "tabular",  # noqa: A002
+    ):
+        self.successor, self.level = _levels(transition)
+        self.first, self.first_level = _levels(initial)
+        self.reward = jnp.asarray(reward, jnp.float32)
+        self.absorbing = jnp.asarray(absorbing)
+        self.horizon = horizon
+        self.id = id
+        self.max_episode_steps = time_limit(max_episode_steps, horizon)
+
+    @property
+    def observation_space(self) -> Discrete:
+        """The number of the state."""
+        return Discrete(self.reward.shape[0])
+
+    @property
+    def action_space(self) -> Discrete:
+        """The number of the action."""
+        return Discrete(self.reward.shape[1])
+
+    def initial(self, key: Key[Array, ""]) -> TabularState:
+        """Draw from the initial distribution."""
+        return TabularState(_draw(key, self.first, self.first_level), jnp.zeros((), jnp.int32))
+
+    def observe(self, state: TabularState) -> Int[Array, ""]:
+        """The number of the state."""
+        return state.cell
+
+    def step(
+        self, key: Key[Array, ""], state: TabularState, action: Int[Array, ""]
+    ) -> tuple[TabularState, Float[Array, ""], Bool[Array, ""]]:
+        """Draw a successor."""
+        cell = _draw(key, self.successor[state.cell, action], self.level[state.cell, action])
+        time = state.time + 1
+        over = self.absorbing[cell] if self.horizon is None else self.absorbing[cell] | (time >= self.horizon)
+        return TabularState(cell, time), self.reward[state.cell, action], over
+
+
+def time_limit(max_episode_steps: int | None, horizon: int | None) -> int | None:
+    """After how many steps the sampler stops looking: at the horizon, where there is one."""
+    if max_episode_steps is not None:
+        remedy = "Leave it out for none." if horizon is None else "Leave it out: the horizon ends episodes."
+        check_number("max_episode_steps", max_episode_steps, at_least=horizon or 1, whole=True, remedy=remedy)
+    return max_episode_steps if horizon is None else horizon
+
+
+def _levels(probabilities: Float[np.ndarray, "*batch S"]) -> tuple[Int[Array, "*batch B"], Float[Array, "*batch B"]]:
+    """What can happen, and the cumulative probabilities, for `_draw`."""
+    most = int((probabilities > 0).sum(axis=-1).max())
+    outcome = np.argsort(-probabilities, axis=-1, kind="stable")[..., :most]
+    probability = np.take_along_axis(probabilities, outcome, axis=-1)
+    is_last = np.arange(most) >= (probability > 0).sum(axis=-1, keepdims=True) - 1
+    level = np.where(is_last, 2.0, probability.cumsum(axis=-1))
+    return jnp.asarray(outcome, jnp.int32), jnp.asarray(level, jnp.float32)
+
+
+def _draw(key: Key[Array, ""], outcome: Int[Array, " B"], level: Float[Array, " B"]) -> Int[Array, ""]:
+    uniform = jax.random.uniform(key, (), jnp.float32)
+    return outcome[jnp.argmax(level > uniform)]

@@ -1,0 +1,335 @@
+"""Markov decision processes given as tables, about which everything is known."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Int
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import InputError
+from steepest.core.problem import SampledProblem
+from steepest.core.trajectory import Batch
+from steepest.core.types import AnyArray, PyTree
+from steepest.objectives import AbstractObjective, Ratio
+from steepest.oracles.checks import (
+    check_policy,
+    check_probabilities,
+    check_steps,
+    check_time,
+    checked_array,
+)
+from steepest.oracles.environments import TabularEnvironment
+from steepest.oracles.precision import exact, is_traced
+
+
+def _check_probs(mdp: "TabularMDP", probs: Any, *_: Any) -> None:
+    check_probabilities("probs", checked_array("probs", probs, mdp.reward.shape))
+
+
+class TabularMDP(eqx.Module):
+    r"""A Markov decision process with S states and A actions, solved exactly in float64 (G17).
+
+    $$J(\pi) = E\Big[\sum_{t<H} \gamma^t r_t\Big] = \mu^\top V, \qquad
+      V = (I - \gamma P_\pi)^{-1} r_\pi \ \text{ without a horizon}, \qquad
+      \nabla J = \sum_{t,s,a} \gamma^t p_t(s)\, \nabla\pi(a|s)\, A_t(s, a)$$
+
+    Methods take probabilities `probs` [S, A] or a policy, and return NumPy float64 arrays. Under `jax.vmap`, `jax.grad`
+    or `jax.jit` they are part of the trace. With a horizon H, values have a leading axis of H time steps.
+
+    **Arguments**
+
+    - `transition`: $P(s'|s,a)$, [S, A, S].
+    - `reward`: the mean of $r$ given s and a, [S, A].
+    - `initial`: $\mu$, the probabilities of the first state, [S].
+    - `discount`: $\gamma$, at most 1, and below 1 without a horizon.
+    - `horizon`: H, the number of steps after which everything is over; `None` for no end.
+
+    A state is *absorbing* when every action stays there and pays 0: an episode that gets there is over.
+
+    **Raises** `InputError` that names the field, its first bad entry, and what to do.
+
+    **Example**
+
+    >>> work_or_rest = TabularMDP(np.ones((1, 2, 1)), [[1.0, 0.0]], [1.0], discount=0.9)
+    >>> float(work_or_rest.performance(np.array([[0.5, 0.5]])).round(9))  # ½ / (1 − 0.9)
+    5.0
+    """
+
+    transition: Float[AnyArray, "S A S"]
+    reward: Float[AnyArray, "S A"]
+    initial: Float[AnyArray, " S"]
+    discount: float | Float[AnyArray, ""]
+    horizon: int | None = eqx.field(static=True)
+
+    def __init__(self, transition, reward, initial, discount, horizon: int | None = None):
+        self.reward = checked_array("reward", reward, (None, None))
+        states, actions = self.reward.shape
+        self.transition = checked_array("transition", transition, (states, actions, states))
+        self.initial = checked_array("initial", initial, (states,))
+        check_probabilities("transition", self.transition)
+        check_probabilities("initial", self.initial)
+        check_time(discount, horizon)
+        self.discount = discount if is_traced(discount) else float(discount)
+        self.horizon = horizon
+        if not is_traced((self.transition, self.reward, self.initial)):
+            over = np.flatnonzero((self.initial > 0) & np.asarray(self.absorbing))
+            if over.size:
+                raise InputError(
+                    f"initial[{over[0]}] is {self.initial[over[0]]:g}, but state {over[0]} is absorbing: every action "
+                    f"stays there and pays 0. Begin elsewhere."
+                )
+
+    @property
+    def states(self) -> int:
+        """S."""
+        return self.reward.shape[0]
+
+    @property
+    def actions(self) -> int:
+        """A."""
+        return self.reward.shape[1]
+
+    @property
+    def absorbing(self) -> Bool[AnyArray, " S"]:
+        """Which states an episode ends in."""
+        numbers = np.arange(self.states)
+        stays = self.transition[numbers, :, numbers] == 1
+        return (stays & (self.reward == 0)).all(axis=1)
+
+    @exact(check=lambda mdp, policy: check_policy(policy, *mdp.reward.shape))
+    def probabilities(self, policy: PyTree) -> Float[AnyArray, "S A"]:
+        """$\\pi(a|s)$ of a policy that is called on numbers of states."""
+        return _probabilities(policy, *self.reward.shape)
+
+    @exact(check=_check_probs)
+    def performance(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, ""]:
+        """J, the expected discounted return."""
+        values = self.values(probs)
+        return jnp.dot(self.initial, values if self.horizon is None else values[0])
+
+    @exact(check=_check_probs)
+    def values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
+        """V(s), [S]; with a horizon $V_t(s)$, [H, S], discounted from t on."""
+        transition, reward = self._chain(probs)
+        if self.horizon is None:
+            return jnp.linalg.solve(jnp.eye(self.states) - self.discount * transition, reward)
+
+        def earlier(later, _):
+            values = reward + self.discount * (transition @ later)
+            return values, values
+
+        return jax.lax.scan(earlier, jnp.zeros_like(reward), length=self.horizon, reverse=True)[1]
+
+    @exact(check=_check_probs)
+    def action_values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
+        """$Q(s,a) = r(s,a) + \\gamma\\sum_{s'} P(s'|s,a) V(s')$, [S, A] or [H, S, A]."""
+        values = self.values(probs)
+        if self.horizon is None:
+            return self.reward + self.discount * (self.transition @ values)
+        successors = jnp.concatenate([values[1:], jnp.zeros_like(values[:1])])
+        return self.reward[None] + self.discount * jnp.einsum("saz,tz->tsa", self.transition, successors)
+
+    @exact(check=_check_probs)
+    def advantages(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
+        """$A(s,a) = Q(s,a) - V(s)$, [S, A] or [H, S, A]."""
+        return self.action_values(probs) - self.values(probs)[..., None]
+
+    @exact(check=_check_probs)
+    def state_probabilities(self, probs: Float[AnyArray, "S A"], steps: int) -> Float[AnyArray, "steps S"]:
+        """$p_t(s)$, the probability of being in s at time t < `steps`."""
+        transition, _ = self._chain(probs)
+        start = jnp.asarray(self.initial, transition.dtype)
+        return jax.lax.scan(lambda now, _: (now @ transition, now), start, length=steps)[1]
+
+    @exact(check=_check_probs)
+    def state_distribution(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
+        """$\\sum_t\\gamma^t p_t(s)$, [S], which sums to $1/(1-\\gamma)$; with a horizon $p_t(s)$, [H, S]."""
+        if self.horizon is not None:
+            return self.state_probabilities(probs, self.horizon)
+        transition, _ = self._chain(probs)
+        return jnp.linalg.solve(jnp.eye(self.states) - self.discount * transition.T, self.initial)
+
+    def _chain(self, probs: Float[AnyArray, "S A"]) -> tuple[Float[AnyArray, "S S"], Float[AnyArray, " S"]]:
+        """$P_\\pi$ and $r_\\pi$."""
+        return jnp.einsum("sa,saz->sz", probs, self.transition), jnp.sum(probs * self.reward, axis=1)
+
+    def decisions(
+        self, probs: Float[AnyArray, "S A"], *, state_discounting: bool = True, steps: int | None = None
+    ) -> tuple[Float[AnyArray, " S"], Float[AnyArray, "S A"]]:
+        r"""How much each state counts, $d(s) = \sum_t w_t p_t(s)$, and $c(s,a) = \sum_t w_t p_t(s) A_t(s,a)$.
+
+        $\sum_{s,a} c\,\nabla\pi$ is the policy gradient. Absorbing states, where nothing is left to decide, have d = 0.
+
+        **Arguments**
+
+        - `state_discounting`: $w_t = \gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
+        - `steps`: only so many first time steps count, with the advantages of the whole problem. This is what samples
+          estimate that are cut by a time limit, with an exact value at the cut. `None` counts all.
+
+        **Raises** `InputError` for `state_discounting=False` where neither a horizon nor `steps` nor absorbing states
+        that `probs` certainly reach make the sum finite.
+        """
+        check_steps(steps, self.horizon)
+        open_states = None
+        if not state_discounting and steps is None and self.horizon is None:
+            open_states = self._open_states(probs)
+        return self._decisions(probs, state_discounting, steps, open_states)
+
+    @exact(check=_check_probs)
+    def _decisions(
+        self,
+        probs: Float[AnyArray, "S A"],
+        state_discounting: bool,
+        steps: int | None,
+        open_states: Bool[AnyArray, " S"] | None,
+    ) -> tuple[Float[AnyArray, " S"], Float[AnyArray, "S A"]]:
+        advantages = self.advantages(probs)
+        if open_states is not None:
+            inside = open_states.astype(advantages.dtype)
+            transition = self._chain(probs)[0] * inside[:, None] * inside[None, :]
+            weight = inside * jnp.linalg.solve(jnp.eye(self.states) - transition.T, self.initial * inside)
+            return weight, weight[:, None] * advantages
+        counted = 1 - self.absorbing.astype(advantages.dtype)
+        if self.horizon is None and steps is None:
+            weight = counted * self.state_distribution(probs)
+            return weight, weight[:, None] * advantages
+        visits = counted[None] * self.state_probabilities(probs, steps or self.horizon)
+        if state_discounting:
+            visits = visits * self.discount ** jnp.arange(len(visits), dtype=visits.dtype)[:, None]
+        weight = jnp.sum(visits, axis=0)
+        if self.horizon is None:
+            return weight, weight[:, None] * advantages
+        return weight, jnp.einsum("ts,tsa->sa", visits, advantages[:steps])
+
+    def _open_states(self, probs: Float[AnyArray, "S A"]) -> Bool[np.ndarray, " S"]:
+        """The states that episodes may visit before they end, all of which must lead to an end."""
+        if is_traced(self.transition):
+            raise InputError("state_discounting is False; under a trace it needs a horizon, or steps. Give either.")
+        allowed = np.ones(self.reward.shape, bool) if is_traced(probs) else np.asarray(probs) > 0
+        leads = np.einsum("sa,saz->sz", allowed.astype(float), self.transition) > 0
+        reachable, ending = self.initial > 0, self.absorbing
+        for _ in range(self.states):
+            reachable = reachable | (reachable @ leads)
+            ending = ending | (leads @ ending)
+        endless = np.flatnonzero(reachable & ~ending)
+        if endless.size:
+            raise InputError(
+                f"state_discounting is False, but from state {endless[0]} this policy reaches no absorbing state, so "
+                f"the sum over time need not be finite. Give steps, a horizon, or state_discounting=True."
+            )
+        return reachable & ~self.absorbing
+
+    @exact()
+    def gradient_of(self, policy: PyTree, coefficient: Float[AnyArray, "S A"]) -> PyTree:
+        """$\\sum_{s,a} c(s,a)\\,\\nabla_\\theta\\pi_\\theta(a|s)$, a tree like the policy."""
+        parameters, rest = eqx.partition(policy, eqx.is_inexact_array)
+        _, pullback = jax.vjp(lambda each: _probabilities(eqx.combine(each, rest), *self.reward.shape), parameters)
+        return eqx.combine(pullback(jnp.asarray(coefficient))[0], rest)
+
+    def policy_gradient(self, policy: PyTree, *, state_discounting: bool = True, steps: int | None = None) -> PyTree:
+        """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$, a tree like the policy; by default ∇J.
+
+        The arguments, and what is refused, are those of `decisions`.
+        """
+        probs = self.probabilities(policy)
+        _, coefficient = self.decisions(probs, state_discounting=state_discounting, steps=steps)
+        return self.gradient_of(policy, coefficient)
+
+    def fisher(
+        self, policy: PyTree, *, state_discounting: bool = True, steps: int | None = None
+    ) -> Float[AnyArray, "n n"]:
+        """$F = \\sum_s \\bar d(s)\\,E_a[\\nabla\\log\\pi\\,\\nabla\\log\\pi^\\top]$ over the ravelled parameters.
+
+        $\\bar d$ is the d of `decisions`, whose arguments these are, divided by its sum.
+        """
+        weight, _ = self.decisions(self.probabilities(policy), state_discounting=state_discounting, steps=steps)
+        return self._fisher(policy, weight / weight.sum())
+
+    @exact()
+    def _fisher(self, policy: PyTree, weight: Float[AnyArray, " S"]) -> Float[AnyArray, "n n"]:
+        vector, unravel = ravel_pytree(policy)
+        probs = _probabilities(policy, *self.reward.shape)
+        slopes = jax.jacrev(lambda each: _probabilities(unravel(each), *self.reward.shape))(vector)
+        share = weight[:, None] / jnp.where(probs > 0, probs, 1)
+        return jnp.einsum("sa,sai,saj->ij", share, slopes, slopes)
+
+    def problem(
+        self,
+        policy: PyTree,
+        objective: AbstractObjective | None = None,
+        *,
+        state_discounting: bool = True,
+        steps: int | None = None,
+    ) -> SampledProblem:
+        """The policy-improvement problem around `policy`, for step rules: every pair of state and action is a row.
+
+        The row of (s, a) has weight $\\bar d(s)\\pi(a|s)$ and the true advantage, so that the surrogate, the KL and the
+        Fisher information are exact expectations. With the ratio as the objective, the default, the gradient at
+        `policy` is the policy gradient divided by $\\sum_s d(s)$. Arrays are in the precision that JAX is set to; the
+        other arguments are those of `decisions`.
+        """
+        probs = self.probabilities(policy)
+        weight, coefficient = self.decisions(probs, state_discounting=state_discounting, steps=steps)
+        batch, old = self._rows(policy, probs, weight, coefficient)
+        batch, old = jax.tree.map(jnp.asarray, (batch, old))
+        return SampledProblem(Ratio() if objective is None else objective, Batch(**batch), old)
+
+    @exact()
+    def _rows(self, policy, probs, weight, coefficient):
+        count = weight[:, None]
+        advantage = jnp.where(count > 0, coefficient / jnp.where(count > 0, count, 1), 0)
+        state, action = jnp.meshgrid(*(jnp.arange(n, dtype=jnp.int32) for n in self.reward.shape), indexing="ij")
+        rows = {
+            "obs": state,
+            "action": action,
+            # A pair that never happens has weight 0; a ratio to it must not bring infinities in.
+            "log_prob": jnp.log(jnp.where(probs > 0, probs, 1)),
+            "advantage": advantage,
+            "weight": count / jnp.sum(weight) * probs,
+        }
+        return jax.tree.map(jnp.ravel, rows), policy(state.ravel())
+
+    def optimal(self) -> tuple[Float[np.ndarray, "*H S"], Int[np.ndarray, "*H S"]]:
+        """The largest values that any policy has, and actions that attain them: [S], or [H, S] with a horizon."""
+        if self.horizon is not None:
+            return self._backward_induction()
+        numbers, actions = np.arange(self.states), np.zeros(self.states, int)
+        while True:  # policy iteration: it ends, since every round is better and there are finitely many policies
+            chain = np.eye(self.states) - self.discount * self.transition[numbers, actions]
+            values = np.linalg.solve(chain, self.reward[numbers, actions])
+            action_values = self.reward + self.discount * self.transition @ values
+            gain = action_values.max(axis=1) - action_values[numbers, actions]
+            better = gain > 1e-11 * max(1.0, np.abs(values).max())
+            if not better.any():
+                return values, actions
+            actions = np.where(better, action_values.argmax(axis=1), actions)
+
+    def _backward_induction(self) -> tuple[Float[np.ndarray, "H S"], Int[np.ndarray, "H S"]]:
+        values, actions, later = [], [], np.zeros(self.states)
+        for _ in range(self.horizon or 0):
+            action_values = self.reward + self.discount * self.transition @ later
+            later = action_values.max(axis=1)
+            values.append(later)
+            actions.append(action_values.argmax(axis=1))
+        return np.stack(values[::-1]), np.stack(actions[::-1])
+
+    def as_env(self, max_episode_steps: int | None = None) -> TabularEnvironment:
+        """The same problem to sample from; see `TabularEnvironment`. With a horizon the time limit is the horizon."""
+        return TabularEnvironment(
+            self.transition,
+            self.reward,
+            self.initial,
+            self.absorbing,
+            horizon=self.horizon,
+            max_episode_steps=max_episode_steps,
+        )
+
+
+def _probabilities(policy: PyTree, states: int, actions: int) -> Float[Array, "S A"]:
+    distribution = policy(jnp.arange(states, dtype=jnp.int32))
+    every_action = jnp.broadcast_to(jnp.arange(actions, dtype=jnp.int32)[:, None], (actions, states))
+    return jnp.exp(jax.vmap(distribution.log_prob, out_axes=1)(every_action))
