@@ -27,6 +27,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class Network(eqx.Module):
     """A multilayer perceptron; with no hidden layers, a linear map.
 
+    It computes in the precision of its weights.
+
     Every array leaf is a parameter. Leading axes of the input are batch axes: one matrix product serves them all.
 
     **Arguments** of `Network.initial`
@@ -64,7 +66,7 @@ class Network(eqx.Module):
         """Apply the layers to the last axis."""
         activate = ACTIVATIONS[self.activation]
         batch = features.shape[:-1]
-        hidden = features.reshape(-1, features.shape[-1])
+        hidden = features.reshape(-1, features.shape[-1]).astype(self.weights[0].dtype)
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = _affine(hidden, weight, bias)
             if index + 1 < len(self.weights):
@@ -103,7 +105,10 @@ def feature_count(space: Space) -> int:
 
 
 def features(space: Space, obs: AnyArray) -> Float[Array, "*batch F"]:
-    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat."""
+    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat.
+
+    In single precision, unless the observation is in double.
+    """
     match space:
         case Discrete(n=n):
             return jax.nn.one_hot(obs, n, dtype=jnp.float32)
@@ -114,4 +119,6 @@ def features(space: Space, obs: AnyArray) -> Float[Array, "*batch F"]:
             return jnp.asarray(obs, jnp.float32)
         case Box(shape=shape):
             batch = obs.shape[: obs.ndim - len(shape)]
-            return jnp.asarray(obs, jnp.float32).reshape(*batch, math.prod(shape))
+            numbers = jnp.asarray(obs)
+            numbers = numbers if numbers.dtype == jnp.float64 else numbers.astype(jnp.float32)
+            return numbers.reshape(*batch, math.prod(shape))

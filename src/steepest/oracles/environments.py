@@ -1,6 +1,6 @@
 """The same problems as environments to sample from, so that estimates can be compared with exact answers."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 import steepest._platform  # noqa: F401
-from steepest.core.spaces import Discrete
+from steepest.core.spaces import Box, Discrete
 from steepest.core.validation import check_number
 from steepest.envs.environment import AbstractEnvironment
 
@@ -42,8 +42,8 @@ class TabularEnvironment(AbstractEnvironment[TabularState]):
     absorbing: Bool[Array, " S"]
     horizon: int | None = eqx.field(static=True)
     # A table has no name or time limit that all tables share, so these two belong to the instance.
-    id: str = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
-    max_episode_steps: int | None = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+    id: str = eqx.field(static=True)
+    max_episode_steps: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -61,8 +61,10 @@ class TabularEnvironment(AbstractEnvironment[TabularState]):
         self.reward = jnp.asarray(reward, jnp.float32)
         self.absorbing = jnp.asarray(absorbing)
         self.horizon = horizon
-        self.id = id
-        self.max_episode_steps = time_limit(max_episode_steps, horizon)
+        self.id = id  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.max_episode_steps = time_limit(  # pyright: ignore[reportIncompatibleVariableOverride]
+            max_episode_steps, horizon
+        )
 
     @property
     def observation_space(self) -> Discrete:
@@ -113,3 +115,54 @@ def _levels(probabilities: Float[np.ndarray, "*batch S"]) -> tuple[Int[Array, "*
 def _draw(key: Key[Array, ""], outcome: Int[Array, " B"], level: Float[Array, " B"]) -> Int[Array, ""]:
     uniform = jax.random.uniform(key, (), jnp.float32)
     return outcome[jnp.argmax(level > uniform)]
+
+
+class LinearQuadraticState(NamedTuple):
+    """Where the one number is, and since how many steps."""
+
+    position: Float[Array, ""]
+    """s, in its own unit."""
+    time: Int[Array, ""]
+    """Steps since the episode began."""
+
+
+class LinearQuadraticEnvironment(AbstractEnvironment[LinearQuadraticState]):
+    """The linear-quadratic problem to sample from; see `LinearQuadratic`.
+
+    Nothing terminates, except by a horizon.
+    """
+
+    initial_mean: float
+    initial_std: float
+    process_std: float
+    horizon: int | None = eqx.field(static=True)
+    max_episode_steps: int | None = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
+    id: ClassVar[str] = "linear-quadratic"
+
+    @property
+    def observation_space(self) -> Box:
+        """The state."""
+        return Box(-np.inf, np.inf, (1,))
+
+    @property
+    def action_space(self) -> Box:
+        """What is added to the state."""
+        return Box(-np.inf, np.inf, (1,))
+
+    def initial(self, key: Key[Array, ""]) -> LinearQuadraticState:
+        """Draw the first state."""
+        position = self.initial_mean + self.initial_std * jax.random.normal(key, (), jnp.float32)
+        return LinearQuadraticState(position, jnp.zeros((), jnp.int32))
+
+    def observe(self, state: LinearQuadraticState) -> Float[Array, "1"]:
+        """The state itself."""
+        return state.position[None]
+
+    def step(
+        self, key: Key[Array, ""], state: LinearQuadraticState, action: Float[Array, "1"]
+    ) -> tuple[LinearQuadraticState, Float[Array, ""], Bool[Array, ""]]:
+        """Add the action, and noise."""
+        noise = self.process_std * jax.random.normal(key, (), jnp.float32)
+        successor = LinearQuadraticState(state.position + action[0] + noise, state.time + 1)
+        over = jnp.zeros((), bool) if self.horizon is None else successor.time >= self.horizon
+        return successor, -(state.position**2) - action[0] ** 2, over

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import numpy as np
+from jax.core import Tracer
 
 import steepest._platform  # noqa: F401
 from steepest.core.types import PyTree
@@ -17,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def is_traced(tree: PyTree) -> bool:
     """Whether an array in `tree` stands for values that are not known yet."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def double(tree: PyTree) -> PyTree:
@@ -29,7 +30,7 @@ def double(tree: PyTree) -> PyTree:
 
 
 def _double(leaf: Any) -> Any:
-    if isinstance(leaf, jax.core.Tracer):
+    if isinstance(leaf, Tracer):
         return leaf
     if isinstance(leaf, float | np.floating):
         return np.asarray(leaf, np.float64)

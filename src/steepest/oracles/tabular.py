@@ -194,10 +194,11 @@ class TabularMDP(eqx.Module):
             weight = inside * jnp.linalg.solve(jnp.eye(self.states) - transition.T, self.initial * inside)
             return weight, weight[:, None] * advantages
         counted = 1 - self.absorbing.astype(advantages.dtype)
-        if self.horizon is None and steps is None:
+        length = steps or self.horizon
+        if length is None:
             weight = counted * self.state_distribution(probs)
             return weight, weight[:, None] * advantages
-        visits = counted[None] * self.state_probabilities(probs, steps or self.horizon)
+        visits = counted[None] * self.state_probabilities(probs, length)
         if state_discounting:
             visits = visits * self.discount ** jnp.arange(len(visits), dtype=visits.dtype)[:, None]
         weight = jnp.sum(visits, axis=0)

@@ -95,7 +95,7 @@ class GaussianHead(AbstractHead):
 
     def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Gaussian:
         mean = _along(outputs, self.centre) + _along(outputs, self.half_width) * outputs
-        log_std = self.log_std + np.log(np.asarray(self.half_width, np.float32))
+        log_std = self.log_std + np.log(np.asarray(self.half_width, self.log_std.dtype))
         return Gaussian(mean, jnp.broadcast_to(log_std, mean.shape))
 
 
@@ -136,7 +136,7 @@ class SquashedGaussianHead(StateDependentGaussianHead):
 
 
 def _along(outputs: Float[Array, "*batch d"], constants: tuple[float, ...]) -> Float[Array, "*ones d"]:
-    return jnp.asarray(constants, jnp.float32).reshape(*[1] * (outputs.ndim - 1), len(constants))
+    return jnp.asarray(constants, outputs.dtype).reshape(*[1] * (outputs.ndim - 1), len(constants))
 
 
 def make_head(space: Space, *, gaussian: GaussianKind = "gaussian", log_std: float = 0.0) -> AbstractHead:
