@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steepest.algorithms import A2C, PPO, Reinforce
     from steepest.envs.environment import AbstractEnvironment
+    from steepest.experiments.gradients import estimate_gradient
     from steepest.experiments.train import train
 
 __version__ = "0.1.0"
@@ -18,10 +19,11 @@ _WHERE = {
     "AbstractEnvironment": "steepest.envs.environment",
     "PPO": "steepest.algorithms",
     "Reinforce": "steepest.algorithms",
+    "estimate_gradient": "steepest.experiments.gradients",
     "train": "steepest.experiments.train",
 }
 
-__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "train"]
+__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "estimate_gradient", "train"]
 
 
 def __getattr__(name: str) -> Any:

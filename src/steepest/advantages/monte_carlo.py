@@ -69,3 +69,28 @@ class MonteCarlo(eqx.Module):
             trajectory.reward, next_value, trajectory.terminated, trajectory.truncated
         )
         return Estimates(returns - value, returns)
+
+
+class WholeReturn(eqx.Module):
+    r"""The return of the whole episode at each of its rows, $R(\tau) = \sum_t \gamma^t r_t$ (G3); no use of causality.
+
+    It is discounted from the start of the episode already, so no further factor $\gamma^t$ is due (G5).
+    """
+
+    discount: float | Float[Array, ""]
+
+    def __call__(
+        self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
+    ) -> Estimates:
+        """Estimate from rewards; `next_value` counts where looking stopped before the episode did."""
+        returns = MonteCarlo(self.discount)(trajectory, jnp.zeros_like(value), next_value).advantage
+        ended = jnp.logical_or(trajectory.terminated, trajectory.truncated)
+
+        def forwards(carry, row):
+            whole, begins = carry
+            returns, ended = row
+            whole = jnp.where(begins, returns, whole)
+            return (whole, ended), whole
+
+        _, whole = jax.lax.scan(forwards, (returns[0], jnp.ones(ended.shape[1], bool)), (returns, ended))
+        return Estimates(whole - value, returns)

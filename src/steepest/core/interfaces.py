@@ -42,10 +42,10 @@ class Feed:
     whole_episodes: bool = False
 
 
-class AbstractAlgorithm(eqx.Module):
-    """Pure functions over an agent; they know no environment.
+class AbstractActor(eqx.Module):
+    """Whoever acts: all that sampling asks for.
 
-    - `spec`: what the algorithm is told of its task.
+    - `spec`: what the actor is told of its task.
     - `feed`: how it wants to be fed.
     """
 
@@ -53,12 +53,16 @@ class AbstractAlgorithm(eqx.Module):
     feed: eqx.AbstractVar[Feed]
 
     @abc.abstractmethod
-    def init(self, key: Key[Array, ""]) -> PyTree:
-        """A fresh agent: everything that learning changes, all of it arrays."""
-
-    @abc.abstractmethod
     def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
         """Draw actions for a batch of observations; returns them and their log-probabilities."""
+
+
+class AbstractAlgorithm(AbstractActor):
+    """An actor that learns: pure functions over an agent, which know no environment."""
+
+    @abc.abstractmethod
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """A fresh agent: everything that learning changes, all of it arrays."""
 
     @abc.abstractmethod
     def act_deterministic(self, agent: Any, obs: AnyArray) -> Array:

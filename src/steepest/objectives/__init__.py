@@ -1,9 +1,10 @@
 """Functions `(policy, batch) -> (scalar, info)` that are made larger."""
 
 from steepest.objectives.clipped import Clipped
+from steepest.objectives.deterministic import Deterministic
 from steepest.objectives.entropy import Entropy, plus_entropy
 from steepest.objectives.objective import AbstractObjective, Sum
 from steepest.objectives.ratio import Ratio
 from steepest.objectives.score import Score
 
-__all__ = ["AbstractObjective", "Clipped", "Entropy", "Ratio", "Score", "Sum", "plus_entropy"]
+__all__ = ["AbstractObjective", "Clipped", "Deterministic", "Entropy", "Ratio", "Score", "Sum", "plus_entropy"]

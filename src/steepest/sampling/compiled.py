@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 import steepest._platform  # noqa: F401
-from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.interfaces import AbstractActor
 from steepest.core.spaces import Box, Space
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -106,9 +106,9 @@ def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
 
 
 def sample(
-    algorithm: AbstractAlgorithm, agent: Any, env: AbstractEnvironment, streams: Streams, key: Key[Array, ""]
+    actor: AbstractActor, agent: Any, env: AbstractEnvironment, streams: Streams, key: Key[Array, ""]
 ) -> tuple[Streams, Trajectory, Episodes]:
-    """Sample what the algorithm wants to be fed: a segment of every stream, or an episode of each.
+    """Sample what the actor wants to be fed: a segment of every stream, or an episode of each.
 
     **Arguments**
 
@@ -116,7 +116,7 @@ def sample(
 
     **Returns** where the streams are now, [T, N] transitions, and the episodes that ended among them.
     """
-    num_envs, feed = algorithm.spec.num_envs, algorithm.feed
+    num_envs, feed = actor.spec.num_envs, actor.feed
     length = feed.length or env.max_episode_steps
     if length is None:
         raise ValueError(f"{env.id} has no time limit, so its episodes need not end; give it max_episode_steps.")
@@ -132,8 +132,8 @@ def sample(
     def step(carry, row):
         places, wanted = carry
         act_key, step_key, fresh = row
-        action, log_prob = algorithm.act(act_key, agent, places.obs)
-        after, outcome = advance(env, step_key, places, clip_to(algorithm.spec.action, action))
+        action, log_prob = actor.act(act_key, agent, places.obs)
+        after, outcome = advance(env, step_key, places, clip_to(actor.spec.action, action))
         ended = outcome.terminated | outcome.truncated
         transition = {
             "obs": places.obs,

@@ -12,31 +12,31 @@ from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 
 import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
-from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.interfaces import AbstractActor
 from steepest.core.trajectory import Trajectory
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 
 Act = Callable[[Key[Array, ""], np.int32, Any, np.ndarray], tuple[Array, Array]]
 
 
-def acting(algorithm: AbstractAlgorithm) -> Act:
+def acting(actor: AbstractActor) -> Act:
     """One compiled function that draws the actions of step `index` of a trajectory."""
 
     def act(key, index, agent, obs):
-        return algorithm.act(jax.random.fold_in(key, index), agent, obs)
+        return actor.act(jax.random.fold_in(key, index), agent, obs)
 
     return jax.jit(act)
 
 
-class Actor:
+class PreparedActing:
     """Draws as `acting` does, at a smaller cost for each of the many calls that a trajectory takes.
 
     What all calls share is done once: the keys are folded together, and the agent is taken apart into its arrays,
     which JAX would otherwise do in Python at every call.
     """
 
-    def __init__(self, algorithm: AbstractAlgorithm):
-        self._algorithm = algorithm
+    def __init__(self, actor: AbstractActor):
+        self._source = actor
         self._kind: tuple[Any, Any] | None = None
 
     def prepare(self, agent: Any, key: Key[Array, ""], calls: int) -> None:
@@ -63,7 +63,7 @@ class Actor:
         obs: Shaped[Array, "N ..."],
     ) -> tuple[Shaped[Array, "N ..."], Float[Array, " N"]]:
         agent = jax.tree.unflatten(structure, leaves)
-        return self._algorithm.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, obs)
+        return self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, obs)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -84,15 +84,15 @@ class HostStreams:
     - `groups`: of equally many environments each, with the same spaces.
     """
 
-    def __init__(self, algorithm: AbstractAlgorithm, groups: Sequence[AbstractVectorEnvironment]):
-        length = algorithm.feed.length or groups[0].max_episode_steps
+    def __init__(self, actor: AbstractActor, groups: Sequence[AbstractVectorEnvironment]):
+        length = actor.feed.length or groups[0].max_episode_steps
         if length is None:
             raise InputError(
-                f"environment {groups[0].id} has no time limit, so its episodes need not end, and this algorithm "
-                f"learns from whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
+                f"environment {groups[0].id} has no time limit, so its episodes need not end, and what acts here "
+                f"plays whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
             )
-        self._whole = algorithm.feed.whole_episodes
-        self._actor = Actor(algorithm)
+        self._whole = actor.feed.whole_episodes
+        self._acting = PreparedActing(actor)
         self._groups = groups
         self._length = length
         self._obs: list[np.ndarray] = []
@@ -113,13 +113,13 @@ class HostStreams:
         rows, time = self._blank(), 0
         wanted = np.ones(len(self._return), bool)
         count = len(self._groups)
-        self._actor.prepare(agent, key, self._length * count)
+        self._acting.prepare(agent, key, self._length * count)
         for time in range(self._length):
             for index, group in enumerate(self._groups):
                 if time > 0:
                     self._receive(rows, time - 1, index, wanted)
                 obs, columns = self._obs[index], self._columns[index]
-                action, log_prob = self._actor(time * count + index, obs)
+                action, log_prob = self._acting(time * count + index, obs)
                 group.send(action)
                 # The environments are stepping now: everything else is done while they do.
                 rows.obs[time, columns], rows.action[time, columns] = obs, action

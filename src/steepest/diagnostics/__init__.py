@@ -1,0 +1,1 @@
+"""How good estimates of the gradient are."""

@@ -1,0 +1,103 @@
+"""Any estimator of the gradient, many times over."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import NonFiniteError
+from steepest.core.problem import Info
+from steepest.core.validation import check_number
+from steepest.estimators import AbstractEstimator, AbstractRollouts
+
+
+class GradientSamples(eqx.Module):
+    """Independent estimates of one gradient.
+
+    - `gradients`: shaped like the policy, with a leading axis of repeats on every leaf.
+    - `info`: what the estimator said of each repeat, [repeats]; the `steps` in environments among it.
+    """
+
+    gradients: Any
+    info: Info
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "R P"]:
+        """One row for each repeat, in the order of `ravel_pytree`."""
+        return np.asarray(jax.vmap(lambda each: ravel_pytree(each)[0])(self.gradients))
+
+    @property
+    def mean(self) -> Any:
+        """The mean over repeats, shaped like the policy."""
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), self.gradients)
+
+    @property
+    def standard_error(self) -> Any:
+        """The standard error of `mean`, coordinate by coordinate; NaN for a single repeat."""
+        repeats = self.matrix.shape[0]
+        divisor = max(repeats - 1, 1) * repeats
+        return jax.tree.map(
+            lambda leaf: (
+                jnp.sqrt(jnp.sum(jnp.square(leaf - jnp.mean(leaf, 0, keepdims=True)), 0) / divisor)
+                + (jnp.nan if repeats < 2 else 0.0)
+            ),
+            self.gradients,
+        )
+
+
+def repeat_compiled(
+    estimator: AbstractEstimator,
+    policy: Any,
+    rollouts: AbstractRollouts,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    repeats: int,
+) -> GradientSamples:
+    """`repeats` estimates in one program, one after another: a repeat is wide enough to keep the machine busy."""
+
+    @jax.jit
+    def all_of_them(policy, keys):
+        def one(key):
+            return estimator.gradient(policy, estimator.collect(key, policy, rollouts, episodes))
+
+        return jax.lax.map(one, keys)
+
+    gradients, info = all_of_them(policy, jax.random.split(key, repeats))
+    return _checked(GradientSamples(gradients, info))
+
+
+def repeat_on_host(
+    estimator: AbstractEstimator,
+    policy: Any,
+    rollouts: AbstractRollouts,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    repeats: int,
+) -> GradientSamples:
+    """`repeats` estimates from environments outside JAX; only the second half of each is compiled."""
+    gradient = jax.jit(lambda policy, data: estimator.gradient(policy, data))
+    samples = [
+        gradient(policy, estimator.collect(each, policy, rollouts, episodes)) for each in jax.random.split(key, repeats)
+    ]
+    gradients, info = jax.tree.map(lambda *each: jnp.stack(each), *samples)
+    return _checked(GradientSamples(gradients, info))
+
+
+def check_sizes(episodes: int, repeats: int) -> None:
+    """Refuse counts below 1."""
+    check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
+    check_number("repeats", repeats, at_least=1, whole=True, remedy="30 is usual.")
+
+
+def _checked(samples: GradientSamples) -> GradientSamples:
+    bad = np.flatnonzero(~np.isfinite(samples.matrix).all(axis=1))
+    if bad.size:
+        raise NonFiniteError(f"the gradient of repeat {bad[0]} is not finite. Look at rewards and log-probabilities.")
+    return samples

@@ -1,0 +1,138 @@
+"""Whole episodes for estimators of the gradient: compiled, or on the host."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+import steepest._platform  # noqa: F401
+from steepest.advantages import MonteCarlo
+from steepest.core.interfaces import AbstractActor, Feed
+from steepest.core.spaces import Spec
+from steepest.core.trajectory import Trajectory
+from steepest.core.types import AnyArray, PyTree
+from steepest.envs.adapters.vector import AbstractVectorEnvironment
+from steepest.envs.environment import AbstractEnvironment
+from steepest.estimators import AbstractRollouts
+from steepest.sampling.compiled import sample, start
+from steepest.sampling.host import HostStreams
+
+
+class Playing(AbstractActor):
+    """Acts by a policy, which is the agent.
+
+    - `apart`: every stream has a policy of its own; leaves of the agent have a leading axis of streams.
+    """
+
+    spec: Spec = eqx.field(static=True)
+    feed: Feed = eqx.field(static=True)
+    apart: bool = eqx.field(static=True, default=False)
+
+    def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
+        if not self.apart:
+            return agent(obs).sample_and_log_prob(key)
+        # One key for all: the streams differ in their policies, not in their luck.
+        return jax.vmap(lambda policy, each: policy(each).sample_and_log_prob(key))(agent, obs)
+
+
+class CompiledRollouts(AbstractRollouts):
+    """Episodes of an environment written in JAX; everything may be traced."""
+
+    compiled = True
+
+    def __init__(self, env: AbstractEnvironment, max_episode_steps: int | None = None):
+        self._env, self._length = env, max_episode_steps
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+        actor = _playing(self._env, episodes, self._length)
+        for_env, for_actions = jax.random.split(key)
+        return sample(actor, policy, self._env, start(self._env, for_env, episodes), for_actions)[1]
+
+    def performances(
+        self, keys: Key[Array, " M"], policies: PyTree, episodes: int, discount: float | Float[Array, ""]
+    ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
+        def one(key, policy):
+            trajectory = self.play(key, policy, episodes)
+            return jnp.mean(returns(trajectory, discount)), jnp.sum(trajectory.valid.astype(jnp.int32))
+
+        performance, steps = jax.vmap(one)(keys, policies)
+        return performance, jnp.sum(steps)
+
+
+class HostRollouts(AbstractRollouts):
+    """Episodes of environments outside JAX: as many at once as there are slots, one after another beyond that.
+
+    **Arguments**
+
+    - `make`: `(num_envs, seed)` to a vector environment.
+    - `slots`: how many environments step side by side.
+    - `seed`: of the first of them.
+    - `max_episode_steps`: where to stop looking.
+    """
+
+    compiled = False
+
+    def __init__(
+        self,
+        make: Callable[[int, int], AbstractVectorEnvironment],
+        slots: int,
+        seed: int,
+        max_episode_steps: int,
+    ):
+        self._make, self._seed, self._slots, self._length = make, seed, slots, max_episode_steps
+        self._open: dict[tuple[int, bool], HostStreams] = {}
+
+    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+        rounds = [min(self._slots, episodes - begin) for begin in range(0, episodes, self._slots)]
+        parts = [
+            self._streams(width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
+            for index, width in enumerate(rounds)
+        ]
+        return jax.tree.map(lambda *each: np.concatenate(each, axis=1), *parts)
+
+    def performances(
+        self, keys: Key[Array, " M"], policies: PyTree, episodes: int, discount: float | Float[Array, ""]
+    ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
+        count = keys.shape[0]
+        total, steps = np.zeros(count), 0
+        for begin in range(0, count, self._slots):
+            end = min(begin + self._slots, count)
+            some = jax.tree.map(lambda leaf, begin=begin, end=end: leaf[begin:end], policies)
+            streams = self._streams(end - begin, apart=True)
+            for episode in range(episodes):
+                trajectory, _ = streams.sample(some, jax.random.fold_in(keys[begin], episode))
+                total[begin:end] += np.asarray(returns(trajectory, discount))
+                steps += int(trajectory.valid.sum())
+        return jnp.asarray(total / episodes, jnp.float32), jnp.asarray(steps, jnp.int32)
+
+    def close(self) -> None:
+        """Give back what the environments hold."""
+        for streams in self._open.values():
+            streams.close()
+        self._open.clear()
+
+    def _streams(self, width: int, *, apart: bool) -> HostStreams:
+        if (width, apart) not in self._open:
+            env = self._make(width, self._seed + len(self._open))
+            actor = _playing(env, width, self._length, apart=apart)
+            self._open[width, apart] = HostStreams(actor, [env])
+        return self._open[width, apart]
+
+
+def _playing(env: Any, num_envs: int, length: int | None, *, apart: bool = False) -> Playing:
+    spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
+    return Playing(spec, Feed(length=length, whole_episodes=True), apart)
+
+
+@jax.jit
+def returns(trajectory: Trajectory, discount: float | Float[Array, ""]) -> Float[Array, " N"]:
+    """The discounted return of the episode that each stream begins with."""
+    zero = jnp.zeros(trajectory.reward.shape)
+    return MonteCarlo(discount)(trajectory, zero, zero).value_target[0]

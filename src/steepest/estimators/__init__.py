@@ -1,0 +1,19 @@
+"""Every way to obtain the gradient, as one kind of thing."""
+
+from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
+from steepest.estimators.likelihood_ratio import FittedCritic, LikelihoodRatio, VarianceOptimal
+from steepest.estimators.off_policy import DeterministicGradient, FreshAction, ImportanceSampled, OffPolicy
+from steepest.estimators.perturbed import Perturbed
+
+__all__ = [
+    "AbstractEstimator",
+    "AbstractRollouts",
+    "DeterministicGradient",
+    "FittedCritic",
+    "FreshAction",
+    "ImportanceSampled",
+    "LikelihoodRatio",
+    "OffPolicy",
+    "Perturbed",
+    "VarianceOptimal",
+]

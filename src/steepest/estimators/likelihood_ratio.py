@@ -1,0 +1,143 @@
+"""The likelihood-ratio family (G3–G11): a weight for every row, times its score."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.advantages import AbstractBaseline, MonteCarlo, WholeReturn, elapsed, variance_optimal
+from steepest.core.errors import InputError
+from steepest.core.problem import Info
+from steepest.core.trajectory import Estimates, Trajectory
+from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
+from steepest.objectives import Score
+
+
+class LikelihoodRatio(AbstractEstimator):
+    r"""$\frac1N\sum_i\sum_t [\gamma^t]\,\nabla\log\pi(a_t|s_t)\,\bigl(\hat A_t - b\bigr)$
+
+    **Arguments**
+
+    - `advantage`: `(trajectory, value, next_value) -> Estimates`: `WholeReturn` (G3), `MonteCarlo` (G4; with a critic
+      G9), `NStep` (G10; G8 with n = 1), `GAE` (G11).
+    - `critic`: `(obs, time) -> value`, each [T, N]; None where every value is 0.
+    - `baseline`: what else to subtract (G6).
+    - `discount`: $\gamma$, per step.
+    - `discount_states`: the switch of G5. True puts in the factor $\gamma^t$ and gives the gradient of J; False leaves
+      it out. The whole return is discounted from the start as it is, and takes no factor.
+
+    **Reference** Williams, *Simple statistical gradient-following algorithms*, 1992; Sutton et al., *Policy Gradient
+    Methods for Reinforcement Learning with Function Approximation*, 2000.
+    """
+
+    discount: float | Float[Array, ""]
+    advantage: Callable[..., Estimates]
+    critic: Callable[..., Array] | None = None
+    baseline: AbstractBaseline | None = None
+    discount_states: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self):
+        if isinstance(self.advantage, WholeReturn) and not self.discount_states:
+            raise InputError(
+                "discount_states is False; the whole return is discounted from the start of the episode in any case. "
+                "Leave it True, or take MonteCarlo."
+            )
+
+    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+        return rollouts.play(key, policy, episodes)
+
+    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+        value, next_value = values(self.critic, data)
+        weight = self.advantage(data, value, next_value).advantage
+        if self.baseline is not None:
+            weight = weight - self.baseline(weight, data.valid)
+        factor = self.discount if self.discount_states and not isinstance(self.advantage, WholeReturn) else None
+        return score_gradient(Score(), policy, data, weight, factor), steps_of(data)
+
+
+class FittedCritic(AbstractEstimator):
+    """A critic fitted on half of the episodes serves the other half (G7).
+
+    The gradient's own episodes had no part in the fit, so as a baseline the critic is independent of them and adds no
+    bias, however badly it fits.
+
+    **Arguments**
+
+    - `fit`: `(trajectory, time, target) -> critic`; the target is the return that was seen.
+    - `estimator`: what to do with the critic, on the other half.
+    """
+
+    fit: Callable[..., Callable[..., Array]]
+    estimator: LikelihoodRatio
+
+    def collect(
+        self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int
+    ) -> tuple[Trajectory, Trajectory]:
+        if episodes < 2:
+            raise InputError(f"episodes is {episodes}; a critic fitted on other data takes at least 2. Give more.")
+        for_fit, for_gradient = jax.random.split(key)
+        half = episodes // 2
+        return rollouts.play(for_fit, policy, half), rollouts.play(for_gradient, policy, episodes - half)
+
+    def gradient(self, policy: Any, data: tuple[Trajectory, Trajectory]) -> tuple[Any, Info]:
+        first, second = data
+        zero = jnp.zeros(first.reward.shape)
+        target = MonteCarlo(self.estimator.discount)(first, zero, zero).value_target
+        critic = self.fit(first, elapsed(_ended(first)), target)
+        informed = eqx.tree_at(lambda each: each.critic, self.estimator, critic, is_leaf=lambda leaf: leaf is None)
+        return informed.gradient(policy, second)[0], steps_of(first, second)
+
+
+class VarianceOptimal(AbstractEstimator):
+    """The whole return (G3) less the constant that leaves the least variance (G6).
+
+    **Arguments**
+
+    - `per_parameter`: one baseline for each parameter, or one for all.
+    - `leave_one_out`: make the baseline of each episode of the others.
+    """
+
+    discount: float | Float[Array, ""]
+    per_parameter: bool = eqx.field(static=True, default=True)
+    leave_one_out: bool = eqx.field(static=True, default=True)
+
+    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+        return rollouts.play(key, policy, episodes)
+
+    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+        zero = jnp.zeros(data.reward.shape)
+        returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
+        scores, unravel = episode_scores(policy, data)
+        baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=self.leave_one_out)
+        return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)
+
+
+def episode_scores(policy: Any, trajectory: Trajectory) -> tuple[Float[Array, "N P"], Callable[[Array], Any]]:
+    """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each episode, and the way back to the shape of the policy."""
+    vector, unravel = ravel_pytree(policy)
+
+    def log_probability(vector, obs, action, valid):
+        return jnp.sum(jnp.where(valid, unravel(vector)(obs).log_prob(action), 0))
+
+    scores = jax.vmap(jax.grad(log_probability), (None, 1, 1, 1))(
+        vector, trajectory.obs, trajectory.action, trajectory.valid
+    )
+    return scores, unravel
+
+
+def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
+    """$V(s_t)$ and $V(s'_t)$ of every row."""
+    if critic is None:
+        zero = jnp.zeros(trajectory.reward.shape)
+        return zero, zero
+    time = elapsed(_ended(trajectory))
+    return critic(trajectory.obs, time), critic(trajectory.next_obs, time + 1)
+
+
+def _ended(trajectory: Trajectory) -> Array:
+    return jnp.logical_or(trajectory.terminated, trajectory.truncated)
