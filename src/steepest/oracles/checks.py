@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
+import steepest._platform  # noqa: F401
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
@@ -84,7 +86,7 @@ def check_policy(policy: Any, states: int, actions: int) -> None:
         raise InputError(f"policy observes {policy.observation}; {remedy}")
     if not callable(policy):
         raise InputError(f"policy is a {type(policy).__name__}; {remedy}")
-    found = jax.eval_shape(lambda: policy(jax.numpy.arange(states, dtype=jax.numpy.int32)))
+    found = eqx.filter_eval_shape(policy, jax.ShapeDtypeStruct((states,), np.int32))
     if not isinstance(found, Categorical):
         raise InputError(f"policy gives a {type(found).__name__}; {remedy}")
     if found.logits.shape != (states, actions):

@@ -273,11 +273,11 @@ class LinearQuadratic(eqx.Module):
     def as_env(self, max_episode_steps: int | None = None) -> LinearQuadraticEnvironment:
         """The same problem to sample from. With a horizon, the last step before it terminates and is the time limit."""
         return LinearQuadraticEnvironment(
-            self.initial_mean,
-            self.initial_std,
-            self.process_std,
-            self.horizon,
-            time_limit(max_episode_steps, self.horizon),
+            initial_mean=self.initial_mean,
+            initial_std=self.initial_std,
+            process_std=self.process_std,
+            horizon=self.horizon,
+            max_episode_steps=time_limit(max_episode_steps, self.horizon),
         )
 
 

@@ -49,7 +49,7 @@ def exact(*, check: Callable[..., None] | None = None) -> Callable[[Function], F
 
     **Arguments**
 
-    - `check`: called with the same arguments when they are known, to refuse what cannot be used.
+    - `check`: called with the same arguments, in double precision, when they are known, to refuse what is of no use.
     """
 
     def decorate(function: Function) -> Function:
@@ -60,10 +60,11 @@ def exact(*, check: Callable[..., None] | None = None) -> Callable[[Function], F
         def wrapper(*args, **kwargs):
             if is_traced((args, kwargs)):
                 return function(*args, **kwargs)
-            if check is not None:
-                check(*signature.bind(*args, **kwargs).args)
             with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-                return jax.tree.map(_host, compiled(*double(args), **double(kwargs)))
+                args, kwargs = double((args, kwargs))
+                if check is not None:
+                    check(*signature.bind(*args, **kwargs).args)
+                return jax.tree.map(_host, compiled(*args, **kwargs))
 
         return wrapper  # pyright: ignore[reportReturnType]
 
