@@ -41,7 +41,7 @@ class ValueRegression(AbstractMaximisation[StateValue]):
 
     The targets $y$ are constants, whatever they were made of: returns (C1), bootstrapped values (C2, C3).
 
-    - `weight`: 1 for a row that counts, 0 for one that does not.
+    - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
     """
 
     obs: Shaped[AnyArray, "B ..."]
@@ -57,4 +57,6 @@ class ValueRegression(AbstractMaximisation[StateValue]):
 
     def evaluate(self, parameters: StateValue) -> tuple[Float[Array, ""], Info]:
         error = parameters(self.obs) - jax.lax.stop_gradient(self.target)
+        # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
+        error = jnp.where(self.weight > 0, error, 0)
         return -0.5 * weighted_mean(jnp.square(error), self.weight), {}

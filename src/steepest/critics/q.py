@@ -1,0 +1,192 @@
+"""Action-value critics, the targets they are fitted to off policy, and the regression (C4)."""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions import AbstractDistribution, Categorical
+from steepest.core.errors import InputError
+from steepest.core.network import ActivationName, Network, feature_count, features
+from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
+from steepest.core.spaces import Box, Discrete, Space, Spec
+from steepest.core.types import AnyArray
+
+
+class AbstractActionValue(eqx.Module):
+    """$Q(s,a)$, in the unit of return."""
+
+    @abc.abstractmethod
+    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+        """The value of one action, [*batch, …], in each observation, [*batch, …]."""
+
+    @abc.abstractmethod
+    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+        """The value of every action in each observation. **Raises** `InputError` unless actions are discrete."""
+
+
+class ActionValue(AbstractActionValue):
+    r"""$Q_\phi(s,a)$ from a dense network.
+
+    Discrete actions have an output each. Any other action enters beside the observation: choices one-hot, real numbers
+    with their bounds at ±1. Bounds that are not finite leave a number as it is. Nothing is clipped, so
+    $\nabla_a Q$ does not vanish beyond the bounds.
+    """
+
+    network: Network
+    observation: Space = eqx.field(static=True)
+    action: Space = eqx.field(static=True)
+
+    @classmethod
+    def initial(
+        cls,
+        key: Key[Array, ""],
+        spec: Spec,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: ActivationName = "tanh",
+    ) -> "ActionValue":
+        """Draw a critic for the observations and actions of `spec`.
+
+        >>> spec = Spec(observation=Box(-1, 1, (4,)), action=Discrete(2), num_envs=1, total_updates=1)
+        >>> critic = ActionValue.initial(jax.random.key(0), spec)
+        >>> critic.values(jnp.zeros((3, 4))).shape, critic(jnp.zeros((3, 4)), jnp.array([0, 1, 1])).shape
+        ((3, 2), (3,))
+        """
+        inputs = feature_count(spec.observation)
+        if isinstance(spec.action, Discrete):
+            sizes = (inputs, *hidden, spec.action.n)
+        else:
+            sizes = (inputs + feature_count(spec.action), *hidden, 1)
+        network = Network.initial(key, sizes, activation=activation, output_scale=1.0)
+        return cls(network, spec.observation, spec.action)
+
+    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+        if isinstance(self.action, Discrete):
+            return _taken(self.values(obs), action)
+        numbers = features(self.action, action)
+        if isinstance(self.action, Box):
+            low, high = (jnp.asarray(bound, numbers.dtype) for bound in _scaling_bounds(self.action))
+            along = (1,) * (numbers.ndim - 1) + low.shape
+            numbers = (2 * numbers - (low + high).reshape(along)) / (high - low).reshape(along)
+        both = [each.astype(self.network.weights[0].dtype) for each in (features(self.observation, obs), numbers)]
+        return self.network(jnp.concatenate(both, axis=-1))[..., 0]
+
+    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+        if not isinstance(self.action, Discrete):
+            raise InputError(
+                f"values: the action space is {self.action}, whose actions are not numbered. Ask for one action: "
+                "critic(obs, action)."
+            )
+        return self.network(features(self.observation, obs))
+
+
+class TabularActionValue(AbstractActionValue):
+    """A number for each pair of a discrete observation and a discrete action."""
+
+    table: Float[Array, "S A"]
+
+    def __call__(self, obs: Int[AnyArray, "*batch"], action: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+        return _taken(self.values(obs), action)
+
+    def values(self, obs: Int[AnyArray, "*batch"]) -> Float[Array, "*batch A"]:
+        return self.table[obs]
+
+
+def expected_target(
+    key: Key[Array, ""],
+    critic: AbstractActionValue,
+    policy: Callable[[AnyArray], AbstractDistribution],
+    reward: Float[AnyArray, "*batch"],
+    next_obs: AnyArray,
+    terminated: Bool[AnyArray, "*batch"],
+    *,
+    discount: float | Float[Array, ""],
+    sampled: bool = False,
+) -> Float[Array, "*batch"]:
+    r"""What $Q^\pi$ should have said of each transition, whoever chose its action.
+
+    $$y = r + \gamma\,(1-\mathrm{terminated})\,E_{a'\sim\pi(\cdot|s')}\big[\bar Q(s',a')\big]$$
+
+    The next action is the policy's own. The one that the data hold is the behaviour's, and fitting to it gives the
+    behaviour's $Q$. With a `Categorical` policy the expectation is the sum $\sum_{a'}\pi(a'|s')\,\bar Q(s',a')$; with
+    any other, and on request, one fresh $a'$ is drawn, which is right on average.
+
+    Truncation does not enter: a successor that was not looked at keeps its value.
+
+    **Arguments**
+
+    - `key`: draws $a'$; unused where the expectation is taken.
+    - `critic`: $\bar Q$, usually a target network.
+    - `policy`: $\pi$, from observations to distributions.
+    - `reward`: $r$, in the environment's unit.
+    - `next_obs`: $s'$, the true successor, [*batch, …].
+    - `terminated`: whether $s'$ is absorbing.
+    - `discount`: $\gamma \in [0, 1]$, per step.
+    - `sampled`: draw $a'$ also where the expectation could be had.
+
+    **Returns** $y$, in the unit of return. It is a constant: no gradient flows through it.
+
+    **Example**
+
+    >>> critic, uniform = TabularActionValue(jnp.array([[2.0, 4.0]])), lambda obs: Categorical(jnp.zeros((1, 2)))
+    >>> first = jnp.array([0])
+    >>> expected_target(jax.random.key(0), critic, uniform, jnp.ones(1), first, jnp.array([False]), discount=0.5)
+    Array([2.5], dtype=float32)
+
+    **Reference** van Seijen et al., *A Theoretical and Empirical Analysis of Expected Sarsa*, 2009; with a drawn
+    action, Degris et al., *Off-Policy Actor-Critic*, 2012.
+    """
+    distribution = policy(next_obs)
+    if isinstance(distribution, Categorical) and not sampled:
+        next_value = jnp.sum(jax.nn.softmax(distribution.logits) * critic.values(next_obs), axis=-1)
+    else:
+        next_value = critic(next_obs, distribution.sample(key))
+    reward = jnp.asarray(reward)
+    keeps = 1 - jnp.asarray(terminated).astype(reward.dtype)
+    return jax.lax.stop_gradient(reward + discount * keeps * next_value)
+
+
+class ActionValueRegression(AbstractMaximisation[AbstractActionValue]):
+    """Least squares, as something to be made larger: $-\\tfrac12\\,\\mathrm{mean}\\,(Q_\\phi(s,a) - y)^2$.
+
+    The targets $y$ are constants, whatever they were made of.
+
+    - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
+    """
+
+    obs: Shaped[AnyArray, "B ..."]
+    action: Shaped[AnyArray, "B ..."]
+    target: Float[Array, " B"]
+    weight: Float[Array, " B"]
+
+    @property
+    def size(self) -> int:
+        return self.target.shape[0]
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "ActionValueRegression":
+        return jax.tree.map(lambda rows: rows[indices], self)
+
+    def evaluate(self, parameters: AbstractActionValue) -> tuple[Float[Array, ""], Info]:
+        error = parameters(self.obs, self.action) - jax.lax.stop_gradient(self.target)
+        # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
+        error = jnp.where(self.weight > 0, error, 0)
+        return -0.5 * weighted_mean(jnp.square(error), self.weight), {}
+
+
+def _taken(values: Float[Array, "*batch A"], action: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    """The value of the action taken: a comparison in place of a gather, whose gradient would be a scatter."""
+    numbered = jax.lax.broadcasted_iota(jnp.int32, values.shape, values.ndim - 1)
+    return jnp.sum(jnp.where(action[..., None] == numbered, values, 0), axis=-1)
+
+
+def _scaling_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
+    """What is mapped to −1 and to 1, for every coordinate laid flat: −1 and 1 where a bound is not finite."""
+    low, high = (bound.reshape(-1) for bound in (space.low, space.high))
+    finite = np.isfinite(low) & np.isfinite(high)
+    return np.where(finite, low, -1), np.where(finite, high, 1)
