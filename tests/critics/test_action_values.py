@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_mdp import BEHAVIOUR, CYCLE, POLICY, START, fitted, streams
+from tiny_mdp import BEHAVIOUR, CYCLE, POLICY, START, fitted, linear_critic, streams
 
 from steepest.core.distributions import Bernoulli, Categorical, Gaussian
 from steepest.core.errors import InputError
@@ -88,8 +88,6 @@ def test_a_state_value_of_replayed_rewards_is_that_of_whoever_acted(replay):
         keeps = 1 - transition.terminated.astype(jnp.float32)
         target = transition.reward + DISCOUNT * keeps * value(transition.next_obs)
         return fitted(ValueRegression(transition.obs, target, weight), value), None
-
-    from test_state_values import linear_critic
 
     found = jax.lax.scan(once, linear_critic(), length=60)[0](STATES)
     np.testing.assert_allclose(found, CYCLE.state_value(BEHAVIOUR, DISCOUNT), atol=5e-5)

@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_mdp import CYCLE, LADDER, POLICY, fitted, streams
+from tiny_mdp import CYCLE, LADDER, POLICY, fitted, linear_critic, streams
 
 from steepest.advantages import GAE, MonteCarlo, NStep
-from steepest.core.spaces import Discrete, Spec
 from steepest.core.trajectory import flatten
-from steepest.critics import StateValue, ValueRegression
+from steepest.critics import ValueRegression
 
 DISCOUNT = 0.8
 STATES = jnp.arange(3)
@@ -29,12 +28,6 @@ TARGETS = {
 def everything():
     """All streams of three steps; episodes terminate, are truncated, and others begin."""
     return streams(CYCLE, POLICY, 3, cut=0.25)
-
-
-def linear_critic():
-    """One number for each state, and a bias."""
-    spec = Spec(Discrete(3), Discrete(2), num_envs=1, total_updates=1)
-    return StateValue.initial(jax.random.key(0), spec, hidden=())
 
 
 def regression(trajectory, target, weight):

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from steepest.core.spaces import Discrete, Spec
 from steepest.core.trajectory import Trajectory
+from steepest.critics import StateValue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +142,12 @@ def streams(process, policy, length, *, cut=0.0, whole=False):
         valid=jnp.asarray(valid, bool),
     )
     return Streams(trajectory, whole_number[3], probable)
+
+
+def linear_critic():
+    """One number for each state, and a bias."""
+    spec = Spec(Discrete(3), Discrete(2), num_envs=1, total_updates=1)
+    return StateValue.initial(jax.random.key(0), spec, hidden=())
 
 
 def fitted(problem, critic):

@@ -44,8 +44,8 @@ class TabularValue(AbstractValue):
 
     **Example**
 
-    >>> no_reward_left = TabularValue(jnp.array([[3.0, 2.0], [1.0, 0.5]]))
-    >>> no_reward_left(jnp.array([0, 0, 0]), jnp.array([0, 1, 2]))
+    >>> two_steps = TabularValue(jnp.array([[3.0, 2.0], [1.0, 0.5]]))
+    >>> two_steps(jnp.array([0, 0, 0]), jnp.array([0, 1, 2]))
     Array([3., 1., 0.], dtype=float32)
     """
 
