@@ -81,7 +81,8 @@ def effective_sample_size(log_weight: Float[Array, " B"]) -> Float[Array, ""]:
 
     **Reference** Kong, *A Note on Importance Sampling using Standardized Weights*, 1992.
     """
-    return jnp.exp(2 * jax.nn.logsumexp(log_weight) - jax.nn.logsumexp(2 * log_weight))
+    weight = jnp.exp(log_weight - jnp.max(log_weight))
+    return jnp.square(jnp.sum(weight)) / jnp.sum(jnp.square(weight))
 
 
 def _since_the_start(log_ratio: Array, ended: Array) -> Array:
