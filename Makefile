@@ -7,11 +7,12 @@ RUN ?= runs/first
 TEST_EXTRAS := mujoco,envpool
 
 .DEFAULT_GOAL := help
-.PHONY: help train test format bench bench-peers clean
+.PHONY: help train test mutants format bench bench-peers clean
 
 help:
 	@echo "make train        train PPO on CartPole and look at the result"
 	@echo "make test         formatting, lint, types, import rule and tests"
+	@echo "make mutants      break the code on purpose, one bug at a time, and see that the tests notice"
 	@echo "make format       put the code into the project's format"
 	@echo "make bench        measure speed on this machine"
 	@echo "make bench-peers  the same hyper-parameters, here and in other libraries, in one run"
@@ -43,6 +44,9 @@ test: $(VENV)/installed-for-tests
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+mutants: $(VENV)/installed-for-tests
+	$(BIN)/python tests/mutants/run.py
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff format src tests benchmarks
