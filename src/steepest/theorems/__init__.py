@@ -1,0 +1,40 @@
+"""The theorems that policy gradients rest on, as checks that run (T1–T12).
+
+They are listed by name, so that asking which there are does not start JAX.
+"""
+
+import importlib
+from collections.abc import Callable
+
+from steepest.core.errors import unknown
+from steepest.theorems.result import Claim, Result
+
+THEOREMS: dict[str, str] = {
+    "T1": "steepest.theorems.performance_difference:performance_difference",
+    "T2": "steepest.theorems.state_shift:state_shift",
+    "T3": "steepest.theorems.state_shift:lower_bound",
+    "T4": "steepest.theorems.pinsker:pinsker",
+    "T5": "steepest.theorems.divergence:divergence",
+    "T6": "steepest.theorems.two_actions:two_actions",
+    "T7": "steepest.theorems.directions:directions",
+    "T8": "steepest.theorems.greedy:greedy",
+    "T9": "steepest.theorems.constrained:constrained",
+    "T10": "steepest.theorems.baselines:baselines",
+    "T11": "steepest.theorems.bootstrapping:bootstrapping",
+    "T12": "steepest.theorems.causality:causality",
+}
+"""Where the check of each theorem lives: its id, then "module:function"."""
+
+
+def theorem(id: str) -> Callable[[int, int | None], Result]:  # noqa: A002
+    """The check called `id`: `(seed, instances) -> Result`; `None` instances for as many as it usually takes.
+
+    **Raises** `InputError` for an id that there is not.
+    """
+    if id not in THEOREMS:
+        raise unknown("theorem", id, THEOREMS)
+    module, name = THEOREMS[id].split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+__all__ = ["THEOREMS", "Claim", "Result", "theorem"]
