@@ -112,16 +112,21 @@ def test_nan_never_reaches_the_parameters_and_its_source_is_named(name, kind, bl
     jax.tree.map(np.testing.assert_array_equal, after.agent, before.agent)
 
 
+@pytest.mark.parametrize("policy", ["network", "shared"])
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 @pytest.mark.parametrize(("kind", "worth"), [("one", 1.0), ("two", 1.0), ("endless", 1 / (1 - 0.5))])
-def test_a_critic_learns_what_a_state_is_worth(name, kind, worth):
-    """Termination is worth nothing afterwards; a time limit is no termination, so its state keeps its full worth."""
+def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
+    """Termination is worth nothing afterwards; a time limit is no termination, so its state keeps its full worth.
+
+    With its own network, or with a head on the policy's (C5).
+    """
     env = Probe(kind=kind)
-    parameters = dataclasses.replace(SMALL[name], discount=0.5, learning_rate=2e-2)
+    parameters = dataclasses.replace(SMALL[name], discount=0.5, learning_rate=2e-2, policy=policy)
     algorithm = composed(parameters, env, updates=400)
     state, _ = jax.jit(lambda key: train(algorithm, env, key, updates=400))(KEY)
     late = jnp.array([[1.0 if kind == "two" else -1.0]]) if kind != "endless" else jnp.array([[1.0]])
-    np.testing.assert_allclose(state.agent.critic(late), worth, atol=0.1)
+    critic = state.agent.policy.value if policy == "shared" else state.agent.critic
+    np.testing.assert_allclose(critic(late), worth, atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,11 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth):
 def test_what_cannot_work_is_refused_by_name(name, field, value, message):
     with pytest.raises(InputError, match=message):
         ALGORITHMS[name](**{field: value})
+
+
+def test_without_a_critic_there_is_nothing_to_share():
+    with pytest.raises(InputError, match="policy is 'shared', but reinforce has no critic"):
+        composed(dataclasses.replace(SMALL["reinforce"], policy="shared"), Corridor())
 
 
 def test_every_preset_is_one_that_its_algorithm_accepts():

@@ -34,8 +34,8 @@ def applied(mutant: dict[str, str], source: pathlib.Path) -> str:
     return text.replace(mutant["old"], mutant["new"])
 
 
-def outcome(mutant: dict[str, str]) -> tuple[str, float]:
-    """What the tests say of one mutant, and the seconds they took."""
+def outcome(mutant: dict[str, str], cache: pathlib.Path) -> tuple[str, float]:
+    """What the tests say of one mutant, and the seconds they took. Compiled programs are kept in `cache`."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder)
@@ -44,6 +44,7 @@ def outcome(mutant: dict[str, str]) -> tuple[str, float]:
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
         shutil.copy(ROOT / "pyproject.toml", copy)
         (copy / "src" / "steepest" / mutant["file"]).write_text(applied(mutant, ROOT / "src" / "steepest"))
+        (copy / ".pytest_cache").symlink_to(cache)
         first, *rest = mutant["tests"].split()
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", f"tests/{first}", *rest]
         environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -58,8 +59,10 @@ def outcome(mutant: dict[str, str]) -> tuple[str, float]:
 def main(words: list[str]) -> int:
     chosen = [each for each in mutants() if " ".join(words).lower() in each["name"].lower()]
     survived = 0
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for mutant, (verdict, seconds) in zip(chosen, pool.map(outcome, chosen), strict=True):
+    workers = concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory() as cache, workers as pool:
+        outcomes = pool.map(lambda mutant: outcome(mutant, pathlib.Path(cache)), chosen)
+        for mutant, (verdict, seconds) in zip(chosen, outcomes, strict=True):
             survived += not verdict.startswith("caught")
             print(f"{verdict:18}{seconds:6.0f} s  {mutant['name']}  ({mutant['file']})", flush=True)
     print(f"{len(chosen) - survived} of {len(chosen)} caught")

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from steepest.core.distributions import Categorical
+from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.objectives import Clipped, Entropy, Score, Sum
+from steepest.objectives import Clipped, Entropy, PlusValue, Score, Sum
+from steepest.policies import SharedTrunkPolicy
 
 
 class Logits(eqx.Module):
@@ -63,6 +65,29 @@ def test_with_weights_of_one_the_score_is_maximum_likelihood(policy, batch):
     weight = np.asarray(batch.weight)
     expected = (log_probabilities(policy, batch) * weight).sum() / weight.sum()
     np.testing.assert_allclose(Score()(policy, cloning)[0], expected, rtol=1e-5)
+
+
+def test_two_heads_are_taught_at_once():
+    """C5: the gradient is that of the score, and that of half the mean squared error, weighted."""
+    spec = Spec(Box(-1.0, 1.0, (2,)), Discrete(3), 1, 1)
+    both = SharedTrunkPolicy.initial(jax.random.key(0), spec, hidden=(4,), output_scale=1.0)
+    keys = jax.random.split(jax.random.key(1), 4)
+    rows = Batch(
+        obs=jax.random.normal(keys[0], (20, 2)),
+        action=jax.random.randint(keys[1], (20,), 0, 3),
+        log_prob=jnp.zeros(20),
+        advantage=jax.random.normal(keys[2], (20,)),
+        weight=jnp.ones(20).at[3].set(0.0),
+        value_target=jax.random.normal(keys[3], (20,)).at[3].set(jnp.nan),
+    )
+    kept = jnp.arange(20) != 3
+
+    def explicit(policy):
+        score = jnp.mean((policy(rows.obs).log_prob(rows.action) * rows.advantage)[kept])
+        return score - 0.25 * 0.5 * jnp.mean(jnp.square(policy.value(rows.obs[kept]) - rows.value_target[kept]))
+
+    found = jax.grad(lambda policy: PlusValue(Score(), 0.25)(policy, rows)[0])(both)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, jax.grad(explicit)(both))
 
 
 def test_the_clipped_objective_is_the_lesser_of_the_two_gains(policy, batch):

@@ -50,8 +50,6 @@ class A2C(HyperParameters):
     """β: the weight of the policy's entropy, in units of return per nat."""
     clip_global_norm: Number = 0.5
     """Longer gradients are shortened to this."""
-    normalise_advantages: bool = False
-    """Standardise advantages over the update."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,7 +68,6 @@ class A2C(HyperParameters):
     def compose(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.advantages import GAE
-        from steepest.algorithms.actor_critic import ActorCritic, Architecture
         from steepest.core.interfaces import Feed
         from steepest.objectives import Score, plus_entropy
         from steepest.steps import Ascent, Optimiser, root_mean_square
@@ -80,16 +77,11 @@ class A2C(HyperParameters):
             return Ascent(Optimiser(learning_rate, horizon, self.clip_global_norm, root_mean_square))
 
         critic_rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
-        return ActorCritic(
-            spec=spec,
+        return self.actor_critic(
+            spec,
             feed=Feed(self.segment_length),
-            architecture=Architecture.of(self),
             advantage=GAE(self.discount, self.trace),
             objective=plus_entropy(Score(), self.entropy_bonus),
             step_rule=ascent(self.learning_rate),
             critic_rule=ascent(critic_rate),
-            discount=self.discount,
-            normalise_advantages=self.normalise_advantages,
-            normalise_observations=self.normalise_observations,
-            scale_rewards=self.scale_rewards,
         )

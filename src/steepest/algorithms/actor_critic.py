@@ -21,7 +21,7 @@ from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import StateValue, ValueRegression
-from steepest.policies import GaussianKind, TabularPolicy, network_policy
+from steepest.policies import GaussianKind, SharedTrunkPolicy, TabularPolicy, network_policy
 
 _MEASURED_ROWS = 512
 """So many rows are enough to measure the entropy and the KL of an update; more would cost and tell no more."""
@@ -69,7 +69,8 @@ class ActorCritic(AbstractAlgorithm):
     - `advantage`: `(trajectory, value, next_value) -> Estimates`.
     - `objective`: `(policy, batch) -> (scalar, info)`.
     - `step_rule`: what moves the policy.
-    - `critic_rule`: what moves the critic, on the regression to `value_target`; `None` for no critic at all.
+    - `critic_rule`: what moves the critic, on the regression to `value_target`; `None` for no critic, or for one that
+      shares the policy's network and moves with it.
     - `normalise_advantages`: standardise them over the valid rows.
     - `normalise_observations`, `scale_rewards`: by running moments that are part of the agent.
     """
@@ -123,7 +124,7 @@ class ActorCritic(AbstractAlgorithm):
             log_probability=trajectory.log_prob,
         )
         seen, rewards = self._normalised(agent, trajectory)
-        value, next_value = _values(agent.critic, seen)
+        value, next_value = _values(self._critic(agent), seen)
         estimates = self.advantage(seen, value, next_value)
         advantage = estimates.advantage
         if self.normalise_advantages:
@@ -142,6 +143,10 @@ class ActorCritic(AbstractAlgorithm):
             finite=sampled.then(Finite.of(value=(value, next_value), advantage=advantage)),
         )
 
+    def _critic(self, agent: Agent) -> Callable[[AnyArray], Array] | None:
+        """Whoever says what a state is worth: the critic, the second head of the policy, or nobody."""
+        return agent.policy.value if self.architecture.policy == "shared" else agent.critic
+
     def _improve(self, key: Key[Array, ""], agent: Agent, prepared: "Prepared") -> "Moved":
         """Move the policy, and measure how far it went."""
         policy, state, info = self.step_rule.step(key, agent.policy, prepared.problem, agent.policy_state)
@@ -158,7 +163,6 @@ class ActorCritic(AbstractAlgorithm):
         metrics = {
             "value_loss": -info["objective"],
             "value_gradient_norm": info["gradient_norm"],
-            "explained_variance": prepared.explained_variance,
         }
         finite = Finite.of(value_loss=info["objective"], value_gradient=info["gradient_norm"], critic=critic)
         return Moved(critic, state, metrics, finite)
@@ -168,6 +172,8 @@ class ActorCritic(AbstractAlgorithm):
     ) -> tuple[Agent, UpdateInfo]:
         """The agent after both."""
         metrics, finite = policy.metrics, prepared.finite.then(policy.finite)
+        if self._critic(agent) is not None:
+            metrics = metrics | {"explained_variance": prepared.explained_variance}
         if critic is not None:
             metrics, finite = metrics | critic.metrics, finite.then(critic.finite)
         after = Agent(
@@ -199,7 +205,7 @@ def _seen(agent: Agent, obs: AnyArray) -> AnyArray:
     return obs if agent.observations is None else agent.observations(obs)
 
 
-def _values(critic: StateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
+def _values(critic: Callable[[AnyArray], Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$, and $V(s'_t)$ wherever it counts, that is, unless step t terminated; 0 without a critic.
 
     Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
@@ -237,7 +243,7 @@ def explained_variance(value: Float[Array, " B"], target: Float[Array, " B"], we
 class Architecture:
     """The function approximators: what a fresh policy and a fresh critic look like."""
 
-    policy: Literal["network", "tabular"]
+    policy: Literal["network", "shared", "tabular"]
     hidden: tuple[int, ...]
     activation: ActivationName
     gaussian: GaussianKind
@@ -252,7 +258,8 @@ class Architecture:
         """A fresh policy."""
         if self.policy == "tabular":
             return TabularPolicy.initial(spec)
-        return network_policy(
+        make = SharedTrunkPolicy.initial if self.policy == "shared" else network_policy
+        return make(
             key, spec, hidden=self.hidden, activation=self.activation, gaussian=self.gaussian, log_std=self.log_std
         )
 

@@ -16,8 +16,13 @@ from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.core.interfaces import AbstractAlgorithm
+    from collections.abc import Callable
+
+    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
     from steepest.core.spaces import Spec
+    from steepest.core.trajectory import Estimates
+    from steepest.objectives import AbstractObjective
 
 Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
 """A float; or an array of one, under `jax.vmap`."""
@@ -41,8 +46,11 @@ class HyperParameters(abc.ABC):
     """Widths of the hidden layers of policy and critic; none gives linear ones."""
     activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
     """Between the layers."""
-    policy: Literal["network", "tabular"] = "network"
-    """A network, or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "shared", "tabular"] = "network"
+    """A network of its own; one that the critic shares, with two heads, and `value_coefficient` between their losses;
+    or a logit for each pair of discrete observation and action."""
+    value_coefficient: Number = 0.5
+    """Weight of the critic's loss beside the policy's objective, where they share a network."""
     gaussian: Literal["gaussian", "state_dependent", "squashed"] = "gaussian"
     """For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds."""
     log_std: float = 0.0
@@ -51,11 +59,14 @@ class HyperParameters(abc.ABC):
     """Shift and scale observations by their running mean and deviation."""
     scale_rewards: bool = False
     """Divide rewards by the running deviation of the discounted return."""
+    normalise_advantages: bool = False
+    """Standardise advantages over the update."""
 
     def __post_init__(self):
         """Refuse what cannot work, with the field, the value, the bound and the remedy."""
         check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
         check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
+        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
         check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
         for width in self.hidden:
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
@@ -63,6 +74,40 @@ class HyperParameters(abc.ABC):
     @abc.abstractmethod
     def compose(self, spec: Spec) -> AbstractAlgorithm:
         """Put the parts together for a task."""
+
+    def actor_critic(
+        self,
+        spec: Spec,
+        *,
+        feed: Feed,
+        advantage: Callable[..., Estimates],
+        objective: AbstractObjective,
+        step_rule: AbstractStepRule,
+        critic_rule: AbstractStepRule | None,
+    ) -> ActorCritic:
+        """The shared body with these parts, and with what all algorithms can be told.
+
+        Where the critic shares the policy's network, one step rule moves both, on the sum of their objectives.
+        """
+        from steepest.algorithms.actor_critic import ActorCritic, Architecture
+        from steepest.objectives import PlusValue
+
+        if self.policy == "shared" and critic_rule is None:
+            raise InputError(f"policy is 'shared', but {self.name} has no critic to share with. Use 'network'.")
+        shared = self.policy == "shared"
+        return ActorCritic(
+            spec=spec,
+            feed=feed,
+            architecture=Architecture.of(self),
+            advantage=advantage,
+            objective=PlusValue(objective, self.value_coefficient) if shared else objective,
+            step_rule=step_rule,
+            critic_rule=None if shared else critic_rule,
+            discount=self.discount,
+            normalise_advantages=self.normalise_advantages,
+            normalise_observations=self.normalise_observations,
+            scale_rewards=self.scale_rewards,
+        )
 
     @property
     @abc.abstractmethod

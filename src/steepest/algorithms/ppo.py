@@ -80,7 +80,6 @@ class PPO(HyperParameters):
     def compose(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.advantages import GAE
-        from steepest.algorithms.actor_critic import ActorCritic, Architecture
         from steepest.core.interfaces import Feed
         from steepest.objectives import Clipped, plus_entropy
         from steepest.steps import MinibatchAscent, Optimiser
@@ -91,16 +90,11 @@ class PPO(HyperParameters):
             return MinibatchAscent(optimiser, self.epochs, self.minibatch_size, kl_stop)
 
         critic_rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
-        return ActorCritic(
-            spec=spec,
+        return self.actor_critic(
+            spec,
             feed=Feed(self.segment_length),
-            architecture=Architecture.of(self),
             advantage=GAE(self.discount, self.trace),
             objective=plus_entropy(Clipped(self.clip_radius), self.entropy_bonus),
             step_rule=ascent(self.learning_rate, self.kl_stop),
             critic_rule=ascent(critic_rate, math.inf),
-            discount=self.discount,
-            normalise_advantages=self.normalise_advantages,
-            normalise_observations=self.normalise_observations,
-            scale_rewards=self.scale_rewards,
         )

@@ -55,21 +55,15 @@ class Reinforce(HyperParameters):
     def compose(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.advantages import MonteCarlo
-        from steepest.algorithms.actor_critic import ActorCritic, Architecture
         from steepest.core.interfaces import Feed
         from steepest.objectives import Score
         from steepest.steps import Ascent, Optimiser
 
-        return ActorCritic(
-            spec=spec,
+        return self.actor_critic(
+            spec,
             feed=Feed(length=None, whole_episodes=True),
-            architecture=Architecture.of(self),
             advantage=MonteCarlo(self.discount),
             objective=Score(),
             step_rule=Ascent(Optimiser(self.learning_rate, clip_global_norm=self.clip_global_norm)),
             critic_rule=None,
-            discount=self.discount,
-            normalise_advantages=self.normalise_advantages,
-            normalise_observations=self.normalise_observations,
-            scale_rewards=self.scale_rewards,
         )

@@ -47,6 +47,7 @@ class Batch(eqx.Module):
 
     - `log_prob`: $\\log\\pi_{old}(a|s)$.
     - `weight`: 1 for a row that counts, 0 for one that does not.
+    - `value_target`: what the critic should have said of the state, for objectives that teach it too.
     """
 
     obs: Shaped[Array, "B ..."]
@@ -54,12 +55,14 @@ class Batch(eqx.Module):
     log_prob: Float[Array, " B"]
     advantage: Float[Array, " B"]
     weight: Float[Array, " B"]
+    value_target: Float[Array, " B"] | None = None
 
     @classmethod
     def of(cls, trajectory: Trajectory, estimates: Estimates) -> "Batch":
         """Lay the T × N rows of a trajectory end to end."""
         weight = trajectory.valid.astype(estimates.advantage.dtype)
-        return cls(*flatten((trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight)))
+        rows = trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight
+        return cls(*flatten((*rows, estimates.value_target)))
 
 
 def flatten(tree):

@@ -6,5 +6,16 @@ from steepest.objectives.entropy import Entropy, plus_entropy
 from steepest.objectives.objective import AbstractObjective, Sum
 from steepest.objectives.ratio import Ratio
 from steepest.objectives.score import Score
+from steepest.objectives.shared import PlusValue
 
-__all__ = ["AbstractObjective", "Clipped", "Deterministic", "Entropy", "Ratio", "Score", "Sum", "plus_entropy"]
+__all__ = [
+    "AbstractObjective",
+    "Clipped",
+    "Deterministic",
+    "Entropy",
+    "PlusValue",
+    "Ratio",
+    "Score",
+    "Sum",
+    "plus_entropy",
+]

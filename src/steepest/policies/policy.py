@@ -1,6 +1,7 @@
 """Policies: from an observation to a distribution over actions."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
@@ -46,6 +47,45 @@ class TabularPolicy(eqx.Module):
     def __call__(self, obs: AnyArray) -> Categorical:
         """$\\pi_\\theta(\\cdot|s)$: the softmax of the state's row."""
         return Categorical(self.logits[obs])
+
+
+class SharedTrunkPolicy(eqx.Module):
+    """One network with two heads: the numbers of the policy, and the value as the last output (C5).
+
+    What the policy learns about the observation serves the value, and the other way round; so does what disturbs.
+    """
+
+    network: Network
+    head: AbstractHead
+    observation: Space = eqx.field(static=True)
+
+    @classmethod
+    def initial(cls, key: Key[Array, ""], spec: Spec, **options) -> "SharedTrunkPolicy":
+        """Draw one; the options are those of `network_policy`. The value's output starts at scale 1."""
+        for_policy, for_value = jax.random.split(key)
+        alone = network_policy(for_policy, spec, **options)
+        *weights, last = alone.network.weights
+        *biases, bias = alone.network.biases
+        column = jax.nn.initializers.orthogonal(1.0)(for_value, (last.shape[0], 1), last.dtype)
+        network = Network(
+            (*weights, jnp.concatenate([last, column], axis=1)),
+            (*biases, jnp.concatenate([bias, jnp.zeros(1, bias.dtype)])),
+            alone.network.activation,
+        )
+        return cls(network, alone.head, spec.observation)
+
+    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+        """$\\pi_\\theta(\\cdot|s)$ and $V_\\theta(s)$ from one pass."""
+        outputs = self.network(features(self.observation, obs))
+        return self.head(outputs[..., :-1]), outputs[..., -1]
+
+    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+        """$\\pi_\\theta(\\cdot|s)$."""
+        return self.both(obs)[0]
+
+    def value(self, obs: AnyArray) -> Float[Array, "*batch"]:
+        """$V_\\theta(s)$, in the unit of return."""
+        return self.both(obs)[1]
 
 
 def network_policy(
