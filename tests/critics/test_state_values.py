@@ -119,3 +119,19 @@ def test_a_row_without_weight_counts_for_nothing_even_when_its_target_is_nan():
         for rows in (3, 2)
     )
     jax.tree.map(np.testing.assert_array_equal, gradient, without)
+
+
+def test_no_gradient_flows_through_a_target_that_was_made_of_the_critic():
+    """C2: the target is a number, although the same parameters said it."""
+    critic = linear_critic()
+    one = jnp.ones(3)
+
+    def objective(critic, target):
+        return ValueRegression(STATES, target, one).evaluate(critic)[0]
+
+    def bootstrapped(critic):
+        return 0.5 + 0.8 * critic(jnp.roll(STATES, 1))
+
+    made = jax.grad(lambda each: objective(each, bootstrapped(each)))(critic)
+    constant = jax.grad(lambda each: objective(each, bootstrapped(critic)))(critic)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), made, constant)

@@ -9,7 +9,7 @@ import pytest
 from steepest.core.distributions import Categorical
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.objectives import Clipped, Entropy, PlusValue, Score, Sum
+from steepest.objectives import Clipped, Entropy, PlusValue, Ratio, Score, Sum
 from steepest.policies import SharedTrunkPolicy
 
 
@@ -57,6 +57,18 @@ def test_the_gradient_of_the_score_is_the_explicit_sum(policy, batch):
     score = one_hot - np.asarray(jax.nn.softmax(policy.logits))
     weight = np.asarray(batch.weight * batch.advantage)[:, None] / np.asarray(batch.weight).sum()
     np.testing.assert_allclose(gradient, weight * score, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("objective", [Score(), Ratio(), Clipped(0.2)], ids=["score", "ratio", "clipped"])
+def test_an_advantage_is_a_constant_even_where_it_was_made_of_the_policy(objective, policy, batch):
+    """G16: it may come out of a critic that shares the policy's parameters; no gradient flows through it."""
+
+    def gain(policy, advantage):
+        return objective(policy, eqx.tree_at(lambda each: each.advantage, batch, advantage))[0]
+
+    made = jax.grad(lambda policy: gain(policy, jnp.sum(jnp.square(policy.logits), axis=1)))(policy).logits
+    constant = jnp.sum(jnp.square(policy.logits), axis=1)
+    np.testing.assert_allclose(made, jax.grad(lambda policy: gain(policy, constant))(policy).logits, rtol=1e-6)
 
 
 def test_with_weights_of_one_the_score_is_maximum_likelihood(policy, batch):

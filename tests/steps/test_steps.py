@@ -128,7 +128,7 @@ def test_a_minibatch_that_does_not_divide_is_refused(hill):
 
 def test_a_finite_kl_stop_needs_a_problem_with_a_kl(hill):
     rule = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=12, kl_stop=0.1)
-    with pytest.raises(TypeError, match="has no KL"):
+    with pytest.raises(TypeError, match="the problem has none"):
         rule.step(KEY, START, hill, rule.init(START))
 
 

@@ -49,12 +49,27 @@ class AbstractProblem(AbstractMaximisation[Parameters]):
     """
 
     @abc.abstractmethod
-    def kl(self, policy: Parameters) -> Float[Array, ""]:
-        """Mean over states of KL(old ‖ new), in closed form, in nats."""
+    def kl(self, policy: Parameters, *, reverse: bool = False) -> Float[Array, ""]:
+        """Mean over states of KL(old ‖ new), or in reverse of KL(new ‖ old), in closed form, in nats."""
 
     @abc.abstractmethod
     def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
         """The Fisher information at `policy`: the Hessian of `kl` (T5), as an operator on trees shaped like it."""
+
+    @abc.abstractmethod
+    def empirical_fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        """The mean outer product of the scores of the actions taken, an operator on trees shaped like `policy`."""
+
+    @abc.abstractmethod
+    def thinned(self, rows: int) -> "AbstractProblem[Parameters]":
+        """The same problem on every k-th row, so that at least `rows` are left where there were as many."""
+
+
+def with_kl(problem: AbstractMaximisation[Parameters]) -> AbstractProblem[Parameters]:
+    """The same problem, for rules that ask for its KL. **Raises** `TypeError` for one that has none."""
+    if not isinstance(problem, AbstractProblem):
+        raise TypeError("this rule limits a KL, but the problem has none. Use it on a policy, or another rule here.")
+    return problem
 
 
 class SampledProblem(AbstractProblem[Parameters]):
@@ -80,7 +95,6 @@ class SampledProblem(AbstractProblem[Parameters]):
         return SampledProblem(self.objective, batch, old)
 
     def thinned(self, rows: int) -> "SampledProblem[Parameters]":
-        """The same problem on every k-th row, so that at least `rows` are left where there were as many."""
         stride = max(1, self.size // rows)
         batch, old = jax.tree.map(lambda leaf: leaf[::stride], (self.batch, self.old))
         return SampledProblem(self.objective, batch, old)
@@ -88,8 +102,9 @@ class SampledProblem(AbstractProblem[Parameters]):
     def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
         return self.objective(parameters, self.batch)
 
-    def kl(self, policy: Parameters) -> Float[Array, ""]:
-        return weighted_mean(self.old.kl(_distribution(policy, self.batch)), self.batch.weight)
+    def kl(self, policy: Parameters, *, reverse: bool = False) -> Float[Array, ""]:
+        new = _distribution(policy, self.batch)
+        return weighted_mean(new.kl(self.old) if reverse else self.old.kl(new), self.batch.weight)
 
     def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
         """$F v = \\frac{1}{\\sum w}\\sum_s w_s\\, J_s^\\top H_s J_s v$: the mean is taken after the product (S3)."""
@@ -101,6 +116,17 @@ class SampledProblem(AbstractProblem[Parameters]):
             curved = distribution.fisher_product(forward(tangent))
             weighted = jax.tree.map(lambda leaf: jax.vmap(jnp.multiply)(share, leaf), curved)
             return backward(weighted)[0]
+
+        return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: policy), lx.positive_semidefinite_tag)
+
+    def empirical_fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        """$F v = \\sum_i w_i\\, s_i s_i^\\top v / \\sum_i w_i$ with the scores $s_i = \\nabla\\log\\pi(a_i|s_i)$."""
+        _, forward = jax.linearize(lambda each: _distribution(each, self.batch).log_prob(self.batch.action), policy)
+        backward = jax.linear_transpose(forward, policy)
+        share = self.batch.weight / jnp.sum(self.batch.weight)
+
+        def product(tangent: Parameters) -> Parameters:
+            return backward(share * forward(tangent))[0]
 
         return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: policy), lx.positive_semidefinite_tag)
 

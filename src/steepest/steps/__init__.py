@@ -1,6 +1,21 @@
 """What limits the step: rules that move parameters and know nothing of where the problem came from."""
 
 from steepest.steps.ascent import Ascent, MinibatchAscent
+from steepest.steps.natural import Natural
 from steepest.steps.optimiser import Optimiser, adam, root_mean_square
+from steepest.steps.penalised import KLPenalty, Lagrangian
+from steepest.steps.restricted import Restricted
+from steepest.steps.trust_region import TrustRegion
 
-__all__ = ["Ascent", "MinibatchAscent", "Optimiser", "adam", "root_mean_square"]
+__all__ = [
+    "Ascent",
+    "KLPenalty",
+    "Lagrangian",
+    "MinibatchAscent",
+    "Natural",
+    "Optimiser",
+    "Restricted",
+    "TrustRegion",
+    "adam",
+    "root_mean_square",
+]

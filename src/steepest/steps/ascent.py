@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
-from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters
+from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.steps.optimiser import Optimiser, OptimiserState
@@ -94,8 +94,7 @@ class MinibatchAscent(AbstractStepRule):
         if math.isinf(self.kl_stop):
             carry, info = jax.lax.fori_loop(0, self.epochs, lambda index, loop: epoch(index, loop[0]), (carry, blank))
             return carry, info, jnp.asarray(self.epochs, jnp.float32)
-        if not isinstance(problem, AbstractProblem):
-            raise TypeError("kl_stop is finite, but the problem has no KL. Leave kl_stop at inf.")
+        policy_problem = with_kl(problem)
 
         def goes_on(loop) -> Array:
             index, _, _, kl = loop
@@ -104,7 +103,7 @@ class MinibatchAscent(AbstractStepRule):
         def once_more(loop):
             index, carry, _, _ = loop
             carry, info = epoch(index, carry)
-            return index + 1, carry, info, problem.kl(unravel(carry[0]))
+            return index + 1, carry, info, policy_problem.kl(unravel(carry[0]))
 
         start: tuple = (jnp.zeros((), jnp.int32), carry, blank, jnp.zeros(()))
         index, carry, info, _ = jax.lax.while_loop(goes_on, once_more, start)

@@ -63,7 +63,7 @@ class Optimiser(eqx.Module):
         """Move the parameters once; returns the norm of the gradient before clipping too."""
         norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
         shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
-        left = jnp.maximum(0.0, 1 - state.updates.astype(jnp.float32) / self.anneal_over)
+        left = jnp.maximum(0.0, 1 - state.updates.astype(parameters.dtype) / self.anneal_over)
         with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in whole numbers and divides by them
             change, inner = self.direction().update(gradient * shorten, state.direction, parameters)
         moved = parameters + self.learning_rate * left * jnp.asarray(change)
