@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steepest.algorithms import A2C, PPO, Reinforce
     from steepest.envs.environment import AbstractEnvironment
-    from steepest.experiments.gradients import estimate_gradient
+    from steepest.experiments.gradients import compare_gradients, estimate_gradient
     from steepest.experiments.train import train
 
 __version__ = "0.1.0"
@@ -19,11 +19,12 @@ _WHERE = {
     "AbstractEnvironment": "steepest.envs.environment",
     "PPO": "steepest.algorithms",
     "Reinforce": "steepest.algorithms",
+    "compare_gradients": "steepest.experiments.gradients",
     "estimate_gradient": "steepest.experiments.gradients",
     "train": "steepest.experiments.train",
 }
 
-__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "estimate_gradient", "train"]
+__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "compare_gradients", "estimate_gradient", "train"]
 
 
 def __getattr__(name: str) -> Any:

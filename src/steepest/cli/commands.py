@@ -15,6 +15,7 @@ from steepest.algorithms import ALGORITHMS, HyperParameters
 from steepest.algorithms.presets import preset, preset_names
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.core.errors import InputError
+from steepest.diagnostics.catalogue import ESTIMATORS
 from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
 from steepest.runs.directory import RunDirectory
 
@@ -227,14 +228,14 @@ def plot(words: Sequence[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Show the algorithms, or the environments that the installed backends know."""
+    """Show the algorithms, the estimators of the gradient, or the environments that the installed backends know."""
 
-    what: tyro.conf.Positional[Literal["algorithms", "envs"]]
+    what: tyro.conf.Positional[Literal["algorithms", "estimators", "envs"]]
     """Which."""
 
 
 def show(words: Sequence[str]) -> int:
-    """`steepest list {algorithms,envs}`."""
+    """`steepest list {algorithms,estimators,envs}`."""
     given = parse(Show, words, program="steepest list")
     if given.what == "algorithms":
         tuned_for = preset_names()
@@ -242,6 +243,10 @@ def show(words: Sequence[str]) -> int:
             print(f"{name:<12}{kind.title}")
             if tuned_for.get(name):
                 print(f"{'':<12}tuned for {', '.join(tuned_for[name])}")
+        return 0
+    if given.what == "estimators":
+        for name, entry in ESTIMATORS.items():
+            print(f"{name:<38}{entry.identifier:<5}{entry.meaning}")
         return 0
 
     from steepest.experiments.environments import environment_ids

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import steepest
 from steepest.cli import commands
+from steepest.cli.gradients import gradients
 from steepest.cli.theorems import theorems
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, unknown
 
@@ -14,8 +15,9 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "evaluate": ("play episodes with the last policy of every seed", commands.evaluate),
     "resume": ("go on with a run that was interrupted", commands.resume),
     "plot": ("draw learning curves of one or more runs", commands.plot),
+    "gradients": ("compare estimators of the policy gradient: bias, noise and cost", gradients),
     "theorems": ("check on exact answers what policy gradients rest on", theorems),
-    "list": ("show the algorithms or the environments there are", commands.show),
+    "list": ("show the algorithms, estimators or environments there are", commands.show),
 }
 
 

@@ -1,5 +1,7 @@
 """Any estimator of the gradient, many times over."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -88,6 +90,47 @@ def repeat_on_host(
     ]
     gradients, info = jax.tree.map(lambda *each: jnp.stack(each), *samples)
     return _checked(GradientSamples(gradients, info))
+
+
+def one_by_one(
+    estimator: AbstractEstimator,
+    policy: Any,
+    rollouts: AbstractRollouts,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    repeats: int,
+    advance: Callable[[], None],
+) -> tuple[GradientSamples, float]:
+    """`repeats` estimates, each with a call of its own, and the seconds that one takes; compiling is not counted.
+
+    **Arguments**
+
+    - `advance`: called after each.
+    """
+    keys = list(jax.random.split(key, repeats))
+    if rollouts.compiled:
+
+        def whole(policy, key):
+            return estimator.gradient(policy, estimator.collect(key, policy, rollouts, episodes))
+
+        one = jax.jit(whole).lower(policy, keys[0]).compile()
+    else:
+        gradient = jax.jit(lambda policy, data: estimator.gradient(policy, data))
+
+        def one(policy, key):
+            return gradient(policy, estimator.collect(key, policy, rollouts, episodes))
+
+        # Whatever is compiled on the way is compiled by an estimate that does not count.
+        jax.block_until_ready(one(policy, jax.random.fold_in(key, repeats)))
+    samples, seconds = [], 0.0
+    for each in keys:
+        begin = time.perf_counter()
+        samples.append(jax.device_get(one(policy, each)))
+        seconds += time.perf_counter() - begin
+        advance()
+    gradients, info = jax.tree.map(lambda *each: np.stack(each), *samples)
+    return _checked(GradientSamples(gradients, info)), seconds / repeats
 
 
 def check_sizes(episodes: int, repeats: int) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from steepest.core.errors import InputError
+from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
+    from steepest.diagnostics.builders import Context
+    from steepest.diagnostics.compare import GradientComparison
     from steepest.diagnostics.gradients import GradientSamples
+    from steepest.diagnostics.quality import Reference
     from steepest.estimators import AbstractEstimator
+    from steepest.experiments.setting import Setting
+
+_REFERENCE_BLOCK = 100
+"""A critic fitted on fewer episodes than half of that serves a reference badly."""
 
 
 def estimate_gradient(
@@ -36,7 +46,7 @@ def estimate_gradient(
     - `key`: of everything that is random.
     - `episodes`: of each estimate. Perturbations play so many under each perturbed policy.
     - `backend`: who runs the environment, as for `steepest train`.
-    - `max_episode_steps`: a time limit for environments that have none of their own.
+    - `max_episode_steps`: a time limit, where the environment's own is not shorter.
     - `slots`: environments side by side, on the host. There, common random numbers are those of the actions alone.
 
     **Returns** gradients shaped like the policy with a leading axis of repeats, and what each took.
@@ -70,22 +80,176 @@ def estimate_gradient(
 
 def open_rollouts(env: Any, key: Any, *, backend: str, max_episode_steps: int | None, slots: int) -> Any:
     """Whoever can play episodes of `env`, which is anything that `estimate_gradient` takes."""
-    import jax
-
-    from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
     from steepest.experiments.environments import resolve
+    from steepest.experiments.setting import open_task, time_limit
     from steepest.oracles import LinearQuadratic, TabularMDP
 
     if isinstance(env, TabularMDP | LinearQuadratic):
         env = env.as_env(max_episode_steps)
     task = resolve(env, backend)
-    length = task.max_episode_steps or max_episode_steps
-    if length is None:
-        raise InputError(
-            f"environment {task.id} has no time limit, so its episodes need not end. Give max_episode_steps."
-        )
-    if task.env is not None:
-        return CompiledRollouts(task.env, length)
-    assert task.make is not None
-    seed = int(jax.random.randint(key, (), 0, 2**30))
-    return HostRollouts(task.make, slots, seed, length)
+    return open_task(task, key, limit=time_limit(task, max_episode_steps), slots=slots)
+
+
+def compare_gradients(
+    policy: Any,
+    env: Any,
+    estimators: Sequence[str] = (),
+    key: Key[Array, ""] | None = None,
+    *,
+    own: Mapping[str, AbstractEstimator] | None = None,
+    behaviour: Any = None,
+    episodes: int = 100,
+    repeats: int = 30,
+    discount: float | None = None,
+    trace: float = 0.95,
+    n: int = 5,
+    backend: str = "auto",
+    max_episode_steps: int | None = None,
+    reference_episodes: int | None = None,
+    slots: int = 16,
+    report: Callable[[str, int, int], None] | None = None,
+) -> GradientComparison:
+    r"""Bias, variance and cost of estimators of $\nabla J$ at `policy`, beside each other.
+
+    On tabular and linear-quadratic problems they are compared with the exact gradient of the return up to the time
+    limit, which is what sampled episodes show. Elsewhere the reference is the mean of many more episodes, by the
+    reward-to-go less a value fitted on other episodes, which has no bias; its standard error is part of every verdict.
+    The bias is always that for ∇J, also of estimators that are meant to estimate something else.
+
+    **Arguments**
+
+    - `policy`: called on observations it gives a distribution; its array leaves are the parameters.
+    - `env`: an id; `LinearQuadratic`; a compiled environment; an oracle such as `TabularMDP`; or a function that makes
+      a Gymnasium environment; or a `Setting` that is made of one. FrozenLake, Taxi and CliffWalking are played from
+      their tables, unless `backend` says otherwise.
+    - `estimators`: names, of `steepest list estimators`; all that can be had when left out.
+    - `key`: of everything that is random; that of seed 0 when left out.
+    - `own`: estimators of your own by name, to be compared too.
+    - `behaviour`: another policy, whose episodes off-policy estimators take.
+    - `episodes`: of each estimate. Perturbations share them out among the perturbed policies, at least one for each.
+    - `repeats`: estimates of each estimator; 3 at least say something of the bias.
+    - `discount`, `trace`, `n`: γ, by default 0.99 or an oracle's own; λ; and the n of n-step.
+    - `backend`: who runs the environment.
+    - `max_episode_steps`: a time limit, where the environment's own is not shorter.
+    - `reference_episodes`: of a sampled reference; by default 20 times all episodes of an estimator in a compiled
+      environment, 2 times elsewhere.
+    - `slots`: environments side by side, on the host.
+    - `report`: called after each estimate: whose it was, how many there are so far, and how many there will be.
+
+    **Raises** `InputError` for an estimator that is unknown or lacks what it needs, with what to do; `NonFiniteError`
+    for a gradient that is not finite.
+
+    **Example**
+
+    >>> import jax.numpy as jnp
+    >>> from steepest.oracles import bandit
+    >>> from steepest.policies import TabularPolicy
+    >>> policy = TabularPolicy(jnp.zeros((1, 2)))
+    >>> found = compare_gradients(policy, bandit([1.0, 0.0]), ["whole_return", "exact_baseline"])
+    >>> found["whole_return"].quality.variance > found["exact_baseline"].quality.variance
+    True
+    """
+    import jax
+
+    from steepest.diagnostics.builders import Context, build
+    from steepest.diagnostics.catalogue import check_names, select
+    from steepest.diagnostics.compare import GradientComparison, compare
+    from steepest.diagnostics.exact import exact_action_values, exact_values
+    from steepest.diagnostics.gradients import check_sizes
+    from steepest.experiments.setting import Setting, available, check_policy, parameters_of, setting
+
+    check_names(estimators)
+    check_sizes(episodes, repeats)
+    discount = _discount(env, discount)
+    own = dict(own or {})
+    place = env
+    if not isinstance(env, Setting):
+        place = setting(env, discount=discount, backend=backend, max_episode_steps=max_episode_steps, slots=slots)
+    for each in (policy, *([] if behaviour is None else [behaviour])):
+        check_policy(each, place)
+    has, present = available(place, behaviour)
+    size = parameters_of(policy)
+    # Estimators of one's own are compared with one another, unless names say what else there shall be.
+    names, notes = select(estimators, has, size) if estimators or not own else ([], [])
+    context = Context(
+        policy=policy,
+        discount=discount,
+        trace=trace,
+        n=n,
+        horizon=place.horizon,
+        observation=place.observation,
+        behaviour=behaviour,
+        value=None if place.oracle is None else exact_values(place.oracle, policy),
+        action_value=None if place.oracle is None else exact_action_values(place.oracle, policy),
+        parameters=size,
+    )
+    for_reference, for_estimates = jax.random.split(jax.random.key(0) if key is None else key)
+    size, blocks = reference_blocks(episodes, reference_episodes or (20 if place.compiled else 2) * episodes * repeats)
+    total = repeats * (len(names) + len(own)) + (0 if place.oracle is not None else blocks)
+    done = itertools.count(1)
+
+    def tell(name: str) -> None:
+        if report is not None:
+            report(name, next(done), total)
+
+    reference = _reference(place, policy, context, for_reference, size, blocks, tell)
+    rows = compare(
+        {name: build(name, context) for name in names} | own,
+        policy,
+        lambda: place.open(for_estimates),
+        reference,
+        for_estimates,
+        episodes=episodes,
+        repeats=repeats,
+        present=(*present, *(["discount"] if discount < 1 else [])),
+        report=tell,
+    )
+    notes += [
+        f"{row.name}: weights so uneven that the sample counts as {100 * row.effective_share:.2g} % of its size. The "
+        "rare large ones that make up its mean were not met, so its bias and variance cannot be seen."
+        for row in rows
+        if not row.measurable
+    ]
+    return GradientComparison(rows, reference, tuple(notes))
+
+
+def reference_blocks(episodes: int, total: int) -> tuple[int, int]:
+    """Of how many episodes each, and how many, the estimates are whose mean is a sampled reference."""
+    size = max(episodes, _REFERENCE_BLOCK)
+    return size, max(3, -(-total // size))
+
+
+def _reference(
+    place: Setting,
+    policy: Any,
+    context: Context,
+    key: Key[Array, ""],
+    episodes: int,
+    blocks: int,
+    report: Callable[[str], None],
+) -> Reference:
+    from steepest.diagnostics.builders import build
+    from steepest.diagnostics.compare import sampled_reference
+    from steepest.diagnostics.exact import exact_gradient
+    from steepest.diagnostics.quality import Reference
+
+    until = f"the return of the first {place.horizon:,} steps"
+    if place.oracle is not None:
+        return Reference(exact_gradient(place.oracle, policy), None, f"exact, of {until}")
+    says = f"the mean of {episodes * blocks:,} other episodes, by learned_baseline, of {until}"
+    estimator, rollouts = build("learned_baseline", context), place.open(key)
+    return sampled_reference(
+        estimator, policy, rollouts, key, episodes=episodes, blocks=blocks, says=says, report=report
+    )
+
+
+def _discount(env: Any, given: float | None) -> float:
+    """γ: the one given, or that of an oracle, which has one. **Raises** `InputError` when the two differ."""
+    check_number("discount", given, at_least=0, at_most=1, remedy="0.99 is usual.")
+    env = getattr(env, "oracle", env)
+    own = None if isinstance(env, str) else getattr(env, "discount", None)
+    if own is None:
+        return 0.99 if given is None else given
+    if given is not None and given != float(own):
+        raise InputError(f"discount is {given}; the problem given has {float(own)}. Leave it out.")
+    return float(own)

@@ -1,0 +1,185 @@
+"""Estimators of one gradient side by side."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+import steepest._platform  # noqa: F401
+from steepest.diagnostics.catalogue import ESTIMATORS
+from steepest.diagnostics.gradients import one_by_one
+from steepest.diagnostics.quality import Quality, Reference, quality
+from steepest.estimators import AbstractEstimator, AbstractRollouts, ImportanceSampled, Perturbed
+
+Report = Callable[[str], None]
+"""Called with the name of an estimator whenever it has made another estimate."""
+_SMALLEST_SHARE = 0.05
+"""Where weights leave less of a sample than that, the few large ones that make up the mean have not been met."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One estimator.
+
+    - `estimates`: `∇J`, `other`, or `?` for an estimator of the user's own.
+    - `identifier`, `meaning`: of the catalogue.
+    - `quality`: bias and noise of one estimate.
+    - `episodes`: of one estimate; `repeats`: how many estimates.
+    - `steps`: environment steps that one estimate took, on average.
+    - `seconds`: that one estimate took, without what compiling took.
+    - `effective_share`: the effective size of an importance-weighted sample as a share of its size; else 1.
+    """
+
+    name: str
+    identifier: str
+    meaning: str
+    estimates: str
+    quality: Quality
+    episodes: int
+    repeats: int
+    steps: float
+    seconds: float
+    effective_share: float = 1.0
+
+    @property
+    def measurable(self) -> bool:
+        """Whether samples show the estimator's moments. Weights that are too uneven hide both bias and variance."""
+        return self.effective_share >= _SMALLEST_SHARE
+
+    @property
+    def verdict(self) -> str:
+        """`biased`, `no bias found`, or `unknown`: with too few estimates, or weights that are too uneven."""
+        if not self.measurable or np.isnan(self.quality.bias_standard_errors):
+            return "unknown"
+        return "biased" if self.quality.biased else "no bias found"
+
+    @property
+    def variance_steps(self) -> float:
+        """Variance × steps: what compares estimators at equal cost, since more data divide the variance."""
+        return self.quality.variance * self.steps
+
+    def columns(self) -> dict[str, Any]:
+        """Everything by name, in one flat row."""
+        own = {name: value for name, value in vars(self).items() if name != "quality"}
+        said = {name: own.pop(name) for name in ("name", "identifier", "meaning", "estimates")}
+        numbers = dataclasses.asdict(self.quality)
+        return said | {"verdict": self.verdict} | numbers | own | {"variance_steps": self.variance_steps}
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientComparison:
+    """What came of it: a row for each estimator, what they were compared with, and what to know beside."""
+
+    rows: tuple[Row, ...]
+    reference: Reference
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Row:
+        """The row of an estimator."""
+        return next(row for row in self.rows if row.name == name)
+
+    def steps_needed(self, row: Row) -> float:
+        """Environment steps after which an estimator's noise is as large as ∇J: variance × steps / ‖∇J‖²."""
+        return row.variance_steps / self.reference.norm**2 if self.reference.norm > 0 else float("inf")
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """A tidy table: for each quantity its values, one for each estimator. Data-frame libraries take it as it is."""
+        rows = [row.columns() | {"steps_for_signal_to_noise_1": self.steps_needed(row)} for row in self.rows]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def compare(
+    estimators: Mapping[str, AbstractEstimator],
+    policy: Any,
+    open_rollouts: Callable[[], AbstractRollouts],
+    reference: Reference,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    repeats: int,
+    present: tuple[str, ...],
+    report: Report,
+) -> tuple[Row, ...]:
+    """Estimate with each, and say how good it was.
+
+    All get the same key, so those that play alike meet the same episodes, and differences between them are
+    not those of luck.
+
+    **Arguments**
+
+    - `open_rollouts`: anew for each estimator, so that none depends on which others are compared.
+    - `present`: what there is of `Entry.biased_by`.
+    """
+    rows = []
+    for name, estimator in estimators.items():
+        rollouts = open_rollouts()
+        count = episodes_each(estimator, policy, episodes)
+        try:
+            samples, seconds = one_by_one(
+                estimator,
+                policy,
+                rollouts,
+                key,
+                episodes=count,
+                repeats=repeats,
+                advance=lambda name=name: report(name),
+            )
+        finally:
+            rollouts.close()
+        entry = ESTIMATORS.get(name)
+        rows.append(
+            Row(
+                name=name,
+                identifier=entry.identifier if entry else "",
+                meaning=entry.meaning if entry else type(estimator).__name__,
+                estimates=entry.estimates(present) if entry else "?",
+                quality=quality(samples.matrix, reference),
+                episodes=episodes,
+                repeats=repeats,
+                steps=float(np.mean(samples.info["steps"])),
+                seconds=seconds,
+                effective_share=_effective_share(estimator, samples.info, episodes),
+            )
+        )
+    return tuple(rows)
+
+
+def _effective_share(estimator: AbstractEstimator, info: Any, episodes: int) -> float:
+    if not isinstance(estimator, ImportanceSampled):
+        return 1.0
+    count = episodes if estimator.weighting.kind == "whole" else info["steps"]
+    return float(np.mean(info["effective_sample_size"] / count))
+
+
+def episodes_each(estimator: AbstractEstimator, policy: Any, episodes: int) -> int:
+    """Episodes under one policy: those of an estimate are shared out among all policies that are to be evaluated."""
+    if not isinstance(estimator, Perturbed):
+        return episodes
+    size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(policy))
+    return max(1, episodes // estimator.perturbation.count(size))
+
+
+def sampled_reference(
+    estimator: AbstractEstimator,
+    policy: Any,
+    rollouts: AbstractRollouts,
+    key: Key[Array, ""],
+    *,
+    episodes: int,
+    blocks: int,
+    says: str,
+    report: Report,
+) -> Reference:
+    """The mean of `blocks` estimates of `episodes` episodes each, by an estimator without bias."""
+    try:
+        samples, _ = one_by_one(
+            estimator, policy, rollouts, key, episodes=episodes, repeats=blocks, advance=lambda: report("reference")
+        )
+    finally:
+        rollouts.close()
+    matrix = np.asarray(samples.matrix, np.float64)
+    return Reference(matrix.mean(axis=0), matrix, says)

@@ -1,0 +1,49 @@
+"""A policy together with the observation statistics that it was trained with."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+import steepest._platform  # noqa: F401
+from steepest.core.distributions import AbstractDistribution
+from steepest.core.moments import Moments, ObservationNormaliser
+from steepest.core.types import AnyArray
+
+
+class FrozenNormaliser:
+    """An `ObservationNormaliser` that is no tree of arrays but a constant: nothing differentiates with respect to it.
+
+    It can be compared and hashed, so that a compiled program may be specialised on it.
+    """
+
+    def __init__(self, normaliser: ObservationNormaliser):
+        self._mean = np.asarray(normaliser.moments.mean)
+        self._variance = np.asarray(normaliser.moments.variance)
+        self._limit = normaliser.limit
+
+    def __call__(self, obs: AnyArray) -> AnyArray:
+        """Normalise the trailing axes of `obs`."""
+        moments = Moments(jnp.asarray(self._mean), jnp.asarray(self._variance), jnp.ones(()))
+        return ObservationNormaliser(moments, self._limit)(jnp.asarray(obs))
+
+    def _identity(self):
+        return self._mean.tobytes(), self._variance.tobytes(), self._limit
+
+    def __eq__(self, other):
+        return isinstance(other, FrozenNormaliser) and self._identity() == other._identity()
+
+    def __hash__(self):
+        return hash(self._identity())
+
+
+class NormalisedPolicy(eqx.Module):
+    """A policy of normalised observations, as one of raw observations. Its parameters are those of `policy` alone."""
+
+    policy: Any
+    normaliser: FrozenNormaliser = eqx.field(static=True)
+
+    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+        """$\\pi_\\theta(\\cdot|s)$."""
+        return self.policy(self.normaliser(obs))

@@ -1,0 +1,246 @@
+"""Whose gradient it is, and on what: an environment with its time limit, what is known exactly of it, and policies."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import InputError
+from steepest.core.spaces import Box, Discrete, Space, Spec
+from steepest.diagnostics.exact import Oracle, with_horizon
+from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
+from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
+from steepest.estimators import AbstractRollouts
+from steepest.experiments import session
+from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.environments import Bounds, Task, resolve
+from steepest.oracles import LinearQuadratic, TabularMDP, gymnasium_mdp
+from steepest.policies import LinearGaussian, TabularPolicy, network_policy
+from steepest.runs.directory import RunDirectory
+
+LINEAR_QUADRATIC = "LinearQuadratic"
+"""The name of the linear-quadratic problem."""
+_LINEAR_QUADRATIC_STEPS = 20
+_TABLES = {"FrozenLake": 100, "FrozenLake8x8": 200, "Taxi": 200, "CliffWalking": 100, "CliffWalkingSlippery": 100}
+"""Environments that are tables, and their time limits; Gymnasium has none for CliffWalking."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Where gradients are estimated.
+
+    - `played`: how episodes come about, in words.
+    - `horizon`: the time limit, in steps.
+    - `oracle`: what is known exactly, of the return up to the time limit; or None.
+    - `open`: from a key to whoever plays.
+    - `compiled`: whether that is inside a compiled program.
+    """
+
+    id: str
+    played: str
+    observation: Space
+    action: Space
+    horizon: int
+    oracle: Oracle | None
+    open: Callable[[Key[Array, ""]], AbstractRollouts]
+    compiled: bool
+
+    @property
+    def spec(self) -> Spec:
+        """What a policy is told."""
+        return Spec(self.observation, self.action, num_envs=1, total_updates=1)
+
+
+def setting(
+    env: Any,
+    *,
+    discount: float,
+    backend: str = "auto",
+    max_episode_steps: int | None = None,
+    action_bounds: Bounds = (None, None),
+    slots: int = 16,
+) -> Setting:
+    """Find an environment, and the exact answers that there are for it.
+
+    Tables are played inside a compiled program, unless another backend is named. EnvPool's environments of those names
+    are programs of their own, so the tables do not speak for them.
+
+    **Arguments** are those of `compare_gradients`.
+
+    **Raises** `InputError` when there is no such environment, or it has no time limit and none is given.
+    """
+    if isinstance(env, TabularMDP | LinearQuadratic):
+        name = LINEAR_QUADRATIC if isinstance(env, LinearQuadratic) else "TabularMDP"
+        return _oracle(env, name, min(filter(None, (env.horizon, max_episode_steps)), default=None))
+    if env == LINEAR_QUADRATIC:
+        return _oracle(LinearQuadratic(discount, horizon=max_episode_steps or _LINEAR_QUADRATIC_STEPS), env, None)
+    oracle, limit = None, max_episode_steps
+    family = env.rsplit("-v", 1)[0] if isinstance(env, str) else ""
+    if family in _TABLES and backend in ("auto", "compiled", "gymnasium"):
+        limit = min(filter(None, (_TABLES[family], max_episode_steps)))
+        # Gymnasium ends no episode of CliffWalking, so there a longer one may be asked for.
+        if family.startswith("CliffWalking"):
+            limit = max_episode_steps or limit
+        oracle = gymnasium_mdp(env, discount=discount, horizon=limit)
+        if backend != "gymnasium":
+            return _oracle(oracle, env, limit)
+    task = resolve(env, backend, action_bounds)
+    limit = time_limit(task, limit)
+    return Setting(
+        id=task.id,
+        played=f"{task.library} ({task.backend})",
+        observation=task.observation_space,
+        action=task.action_space,
+        horizon=limit,
+        oracle=oracle,
+        open=lambda key: open_task(task, key, limit=limit, slots=slots),
+        compiled=task.env is not None,
+    )
+
+
+def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
+    horizon = limit or oracle.horizon
+    if horizon is None:
+        raise InputError(f"environment {name} has no horizon, so its episodes need not end. Give max_episode_steps.")
+    oracle = with_horizon(oracle, horizon)
+    env = oracle.as_env()
+    table = ", from its table: rewards are means given state and action" if isinstance(oracle, TabularMDP) else ""
+    return Setting(
+        id=name,
+        played=f"steepest (compiled){table}",
+        observation=env.observation_space,
+        action=env.action_space,
+        horizon=horizon,
+        oracle=oracle,
+        open=lambda _: CompiledRollouts(env, horizon),
+        compiled=True,
+    )
+
+
+def time_limit(task: Task, given: int | None) -> int:
+    """The time limit: the environment's own, or the one given where that is shorter or the only one."""
+    limit = min(filter(None, (task.max_episode_steps, given)), default=None)
+    if limit is None:
+        raise InputError(
+            f"environment {task.id} has no time limit, so its episodes need not end. Give max_episode_steps."
+        )
+    return limit
+
+
+def open_task(task: Task, key: Key[Array, ""], *, limit: int, slots: int) -> AbstractRollouts:
+    """Whoever can play episodes of a task."""
+    if task.env is not None:
+        return CompiledRollouts(task.env, limit)
+    assert task.make is not None
+    return HostRollouts(task.make, slots, int(jax.random.randint(key, (), 0, 2**30)), limit)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A policy from a run, as one of raw observations; with the configuration of the run."""
+
+    policy: Any
+    config: RunConfiguration
+    task: Task
+    seed: int
+
+    def check_fits(self, place: Setting) -> None:
+        """**Raises** `InputError` when it was trained on other observations or for other actions."""
+        for role, trained, wanted in (
+            ("observation", self.task.observation_space, place.observation),
+            ("action", self.task.action_space, place.action),
+        ):
+            if _kind(trained) != _kind(wanted):
+                raise InputError(
+                    f"the policy was trained on {self.config.env}; its {role} space is {session.describe(trained)}, "
+                    f"and that of {place.id} is {session.describe(wanted)}. Give a run on {place.id}."
+                )
+
+
+def _kind(space: Space) -> tuple[Any, ...]:
+    return type(space), space.shape, getattr(space, "n", None), getattr(space, "nvec", None)
+
+
+def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
+    """The policy of a run's newest checkpoint, with its observation statistics as they were then.
+
+    **Arguments**
+
+    - `seed`: which of the run's seeds; the first when left out.
+
+    **Raises** `InputError` when it is no run, has no such seed, or no checkpoint of it.
+    """
+    run = RunDirectory.existing(path)
+    config = RunConfiguration.parse(run.read_config())
+    seed = config.seeds[0] if seed is None else seed
+    if seed not in config.seeds:
+        raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")
+    task = session.task_of(config)
+    agent = session.load_agent(config, task, run, seed)[1]
+    policy, observations = agent.policy, getattr(agent, "observations", None)
+    if observations is not None:
+        policy = NormalisedPolicy(policy, FrozenNormaliser(observations))
+    return Trained(policy, config, task, seed)
+
+
+def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = (16,)) -> Any:
+    """A policy to begin with.
+
+    A logit, drawn from N(0, 1), for each pair of numbered observation and action; for the linear-quadratic problem
+    linear feedback with a gain near −0.3 and σ near 0.6; else a small network as training begins with it.
+    """
+    if isinstance(place.oracle, LinearQuadratic):
+        gain, log_std = jnp.array([-0.3, -0.5]) + 0.1 * jax.random.normal(key, (2,))
+        return LinearGaussian(gain, log_std)
+    if isinstance(place.observation, Discrete) and isinstance(place.action, Discrete):
+        return TabularPolicy(jax.random.normal(key, (place.observation.n, place.action.n)))
+    return network_policy(key, place.spec, hidden=hidden)
+
+
+def describe_policy(policy: Any) -> str:
+    """What kind it is, and how many parameters it has."""
+    inner = policy.policy if isinstance(policy, NormalisedPolicy) else policy
+    return f"{type(inner).__name__} with {parameters_of(policy):,} parameters"
+
+
+def parameters_of(policy: Any) -> int:
+    """How many numbers the gradient has."""
+    return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(policy))
+
+
+def available(place: Setting, behaviour: Any) -> tuple[set[str], tuple[str, ...]]:
+    """What there is of what estimators need, and of what biases them."""
+    has: set[str] = set()
+    if place.oracle is not None:
+        has |= {"exact_values", "exact_action_values"}
+    if behaviour is not None:
+        has.add("behaviour")
+    if isinstance(place.action, Box):
+        has.add("continuous")
+    present = [] if place.oracle is not None else ["fitted"]
+    return has, (*present, *(["behaviour"] if behaviour is not None else []))
+
+
+def check_policy(policy: Any, place: Setting) -> None:
+    """**Raises** `InputError` for what is not called on observations to give a distribution."""
+    if not callable(policy):
+        raise InputError(
+            f"policy is a {type(policy).__name__}; it must be called on observations of {place.id} and give a "
+            "distribution. Take one of steepest.policies."
+        )
+    obs = jax.ShapeDtypeStruct((1, *place.observation.shape), place.observation.dtype)
+    try:
+        eqx.filter_eval_shape(lambda policy, obs: policy(obs).mode(), policy, obs)
+    except (TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"policy does not take an observation of {place.id}, {session.describe(place.observation)}: {error}. "
+            "Make it for these spaces."
+        ) from error
