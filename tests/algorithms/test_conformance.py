@@ -9,15 +9,33 @@ import numpy as np
 import pytest
 from worlds import Corridor, Match, Probe
 
-from steepest.algorithms import A2C, ALGORITHMS, PPO, Reinforce
+from steepest.algorithms import (
+    A2C,
+    ALGORITHMS,
+    NPG,
+    PPO,
+    TRPO,
+    BatchActorCritic,
+    DualDescent,
+    OnlineActorCritic,
+    PPOPenalty,
+    Reinforce,
+)
 from steepest.algorithms.presets import preset, preset_names
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 from steepest.experiments.configuration import hyper_parameters
 from steepest.training.compiled import begin, train, update_once
 
+SEGMENT = {"num_envs": 8, "segment_length": 16, "minibatch_size": 32, "hidden": (16,)}
 SMALL = {
-    "ppo": PPO(num_envs=8, segment_length=16, epochs=2, minibatch_size=32, hidden=(16,), learning_rate=1e-2),
+    "ppo": PPO(**SEGMENT, epochs=2, learning_rate=1e-2),
+    "ppo_penalty": PPOPenalty(**SEGMENT, epochs=2, learning_rate=1e-2),
+    "dual_descent": DualDescent(**SEGMENT, epochs=2, learning_rate=1e-2),
+    "trpo": TRPO(**SEGMENT, kl_radius=0.03, critic_epochs=2),
+    "npg": NPG(**SEGMENT, kl_radius=0.03, critic_epochs=2),
+    "batch_actor_critic": BatchActorCritic(**SEGMENT, epochs=2, learning_rate=1e-2),
+    "online_actor_critic": OnlineActorCritic(num_envs=8, hidden=(16,), learning_rate=3e-3, critic_learning_rate=1e-2),
     "a2c": A2C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
     "reinforce": Reinforce(num_envs=8, hidden=(16,), learning_rate=1e-2),
 }
@@ -32,19 +50,24 @@ def test_every_algorithm_is_in_the_table():
     assert set(SMALL) == set(ALGORITHMS)
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize(
-    "env",
-    [Corridor(), Match(kind="box"), Match(kind="discrete"), Match(kind="multi_discrete"), Match(kind="multi_binary")],
-    ids=["corridor", "box", "discrete", "multi_discrete", "multi_binary"],
-)
-def test_every_algorithm_learns_to_answer_in_every_action_space(name, env):
+WORLDS = {"corridor": Corridor(), "box": Match(kind="box")} | {
+    kind: Match(kind=kind) for kind in ("discrete", "multi_discrete", "multi_binary")
+}
+LEARNING = [(name, world) for name in SMALL for world in ("corridor", "box")] + [
+    (name, world) for name in ("ppo", "trpo", "reinforce") for world in ("discrete", "multi_discrete", "multi_binary")
+]
+"""Every algorithm on discrete and continuous actions; of those that treat the policy alike, one on every kind."""
+
+
+@pytest.mark.parametrize(("name", "world"), LEARNING)
+def test_every_algorithm_learns_to_answer_in_every_action_space(name, world):
     """The mean reward of a step rises clearly, from a random policy's."""
-    parameters = dataclasses.replace(SMALL[name], log_std=-0.5)
+    parameters, env = dataclasses.replace(SMALL[name], log_std=-0.5), WORLDS[world]
     algorithm = composed(parameters, env)
-    _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=150))(KEY)
+    updates = 1500 if name == "online_actor_critic" else 150
+    _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=updates))(KEY)
     per_step = np.asarray(metrics["return"] / metrics["length"])
-    before, after = np.nanmean(per_step[:5]), np.nanmean(per_step[-15:])
+    before, after = np.nanmean(per_step[: updates // 30]), np.nanmean(per_step[-updates // 10 :])
     margin = 0.12 if isinstance(env, Match) and env.kind != "box" else 0.05
     assert after > before + margin, (before, after)
 
@@ -72,8 +95,16 @@ def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
     assert all(leaf.dtype != jnp.float64 for leaf in jax.tree.leaves(after))
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("field", ["learning_rate", "discount"])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, "discount") for name in SMALL]
+    + [
+        (name, field)
+        for name, parameters in SMALL.items()
+        for field in ("learning_rate", "kl_radius", "kl_target")
+        if field in {each.name for each in dataclasses.fields(parameters)}
+    ],
+)
 def test_numbers_can_be_mapped_over(name, field):
     """Hyper-parameters are leaves: training over many at once gives what each gives alone."""
     env, values = Corridor(), jnp.array([0.003, 0.03])
@@ -112,8 +143,10 @@ def test_nan_never_reaches_the_parameters_and_its_source_is_named(name, kind, bl
     jax.tree.map(np.testing.assert_array_equal, after.agent, before.agent)
 
 
-@pytest.mark.parametrize("policy", ["network", "shared"])
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [("ppo", "network"), ("ppo", "shared"), ("a2c", "network"), ("a2c", "shared"), ("trpo", "network")],
+)
 @pytest.mark.parametrize(("kind", "worth"), [("one", 1.0), ("two", 1.0), ("endless", 1 / (1 - 0.5))])
 def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
     """Termination is worth nothing afterwards; a time limit is no termination, so its state keeps its full worth.
@@ -121,7 +154,8 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
     With its own network, or with a head on the policy's (C5).
     """
     env = Probe(kind=kind)
-    parameters = dataclasses.replace(SMALL[name], discount=0.5, learning_rate=2e-2, policy=policy)
+    rate = {"critic_learning_rate": 2e-2} if name == "trpo" else {"learning_rate": 2e-2}
+    parameters = dataclasses.replace(SMALL[name], discount=0.5, policy=policy, **rate)
     algorithm = composed(parameters, env, updates=400)
     state, _ = jax.jit(lambda key: train(algorithm, env, key, updates=400))(KEY)
     late = jnp.array([[1.0 if kind == "two" else -1.0]]) if kind != "endless" else jnp.array([[1.0]])
@@ -148,6 +182,14 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("log_std", 9.0, "log_std is 9.0"),
             ("hidden", (64, 0), "hidden is 0"),
             ("kl_stop", 0.0, "kl_stop is 0.0"),
+            ("kl_radius", 0.0, "kl_radius is 0.0"),
+            ("kl_target", -0.01, "kl_target is -0.01"),
+            ("kl_price", -1.0, "kl_price is -1.0"),
+            ("damping", -0.1, "damping is -0.1"),
+            ("shrink", 1.5, "shrink is 1.5"),
+            ("cg_iterations", 0, "cg_iterations is 0"),
+            ("rounds", 0, "rounds is 0"),
+            ("value_coefficient", 0.0, "value_coefficient is 0.0"),
         ]
         if field in {each.name for each in dataclasses.fields(kind)}
     ],

@@ -1,10 +1,31 @@
 """Short compositions of the parts. Importing this does not import JAX."""
 
 from steepest.algorithms.a2c import A2C
+from steepest.algorithms.batch_actor_critic import BatchActorCritic
+from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.hyper_parameters import HyperParameters
+from steepest.algorithms.npg import NPG
+from steepest.algorithms.online_actor_critic import OnlineActorCritic
 from steepest.algorithms.ppo import PPO
+from steepest.algorithms.ppo_penalty import PPOPenalty
 from steepest.algorithms.reinforce import Reinforce
+from steepest.algorithms.trpo import TRPO
 
-ALGORITHMS: dict[str, type[HyperParameters]] = {each.name: each for each in (PPO, A2C, Reinforce)}
+ALGORITHMS: dict[str, type[HyperParameters]] = {
+    each.name: each
+    for each in (PPO, PPOPenalty, TRPO, NPG, DualDescent, A2C, BatchActorCritic, OnlineActorCritic, Reinforce)
+}
 
-__all__ = ["A2C", "ALGORITHMS", "PPO", "HyperParameters", "Reinforce"]
+__all__ = [
+    "A2C",
+    "ALGORITHMS",
+    "NPG",
+    "PPO",
+    "TRPO",
+    "BatchActorCritic",
+    "DualDescent",
+    "HyperParameters",
+    "OnlineActorCritic",
+    "PPOPenalty",
+    "Reinforce",
+]

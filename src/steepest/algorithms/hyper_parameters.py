@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
@@ -113,6 +114,58 @@ class HyperParameters(abc.ABC):
     @abc.abstractmethod
     def steps_per_update(self) -> int | None:
         """Environment steps that one update learns from; None where it depends on how long episodes are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentHyperParameters(HyperParameters):
+    """Of algorithms that learn from segments of running episodes, with GAE."""
+
+    segment_length: int = 256
+    """Steps of each environment in an update; num_envs × segment_length rows in all."""
+    trace: Number = 0.95
+    """λ of GAE: 0 trusts the critic, 1 the returns."""
+    entropy_bonus: Number = 0.0
+    """β: the weight of the policy's entropy, in units of advantage per nat."""
+    clip_global_norm: Number = 0.5
+    """Longer gradients of first-order steps are shortened to this."""
+    critic_learning_rate: Number | None = None
+    """Of the critic's optimiser; the policy's, where it has one, when left out."""
+    anneal: bool = False
+    """Let learning rates fall linearly to 0 at the end of training."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("segment_length", self.segment_length, at_least=1, whole=True, remedy="5 to 2048 are usual.")
+        check_number("trace", self.trace, at_least=0, at_most=1, remedy="0.95 is usual.")
+        check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
+        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="0.5 is usual; inf never clips.")
+        check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
+
+    @property
+    def steps_per_update(self) -> int:
+        """One segment of every environment."""
+        return self.segment_length * self.num_envs
+
+    def anneal_over(self, spec: Spec) -> float:
+        """The updates over which learning rates fall to 0."""
+        return float(spec.total_updates) if self.anneal else math.inf
+
+    def improving(
+        self, spec: Spec, objective: AbstractObjective, step_rule: AbstractStepRule, critic_rule: AbstractStepRule
+    ) -> ActorCritic:
+        """The shared body on segments with GAE: what is left to say is the objective and the two rules."""
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import Feed
+        from steepest.objectives import plus_entropy
+
+        return self.actor_critic(
+            spec,
+            feed=Feed(self.segment_length),
+            advantage=GAE(self.discount, self.trace),
+            objective=plus_entropy(objective, self.entropy_bonus),
+            step_rule=step_rule,
+            critic_rule=critic_rule,
+        )
 
 
 def check_minibatch(size: int, segment_length: int, num_envs: int) -> None:
