@@ -16,3 +16,7 @@ import steepest._platform  # noqa: F401  one XLA thread, before anything starts 
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Compiling takes longer than running almost everywhere here, and costs less than half as much without the passes that
+# make programs fast.
+jax.config.update("jax_disable_most_optimizations", True)

@@ -18,8 +18,10 @@ from steepest.algorithms import (
     BatchActorCritic,
     DualDescent,
     OnlineActorCritic,
+    PGBaseline,
     PPOPenalty,
     Reinforce,
+    RestrictedGradient,
 )
 from steepest.algorithms.presets import preset, preset_names
 from steepest.core.errors import InputError
@@ -38,6 +40,8 @@ SMALL = {
     "online_actor_critic": OnlineActorCritic(num_envs=8, hidden=(16,), learning_rate=3e-3, critic_learning_rate=1e-2),
     "a2c": A2C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
     "reinforce": Reinforce(num_envs=8, hidden=(16,), learning_rate=1e-2),
+    "pg_baseline": PGBaseline(num_envs=8, hidden=(16,), learning_rate=1e-2, critic_epochs=5),
+    "restricted_gradient": RestrictedGradient(num_envs=8, hidden=(16,), radius=1e-2),
 }
 KEY = jax.random.key(0)
 
@@ -101,7 +105,7 @@ def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
     + [
         (name, field)
         for name, parameters in SMALL.items()
-        for field in ("learning_rate", "kl_radius", "kl_target")
+        for field in ("learning_rate", "kl_radius", "kl_target", "radius")
         if field in {each.name for each in dataclasses.fields(parameters)}
     ],
 )
@@ -189,6 +193,8 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("shrink", 1.5, "shrink is 1.5"),
             ("cg_iterations", 0, "cg_iterations is 0"),
             ("rounds", 0, "rounds is 0"),
+            ("radius", 0.0, "radius is 0.0"),
+            ("critic_epochs", 0, "critic_epochs is 0"),
             ("value_coefficient", 0.0, "value_coefficient is 0.0"),
         ]
         if field in {each.name for each in dataclasses.fields(kind)}
@@ -197,6 +203,28 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
 def test_what_cannot_work_is_refused_by_name(name, field, value, message):
     with pytest.raises(InputError, match=message):
         ALGORITHMS[name](**{field: value})
+
+
+EPISODIC = [
+    {"weight": "whole_return", "baseline": "average_return"},
+    {"discount_states": True, "baseline": "per_time_step"},
+    {"baseline": "average_to_go", "normalise_advantages": False},
+]
+
+
+@pytest.mark.parametrize("options", EPISODIC, ids=["whole return", "states discounted", "average to go"])
+def test_every_weight_of_an_episode_teaches(options):
+    """G3 to G6 as choices of REINFORCE: all of them climb the same hill."""
+    env = Corridor()
+    algorithm = composed(dataclasses.replace(SMALL["reinforce"], learning_rate=3e-2, **options), env)
+    _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=100))(KEY)
+    per_step = np.asarray(metrics["return"] / metrics["length"])
+    assert np.mean(per_step[-10:]) > np.mean(per_step[:5]) + 0.1
+
+
+def test_the_whole_return_is_not_discounted_twice():
+    with pytest.raises(InputError, match="discount_states is True; the whole return"):
+        Reinforce(weight="whole_return", discount_states=True)
 
 
 def test_without_a_critic_there_is_nothing_to_share():

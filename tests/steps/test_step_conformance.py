@@ -22,6 +22,7 @@ from steepest.steps import (
     MinibatchAscent,
     Natural,
     Optimiser,
+    RepeatedAscent,
     Restricted,
     TrustRegion,
 )
@@ -48,6 +49,7 @@ def rules(size):
         "trust region": TrustRegion(RADIUS, DENSE),
         "trust region, reverse": TrustRegion(RADIUS, DENSE, reverse_kl=True),
         "minibatch ascent": climb(size),
+        "repeated ascent": RepeatedAscent(Optimiser(0.02), 5),
         "KL penalty, fixed": KLPenalty(climb(size), 5.0),
         "KL penalty, adaptive": KLPenalty(climb(size), 5.0, target=RADIUS),
         "Lagrangian": Lagrangian(climb(size), RADIUS, 5.0, rounds=3),

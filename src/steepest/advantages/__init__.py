@@ -13,6 +13,7 @@ from steepest.advantages.importance import ImportanceWeighted, effective_sample_
 from steepest.advantages.monte_carlo import MonteCarlo, WholeReturn, reward_to_go
 from steepest.advantages.n_step import NStep, n_step_return
 from steepest.advantages.normalise import normalise
+from steepest.advantages.weighted import Weighted
 
 __all__ = [
     "GAE",
@@ -23,6 +24,7 @@ __all__ = [
     "ImportanceWeighted",
     "MonteCarlo",
     "NStep",
+    "Weighted",
     "WholeReturn",
     "effective_sample_size",
     "elapsed",

@@ -6,14 +6,28 @@ from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.algorithms.npg import NPG
 from steepest.algorithms.online_actor_critic import OnlineActorCritic
+from steepest.algorithms.pg_baseline import PGBaseline
 from steepest.algorithms.ppo import PPO
 from steepest.algorithms.ppo_penalty import PPOPenalty
 from steepest.algorithms.reinforce import Reinforce
+from steepest.algorithms.restricted_gradient import RestrictedGradient
 from steepest.algorithms.trpo import TRPO
 
 ALGORITHMS: dict[str, type[HyperParameters]] = {
     each.name: each
-    for each in (PPO, PPOPenalty, TRPO, NPG, DualDescent, A2C, BatchActorCritic, OnlineActorCritic, Reinforce)
+    for each in (
+        PPO,
+        PPOPenalty,
+        TRPO,
+        NPG,
+        DualDescent,
+        A2C,
+        BatchActorCritic,
+        OnlineActorCritic,
+        Reinforce,
+        PGBaseline,
+        RestrictedGradient,
+    )
 }
 
 __all__ = [
@@ -26,6 +40,8 @@ __all__ = [
     "DualDescent",
     "HyperParameters",
     "OnlineActorCritic",
+    "PGBaseline",
     "PPOPenalty",
     "Reinforce",
+    "RestrictedGradient",
 ]

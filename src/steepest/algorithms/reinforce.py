@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import HyperParameters, Number
-from steepest.core.validation import check_number
+from steepest.algorithms.episodic import AscendingHyperParameters
 
 if TYPE_CHECKING:
     from steepest.algorithms.actor_critic import ActorCritic
@@ -14,12 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reinforce(HyperParameters):
-    """REINFORCE: whole episodes, the reward that followed each action, one gradient step.
+class Reinforce(AscendingHyperParameters):
+    """REINFORCE: whole episodes, a return for each action, one gradient step.
 
     | part | choice |
     |---|---|
-    | advantage | Monte-Carlo reward-to-go (G4), standardised over the update: less its mean, so a constant baseline |
+    | advantage | reward-to-go (G4) or whole return (G3), either discounting (G5), less an average (G6), standardised |
     | objective | score (G16) |
     | step rule | one ascent step with Adam |
     | critic | none |
@@ -32,38 +31,8 @@ class Reinforce(HyperParameters):
     """
 
     name: ClassVar[str] = "reinforce"
-    title: ClassVar[str] = "REINFORCE, reward-to-go (Williams, 1992)"
-
-    num_envs: int = 16
-    learning_rate: Number = 3e-3
-    """Adam's."""
-    clip_global_norm: Number = float("inf")
-    """Longer gradients are shortened to this; infinite never clips."""
-    normalise_advantages: bool = True
-    """Standardise the returns over the update."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="inf never clips.")
-
-    @property
-    def steps_per_update(self) -> None:
-        """One whole episode of every environment."""
-        return
+    title: ClassVar[str] = "REINFORCE (Williams, 1992)"
 
     def compose(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
-        from steepest.advantages import MonteCarlo
-        from steepest.core.interfaces import Feed
-        from steepest.objectives import Score
-        from steepest.steps import Ascent, Optimiser
-
-        return self.actor_critic(
-            spec,
-            feed=Feed(length=None, whole_episodes=True),
-            advantage=MonteCarlo(self.discount),
-            objective=Score(),
-            step_rule=Ascent(Optimiser(self.learning_rate, clip_global_norm=self.clip_global_norm)),
-            critic_rule=None,
-        )
+        return self.improving(spec, self.ascent())

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 import steepest._platform  # noqa: F401
-from steepest.advantages import AbstractBaseline, MonteCarlo, WholeReturn, elapsed, variance_optimal
+from steepest.advantages import AbstractBaseline, MonteCarlo, Weighted, WholeReturn, elapsed, variance_optimal
 from steepest.core.errors import InputError
 from steepest.core.problem import Info
 from steepest.core.trajectory import Estimates, Trajectory
@@ -42,22 +42,18 @@ class LikelihoodRatio(AbstractEstimator):
     discount_states: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
-        if isinstance(self.advantage, WholeReturn) and not self.discount_states:
-            raise InputError(
-                "discount_states is False; the whole return is discounted from the start of the episode in any case. "
-                "Leave it True, or take MonteCarlo."
-            )
+        self._weight()
 
     def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy, episodes)
 
     def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
         value, next_value = values(self.critic, data)
-        weight = self.advantage(data, value, next_value).advantage
-        if self.baseline is not None:
-            weight = weight - self.baseline(weight, data.valid)
-        factor = self.discount if self.discount_states and not isinstance(self.advantage, WholeReturn) else None
-        return score_gradient(Score(), policy, data, weight, factor), steps_of(data)
+        weight = self._weight()(data, value, next_value).advantage
+        return score_gradient(Score(), policy, data, weight, None), steps_of(data)
+
+    def _weight(self) -> Weighted:
+        return Weighted(self.advantage, self.discount, self.baseline, self.discount_states)
 
 
 class FittedCritic(AbstractEstimator):

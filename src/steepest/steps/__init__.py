@@ -1,6 +1,6 @@
 """What limits the step: rules that move parameters and know nothing of where the problem came from."""
 
-from steepest.steps.ascent import Ascent, MinibatchAscent
+from steepest.steps.ascent import Ascent, MinibatchAscent, RepeatedAscent
 from steepest.steps.natural import Natural
 from steepest.steps.optimiser import Optimiser, adam, root_mean_square
 from steepest.steps.penalised import KLPenalty, Lagrangian
@@ -14,6 +14,7 @@ __all__ = [
     "MinibatchAscent",
     "Natural",
     "Optimiser",
+    "RepeatedAscent",
     "Restricted",
     "TrustRegion",
     "adam",

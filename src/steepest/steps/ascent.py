@@ -37,6 +37,37 @@ class Ascent(AbstractStepRule):
         return unravel(vector), self.optimiser.finish(state), info | {"gradient_norm": norm}
 
 
+class RepeatedAscent(AbstractStepRule):
+    """Several steps along the gradient of the whole problem, computed anew for each.
+
+    For problems whose number of rows is not known in advance, as that of whole episodes is not, minibatches could not
+    divide them. `info` is that of the last step.
+    """
+
+    optimiser: Optimiser
+    repeats: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        check_number("repeats", self.repeats, at_least=1, whole=True, remedy="20 is usual.")
+
+    def init(self, parameters: PyTree) -> OptimiserState:
+        return self.optimiser.init(ravel_pytree(parameters)[0])
+
+    def step(
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
+    ) -> tuple[Parameters, OptimiserState, Info]:
+        vector, unravel = ravel_pytree(parameters)
+
+        def once(carry, _):
+            vector, state = carry
+            gradient, info = problem.gradient(unravel(vector))
+            vector, state, norm = self.optimiser.apply(vector, ravel_pytree(gradient)[0], state)
+            return (vector, state), info | {"gradient_norm": norm}
+
+        (vector, state), infos = jax.lax.scan(once, (vector, state), length=self.repeats)
+        return unravel(vector), self.optimiser.finish(state), jax.tree.map(lambda leaf: leaf[-1], infos)
+
+
 class MinibatchAscent(AbstractStepRule):
     """Several passes over the rows, a step for each minibatch, until the policy has moved far enough.
 
