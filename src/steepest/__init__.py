@@ -7,24 +7,62 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steepest.algorithms import A2C, PPO, Reinforce
+    from steepest.algorithms import (
+        A2C,
+        NPG,
+        PPO,
+        TRPO,
+        BatchActorCritic,
+        DualDescent,
+        OnlineActorCritic,
+        PGBaseline,
+        PPOPenalty,
+        Reinforce,
+        RestrictedGradient,
+    )
     from steepest.envs.environment import AbstractEnvironment
     from steepest.experiments.gradients import compare_gradients, estimate_gradient
     from steepest.experiments.train import train
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "A2C": "steepest.algorithms",
+_ALGORITHMS = (
+    "A2C",
+    "BatchActorCritic",
+    "DualDescent",
+    "NPG",
+    "OnlineActorCritic",
+    "PGBaseline",
+    "PPO",
+    "PPOPenalty",
+    "Reinforce",
+    "RestrictedGradient",
+    "TRPO",
+)
+_WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
     "AbstractEnvironment": "steepest.envs.environment",
-    "PPO": "steepest.algorithms",
-    "Reinforce": "steepest.algorithms",
     "compare_gradients": "steepest.experiments.gradients",
     "estimate_gradient": "steepest.experiments.gradients",
     "train": "steepest.experiments.train",
 }
 
-__all__ = ["A2C", "PPO", "AbstractEnvironment", "Reinforce", "compare_gradients", "estimate_gradient", "train"]
+__all__ = [
+    "A2C",
+    "NPG",
+    "PPO",
+    "TRPO",
+    "AbstractEnvironment",
+    "BatchActorCritic",
+    "DualDescent",
+    "OnlineActorCritic",
+    "PGBaseline",
+    "PPOPenalty",
+    "Reinforce",
+    "RestrictedGradient",
+    "compare_gradients",
+    "estimate_gradient",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

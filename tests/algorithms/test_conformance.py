@@ -36,7 +36,7 @@ SMALL = {
     "dual_descent": DualDescent(**SEGMENT, epochs=2, learning_rate=1e-2),
     "trpo": TRPO(**SEGMENT, kl_radius=0.03, critic_epochs=2),
     "npg": NPG(**SEGMENT, kl_radius=0.03, critic_epochs=2),
-    "batch_actor_critic": BatchActorCritic(**SEGMENT, epochs=2, learning_rate=1e-2),
+    "batch_actor_critic": BatchActorCritic(**SEGMENT, critic_epochs=2, learning_rate=1e-2),
     "online_actor_critic": OnlineActorCritic(num_envs=8, hidden=(16,), learning_rate=3e-3, critic_learning_rate=1e-2),
     "a2c": A2C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
     "reinforce": Reinforce(num_envs=8, hidden=(16,), learning_rate=1e-2),
@@ -220,6 +220,27 @@ def test_every_weight_of_an_episode_teaches(options):
     _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=100))(KEY)
     per_step = np.asarray(metrics["return"] / metrics["length"])
     assert np.mean(per_step[-10:]) > np.mean(per_step[:5]) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ppo", {"kl_stop": 0.01}),
+        ("ppo_penalty", {"kl_stop": 0.01}),
+        ("ppo_penalty", {"adaptive": False}),
+        ("dual_descent", {"rounds": 2, "reverse_kl": True}),
+        ("trpo", {"solver": "dense", "hidden": (), "fisher": "empirical", "fisher_rows": 32}),
+        ("npg", {"policy": "shared"}),
+        ("online_actor_critic", {"num_envs": 1}),
+    ],
+    ids=str,
+)
+def test_the_options_of_one_algorithm_run_and_stay_finite(name, options):
+    env = Corridor()
+    algorithm = composed(dataclasses.replace(SMALL[name], **options), env)
+    state, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=4))(KEY)
+    assert state.fault == -1
+    assert all(jnp.all(jnp.isfinite(values)) for name, values in metrics.items() if name not in ("return", "length"))
 
 
 def test_the_whole_return_is_not_discounted_twice():

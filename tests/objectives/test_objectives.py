@@ -134,7 +134,9 @@ def test_at_the_old_policy_clipped_and_score_have_the_same_gradient(policy, batc
     np.testing.assert_allclose(clipped, score, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("objective", [Score(), Clipped(0.2), Entropy(0.1)], ids=["score", "clipped", "entropy"])
+@pytest.mark.parametrize(
+    "objective", [Score(), Ratio(), Clipped(0.2), Entropy(0.1)], ids=["score", "ratio", "clipped", "entropy"]
+)
 def test_rows_of_weight_0_count_for_nothing(objective, policy, batch):
     def gradient(advantage):
         changed = eqx.tree_at(lambda each: each.advantage, batch, advantage)

@@ -8,7 +8,7 @@ import pytest
 from served_environment import ServedEnvironment
 from worlds import Corridor
 
-from steepest.algorithms import A2C, PPO, Reinforce
+from steepest.algorithms import A2C, PPO, TRPO, Reinforce
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.envs.pendulum import Pendulum
@@ -17,6 +17,7 @@ from steepest.training.host import HostTraining
 
 ALGORITHMS = {
     "ppo": PPO(num_envs=4, segment_length=32, epochs=2, minibatch_size=32, hidden=(8,), normalise_observations=True),
+    "trpo": TRPO(num_envs=4, segment_length=16, critic_epochs=2, minibatch_size=32),
     "a2c": A2C(num_envs=4, segment_length=16, hidden=(8,), scale_rewards=True),
     "reinforce": Reinforce(num_envs=4, hidden=(8,)),
 }

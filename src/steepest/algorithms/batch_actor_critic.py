@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.proximal import ProximalHyperParameters
+from steepest.algorithms.hyper_parameters import FittingHyperParameters, Number
+from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
     from steepest.algorithms.actor_critic import ActorCritic
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchActorCritic(ProximalHyperParameters):
+class BatchActorCritic(FittingHyperParameters):
     """Batch actor–critic: gather, fit the critic, take one gradient step.
 
     | part | choice |
@@ -39,6 +39,10 @@ class BatchActorCritic(ProximalHyperParameters):
     """Steps of each environment in an update; num_envs × segment_length rows in all."""
     learning_rate: Number = 3e-3
     """Adam's, for the policy."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
 
     def compose(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from steepest.core.spaces import Spec
     from steepest.core.trajectory import Estimates
     from steepest.objectives import AbstractObjective
+    from steepest.steps import MinibatchAscent
 
 Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
 """A float; or an array of one, under `jax.vmap`."""
@@ -166,6 +167,32 @@ class SegmentHyperParameters(HyperParameters):
             step_rule=step_rule,
             critic_rule=critic_rule,
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class FittingHyperParameters(SegmentHyperParameters):
+    """Of algorithms whose policy takes one step an update, while the critic is fitted in minibatches with Adam."""
+
+    critic_epochs: int = 10
+    """Passes of the critic over the rows of an update."""
+    minibatch_size: int = 64
+    """Rows in one gradient step of the critic; must divide num_envs × segment_length."""
+    critic_learning_rate: Number = 1e-3
+    """Adam's, for the critic."""
+    normalise_advantages: bool = True
+    """Standardise advantages over the update."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("critic_epochs", self.critic_epochs, at_least=1, whole=True, remedy="10 is usual.")
+        check_minibatch(self.minibatch_size, self.segment_length, self.num_envs)
+
+    def fitting(self, spec: Spec) -> MinibatchAscent:
+        """The critic's climb."""
+        from steepest.steps import MinibatchAscent, Optimiser
+
+        optimiser = Optimiser(self.critic_learning_rate, self.anneal_over(spec), self.clip_global_norm)
+        return MinibatchAscent(optimiser, self.critic_epochs, self.minibatch_size)
 
 
 def check_minibatch(size: int, segment_length: int, num_envs: int) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Literal
 
-from steepest.algorithms.hyper_parameters import Number, SegmentHyperParameters, check_minibatch
+from steepest.algorithms.hyper_parameters import FittingHyperParameters, Number
 from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.core.spaces import Spec
     from steepest.curvature import NaturalDirection
-    from steepest.steps import MinibatchAscent
 
 
 @dataclasses.dataclass(frozen=True)
-class NaturalHyperParameters(SegmentHyperParameters):
-    """Of algorithms that take one natural step an update, and fit the critic in minibatches with Adam."""
+class NaturalHyperParameters(FittingHyperParameters):
+    """Of algorithms that take one natural step an update."""
 
     kl_radius: Number = 0.01
     """ε: how far the policy may move in an update, in nats."""
@@ -33,14 +30,6 @@ class NaturalHyperParameters(SegmentHyperParameters):
     """Make the Fisher information of about so many rows; all when left out."""
     reverse_kl: bool = False
     """Measure KL(new ‖ old) in place of KL(old ‖ new)."""
-    critic_epochs: int = 10
-    """Passes of the critic over the rows of an update."""
-    minibatch_size: int = 64
-    """Rows in one gradient step of the critic; must divide num_envs × segment_length."""
-    critic_learning_rate: Number = 1e-3
-    """Adam's, for the critic."""
-    normalise_advantages: bool = True
-    """Standardise advantages over the update."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -48,8 +37,6 @@ class NaturalHyperParameters(SegmentHyperParameters):
         check_number("damping", self.damping, at_least=0, remedy="0.01 to 0.1 are usual.")
         check_number("cg_iterations", self.cg_iterations, at_least=1, whole=True, remedy="10 is usual.")
         check_number("fisher_rows", self.fisher_rows, at_least=1, whole=True, remedy="A quarter of the rows is usual.")
-        check_number("critic_epochs", self.critic_epochs, at_least=1, whole=True, remedy="10 is usual.")
-        check_minibatch(self.minibatch_size, self.segment_length, self.num_envs)
 
     def direction(self) -> NaturalDirection:
         """How the Fisher information is made and inverted."""
@@ -58,10 +45,3 @@ class NaturalHyperParameters(SegmentHyperParameters):
         return NaturalDirection(
             self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
         )
-
-    def fitting(self, spec: Spec) -> MinibatchAscent:
-        """The critic's climb."""
-        from steepest.steps import MinibatchAscent, Optimiser
-
-        optimiser = Optimiser(self.critic_learning_rate, self.anneal_over(spec), self.clip_global_norm)
-        return MinibatchAscent(optimiser, self.critic_epochs, self.minibatch_size, math.inf)

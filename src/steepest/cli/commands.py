@@ -59,7 +59,7 @@ class Train:
 def train(words: Sequence[str]) -> int:
     """`steepest train ALGORITHM --env ID …`."""
     if wants_help(words):
-        names = "\n".join(f"  {name:<12}{kind.title}" for name, kind in ALGORITHMS.items())
+        names = "\n".join(f"  {name:<21}{kind.title}" for name, kind in ALGORITHMS.items())
         print(f"usage: steepest train ALGORITHM --env ID …   (steepest train ALGORITHM --help says more)\n\n{names}")
         return 0
     name, rest = words[0], words[1:]
@@ -240,9 +240,9 @@ def show(words: Sequence[str]) -> int:
     if given.what == "algorithms":
         tuned_for = preset_names()
         for name, kind in ALGORITHMS.items():
-            print(f"{name:<12}{kind.title}")
+            print(f"{name:<21}{kind.title}")
             if tuned_for.get(name):
-                print(f"{'':<12}tuned for {', '.join(tuned_for[name])}")
+                print(f"{'':<21}tuned for {', '.join(tuned_for[name])}")
         return 0
     if given.what == "estimators":
         for name, entry in ESTIMATORS.items():

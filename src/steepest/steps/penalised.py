@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 from jaxtyping import Array, Float, Int, Key
 
 import steepest._platform  # noqa: F401
@@ -15,8 +16,8 @@ from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 
 
-class Penalised(AbstractMaximisation[Parameters]):
-    """`problem`'s objective less `price` × KL, on the rows at hand."""
+class Penalised(AbstractProblem[Parameters]):
+    """`problem`'s objective less `price` × KL, on the rows at hand; the KL and its curvature are `problem`'s."""
 
     problem: AbstractProblem
     price: float | Float[Array, ""]
@@ -32,6 +33,18 @@ class Penalised(AbstractMaximisation[Parameters]):
     def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
         gain, info = self.problem.evaluate(parameters)
         return gain - self.price * self.problem.kl(parameters, reverse=self.reverse_kl), info
+
+    def thinned(self, rows: int) -> "Penalised[Parameters]":
+        return Penalised(self.problem.thinned(rows), self.price, self.reverse_kl)
+
+    def kl(self, policy: Parameters, *, reverse: bool = False) -> Float[Array, ""]:
+        return self.problem.kl(policy, reverse=reverse)
+
+    def fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        return self.problem.fisher(policy)
+
+    def empirical_fisher(self, policy: Parameters) -> lx.AbstractLinearOperator:
+        return self.problem.empirical_fisher(policy)
 
 
 class PriceState(eqx.Module):

@@ -2,12 +2,16 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 import steepest._platform  # noqa: F401
+from steepest.curvature import NaturalDirection
 from steepest.oracles import TabularMDP, random_mdp
 from steepest.policies import TwoActionPolicy
+from steepest.steps import TrustRegion
 from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, HORIZON = 5, 3, 10
@@ -19,7 +23,7 @@ def greedy(seed: int = 0, instances: int | None = None) -> Result:
 
     Measured is the share of that loss that occurs: in random problems with π greedy in noisy advantages, and in the
     temptation, where fitted policy iteration loses nearly all of it at every second round. There the step of the
-    natural gradient limited to KL ≤ 0.01 sees the same averages over states, and loses next to nothing.
+    trust region of KL ≤ 0.01 (S4) sees the same averages over states, and loses next to nothing.
     """
     count, rng = instances or 200, np.random.default_rng(seed)
     shares = []
@@ -82,16 +86,15 @@ def fitted_policy_iteration() -> Rounds:
 
 
 def limited_steps() -> Float[np.ndarray, " R"]:
-    """J of a policy that is moved by natural gradients of a fixed rate, cut where the KL would exceed `RADIUS` (S3).
+    """J of a policy that a trust region moves (S4): natural steps within a KL of `RADIUS`, measured before they count.
 
-    Its actions do not depend on the state either, and its gradient is the same average over visited states.
+    Its actions do not depend on the state either, and its surrogate is the same average over visited states.
     """
-    mdp, theta, performance = temptation(), 0.0, []  # at even odds
-    for _ in range(ROUNDS):
-        policy = TwoActionPolicy(theta)
-        performance.append(float(mdp.performance(mdp.probabilities(policy))))
-        gradient, fisher = mdp.policy_gradient(policy).logit, mdp.fisher(policy).item()
-        longest = np.sqrt(2 * RADIUS / fisher)
-        # A step of the full radius would leap over a top that is near.
-        theta += float(np.clip(0.5 * gradient / fisher / HORIZON, -longest, longest))
+    mdp, rule, performance = temptation(), TrustRegion(RADIUS, NaturalDirection(0.0, "dense"), 40), []
+    step = jax.jit(lambda policy, problem: rule.step(jax.random.key(0), policy, problem, None)[0])
+    with jax.enable_x64(True):
+        policy = TwoActionPolicy(jnp.zeros(()))  # even odds
+        for _ in range(ROUNDS):
+            performance.append(float(mdp.performance(mdp.probabilities(policy))))
+            policy = step(policy, mdp.problem(policy))
     return np.array(performance)
