@@ -16,8 +16,9 @@ from steepest.estimators import AbstractEstimator, AbstractRollouts, ImportanceS
 
 Report = Callable[[str], None]
 """Called with the name of an estimator whenever it has made another estimate."""
-_SMALLEST_SHARE = 0.05
-"""Where weights leave less of a sample than that, the few large ones that make up the mean have not been met."""
+_SMALLEST_SHARE, _FEWEST_EPISODES = 0.25, 25
+"""Where weights leave less of a sample than both, the rare large ones that make up its mean have not been met. On the
+linear-quadratic problem, unbiased estimators with shares of 0.2 and less of 100 episodes seemed biased."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Row:
     @property
     def measurable(self) -> bool:
         """Whether samples show the estimator's moments. Weights that are too uneven hide both bias and variance."""
-        return self.effective_share >= _SMALLEST_SHARE
+        return self.effective_share >= _SMALLEST_SHARE or self.effective_share * self.episodes >= _FEWEST_EPISODES
 
     @property
     def verdict(self) -> str:
@@ -111,7 +112,8 @@ def compare(
 
     **Arguments**
 
-    - `open_rollouts`: anew for each estimator, so that none depends on which others are compared.
+    - `open_rollouts`: called for each estimator; what it returns must keep nothing of earlier episodes, so that no
+      estimator depends on which others are compared.
     - `present`: what there is of `Entry.biased_by`.
     """
     rows = []
@@ -151,8 +153,8 @@ def compare(
 def _effective_share(estimator: AbstractEstimator, info: Any, episodes: int) -> float:
     if not isinstance(estimator, ImportanceSampled):
         return 1.0
-    count = episodes if estimator.weighting.kind == "whole" else info["steps"]
-    return float(np.mean(info["effective_sample_size"] / count))
+    size = np.asarray(info["effective_sample_size"], np.float64)
+    return float(np.mean(size / (episodes if estimator.weighting.kind == "whole" else np.asarray(info["steps"]))))
 
 
 def episodes_each(estimator: AbstractEstimator, policy: Any, episodes: int) -> int:

@@ -108,28 +108,21 @@ def one_by_one(
 
     - `advance`: called after each.
     """
-    keys = list(jax.random.split(key, repeats))
-    if rollouts.compiled:
+    # Playing is a program of its own, which estimators share; compiled together with it, each would wait for it anew.
+    gradient = jax.jit(lambda policy, data: estimator.gradient(policy, data))
 
-        def whole(policy, key):
-            return estimator.gradient(policy, estimator.collect(key, policy, rollouts, episodes))
+    def one(key):
+        return gradient(policy, estimator.collect(key, policy, rollouts, episodes))
 
-        one = jax.jit(whole).lower(policy, keys[0]).compile()
-    else:
-        gradient = jax.jit(lambda policy, data: estimator.gradient(policy, data))
-
-        def one(policy, key):
-            return gradient(policy, estimator.collect(key, policy, rollouts, episodes))
-
-        # Whatever is compiled on the way is compiled by an estimate that does not count.
-        jax.block_until_ready(one(policy, jax.random.fold_in(key, repeats)))
+    # Whatever is compiled on the way is compiled by an estimate that does not count.
+    jax.block_until_ready(one(jax.random.fold_in(key, repeats)))
     samples, seconds = [], 0.0
-    for each in keys:
+    for each in jax.random.split(key, repeats):
         begin = time.perf_counter()
-        samples.append(jax.device_get(one(policy, each)))
+        samples.append(jax.device_get(one(each)))
         seconds += time.perf_counter() - begin
         advance()
-    gradients, info = jax.tree.map(lambda *each: np.stack(each), *samples)
+    gradients, info = jax.tree.map(lambda *each: jnp.asarray(np.stack(each)), *samples)
     return _checked(GradientSamples(gradients, info)), seconds / repeats
 
 

@@ -40,22 +40,32 @@ class Playing(AbstractActor):
 
 
 class CompiledRollouts(AbstractRollouts):
-    """Episodes of an environment written in JAX; everything may be traced."""
+    """Episodes of an environment written in JAX; everything may be traced. Called as it is, it is compiled once."""
 
     compiled = True
 
     def __init__(self, env: AbstractEnvironment, max_episode_steps: int | None = None):
         self._env, self._length = env, max_episode_steps
+        self._play = jax.jit(self._played, static_argnums=2)
+        self._performances = jax.jit(self._performed, static_argnums=2)
 
     def close(self) -> None:
         """Nothing is held."""
 
     def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+        return self._play(key, policy, episodes)
+
+    def performances(
+        self, keys: Key[Array, " M"], policies: PyTree, episodes: int, discount: float | Float[Array, ""]
+    ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
+        return self._performances(keys, policies, episodes, discount)
+
+    def _played(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
         actor = _playing(self._env, episodes, self._length)
         for_env, for_actions = jax.random.split(key)
         return sample(actor, policy, self._env, start(self._env, for_env, episodes), for_actions)[1]
 
-    def performances(
+    def _performed(
         self, keys: Key[Array, " M"], policies: PyTree, episodes: int, discount: float | Float[Array, ""]
     ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
         def one(key, policy):

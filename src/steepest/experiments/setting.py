@@ -94,6 +94,8 @@ def setting(
             return _oracle(oracle, env, limit)
     task = resolve(env, backend, action_bounds)
     limit = time_limit(task, limit)
+    # A compiled environment keeps nothing from one episode to the next, but keeps its compiled program.
+    rollouts = None if task.env is None else CompiledRollouts(task.env, limit)
     return Setting(
         id=task.id,
         played=f"{task.library} ({task.backend})",
@@ -101,7 +103,7 @@ def setting(
         action=task.action_space,
         horizon=limit,
         oracle=oracle,
-        open=lambda key: open_task(task, key, limit=limit, slots=slots),
+        open=lambda key: rollouts or open_task(task, key, limit=limit, slots=slots),
         compiled=task.env is not None,
     )
 
@@ -113,6 +115,7 @@ def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
     oracle = with_horizon(oracle, horizon)
     env = oracle.as_env()
     table = ", from its table: rewards are means given state and action" if isinstance(oracle, TabularMDP) else ""
+    rollouts = CompiledRollouts(env, horizon)
     return Setting(
         id=name,
         played=f"steepest (compiled){table}",
@@ -120,7 +123,7 @@ def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
         action=env.action_space,
         horizon=horizon,
         oracle=oracle,
-        open=lambda _: CompiledRollouts(env, horizon),
+        open=lambda _: rollouts,
         compiled=True,
     )
 
