@@ -130,7 +130,7 @@ ENV = ["--env", "CliffWalking-v1"]
         ([*ENV, "--csv", "nowhere/x.csv"], "there is no directory nowhere"),
         ([*ENV, "--episode", "3"], "unknown flag '--episode'; did you mean '--episodes'?"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_words_get_one_line_and_status_2_before_anything_else(capsys, monkeypatch, words, says):
     monkeypatch.setattr("jax.random.key", lambda *_: pytest.fail("too late"))

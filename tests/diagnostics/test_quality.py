@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from steepest.diagnostics.quality import MOST, Reference, quality, total_variance
+from steepest.diagnostics.quality import MOST, Reference, _trace_of_square, quality, total_variance
 
 SAMPLES = np.array([[1.0, 0.0], [3.0, 0.0], [2.0, 3.0]])
 EXACT = Reference(np.array([1.0, 1.0]), None, "by hand")
@@ -89,3 +89,13 @@ def test_without_noise_any_bias_is_one():
     assert quality(same, EXACT).bias_standard_errors == 0
     assert quality(same + 0.1, EXACT).bias_standard_errors == MOST
     assert quality(same, EXACT).signal_to_noise == np.inf
+
+
+def test_the_square_of_a_covariance_is_estimated_without_bias_where_parameters_outnumber_estimates():
+    generator, scale = np.random.default_rng(5), np.array([3.0, *np.ones(40)])
+
+    def one():
+        drawn = generator.normal(size=(8, 41)) * scale
+        return _trace_of_square(drawn - drawn.mean(0))
+
+    assert np.mean([one() for _ in range(4000)]) == pytest.approx((scale**4).sum(), rel=0.03)
