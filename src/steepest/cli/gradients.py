@@ -239,18 +239,19 @@ def _print(found: GradientComparison) -> None:
     console = Console()
     if not console.is_terminal:  # a file is as wide as its lines
         console = Console(width=140)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("estimator\n", overflow="fold", min_width=16)
-    table.add_column("estimates\n")
+    # Narrow enough for 80 columns, where the names are folded.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("estimator\n", overflow="fold")
+    table.add_column("esti-\nmates", no_wrap=True)
     for title in (
-        "bias\n% of ‖∇J‖",
+        "bias\nin %",
         "standard\nerrors",
         "variance\n",
-        "signal\nto noise",
-        "cosine\nto ∇J",
-        "steps for\nsignal = noise",
+        "signal\n/ noise",
+        "cosine\n",
+        "steps\nneeded",
         "steps\nof one",
-        "ms\nof one",
+        "ms of\none",
     ):
         table.add_column(title, justify="right", no_wrap=True)
     for row in found.rows:
@@ -270,6 +271,9 @@ def _print(found: GradientComparison) -> None:
     reference = found.reference
     accuracy = "" if reference.exact else f", standard error {100 * reference.standard_error / reference.norm:.2g} %"
     say(f"∇J: {reference.says}; ‖∇J‖ = {reference.norm:.4g}{accuracy}")
-    say(f"bias is against ∇J always; from {BIASED:g} standard errors on it is no chance. Compiling is not in the time.")
+    say(
+        f"bias: in % of ‖∇J‖, against ∇J always; from {BIASED:g} standard errors on it is no chance. Steps needed: "
+        "until the noise is as large as ∇J. Compiling is not in the time."
+    )
     for note in found.notes:
         say(note)
