@@ -68,8 +68,8 @@ class Row:
     estimator: Any
     target: Callable[[Any], Any]
     worlds: tuple[str, ...] = ("finite", "endless", "linear")
-    episodes: int = 500
-    repeats: int = 400
+    episodes: int = 4000
+    repeats: int = 50
 
 
 def cut(mdp):
@@ -169,24 +169,30 @@ TO_GO = MonteCarlo(DISCOUNT)
 REGRESSION = Regression(perturbations=24, deviation=0.3)
 TABULAR = ("finite", "endless")
 ROWS = {
-    "G1 central": Row(Perturbed(FiniteDifference(0.4), DISCOUNT), differenced(0.4, True), episodes=300),
-    "G1 forward": Row(Perturbed(FiniteDifference(0.4, central=False), DISCOUNT), differenced(0.4, False), episodes=300),
-    "G1 independent luck": Row(
-        Perturbed(FiniteDifference(0.8), DISCOUNT, common_random_numbers=False), differenced(0.8, True), TABULAR
+    "G1 central": Row(Perturbed(FiniteDifference(0.4), DISCOUNT), differenced(0.4, True), episodes=1000, repeats=120),
+    "G1 forward": Row(
+        Perturbed(FiniteDifference(0.4, central=False), DISCOUNT), differenced(0.4, False), episodes=1000, repeats=120
     ),
-    "G2": Row(Perturbed(REGRESSION, DISCOUNT), regressed(REGRESSION), TABULAR, episodes=100),
-    "G3": Row(LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT)), of_returns, repeats=2000),
-    "G4": Row(LikelihoodRatio(DISCOUNT, TO_GO), of_returns, repeats=1200),
-    "G5 option 1": Row(LikelihoodRatio(DISCOUNT, TO_GO, discount_states=False), option_one, repeats=1200),
+    "G1 independent luck": Row(
+        Perturbed(FiniteDifference(0.8), DISCOUNT, common_random_numbers=False),
+        differenced(0.8, True),
+        TABULAR,
+        episodes=1000,
+        repeats=200,
+    ),
+    "G2": Row(Perturbed(REGRESSION, DISCOUNT), regressed(REGRESSION), TABULAR, episodes=800, repeats=80),
+    "G3": Row(LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT)), of_returns, repeats=250),
+    "G4": Row(LikelihoodRatio(DISCOUNT, TO_GO), of_returns, repeats=150),
+    "G5 option 1": Row(LikelihoodRatio(DISCOUNT, TO_GO, discount_states=False), option_one, repeats=150),
     "G6 average": Row(
-        LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT), baseline=AverageReturn()), of_returns, repeats=1200
+        LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT), baseline=AverageReturn()), of_returns, repeats=150
     ),
     "G6 average to go": Row(LikelihoodRatio(DISCOUNT, TO_GO, baseline=AverageReturnToGo()), of_returns),
     "G6 per time step": Row(LikelihoodRatio(DISCOUNT, TO_GO, baseline=AveragePerTimeStep()), of_returns),
-    "G6 optimal": Row(VarianceOptimal(DISCOUNT), of_returns, repeats=1200),
-    "G6 optimal scalar": Row(VarianceOptimal(DISCOUNT, per_parameter=False), of_returns, repeats=1200),
-    "G7 table": Row(FittedCritic(fit_table, LikelihoodRatio(DISCOUNT, TO_GO)), of_returns, TABULAR, repeats=800),
-    "G7 linear": Row(FittedCritic(fit_linear, LikelihoodRatio(DISCOUNT, TO_GO)), of_returns, ("linear",), repeats=800),
+    "G6 optimal": Row(VarianceOptimal(DISCOUNT), of_returns, repeats=150),
+    "G6 optimal scalar": Row(VarianceOptimal(DISCOUNT, per_parameter=False), of_returns, repeats=150),
+    "G7 table": Row(FittedCritic(fit_table, LikelihoodRatio(DISCOUNT, TO_GO)), of_returns, TABULAR, repeats=100),
+    "G7 linear": Row(FittedCritic(fit_linear, LikelihoodRatio(DISCOUNT, TO_GO)), of_returns, ("linear",), repeats=100),
     "G8": Row(
         LikelihoodRatio(DISCOUNT, NStep(DISCOUNT, 1), critic=tabular(wrong_values())),
         with_weights("n_step", n=1),
@@ -206,13 +212,13 @@ ROWS = {
     ),
     "G11 true values": Row(LikelihoodRatio(DISCOUNT, GAE(DISCOUNT, 0.7), critic=linear_value), of_returns, ("linear",)),
     "G12 whole": Row(
-        ImportanceSampled(BEHAVIOUR, ImportanceWeighted(DISCOUNT, "whole")), of_returns, TABULAR, repeats=3000
+        ImportanceSampled(BEHAVIOUR, ImportanceWeighted(DISCOUNT, "whole")), of_returns, TABULAR, repeats=375
     ),
     "G12 causal": Row(
-        ImportanceSampled(BEHAVIOUR, ImportanceWeighted(DISCOUNT, "causal")), of_returns, TABULAR, repeats=3000
+        ImportanceSampled(BEHAVIOUR, ImportanceWeighted(DISCOUNT, "causal")), of_returns, TABULAR, repeats=375
     ),
     "G12 causal, Gaussian": Row(
-        ImportanceSampled(OTHER_GAUSSIAN, ImportanceWeighted(DISCOUNT, "causal")), of_returns, ("linear",), repeats=3000
+        ImportanceSampled(OTHER_GAUSSIAN, ImportanceWeighted(DISCOUNT, "causal")), of_returns, ("linear",), repeats=375
     ),
     "G12 first order": Row(
         ImportanceSampled(BEHAVIOUR, ImportanceWeighted(DISCOUNT, "first_order")),
@@ -220,7 +226,7 @@ ROWS = {
             mdp, policy(), cut(mdp).action_values(mdp.probabilities(BEHAVIOUR)), behaviour=BEHAVIOUR
         ),
         TABULAR,
-        repeats=1200,
+        repeats=150,
     ),
     "G13": Row(
         OffPolicy(BEHAVIOUR, any_q, DISCOUNT),
