@@ -38,8 +38,21 @@ def test_the_client_has_as_many_threads_as_asked_for_and_children_do_not_inherit
 
 
 def test_a_value_that_was_set_before_is_put_back():
-    done = run(START + "print(pool(), os.environ['NPROC'])", NPROC="2")
-    assert done.stdout.split() == ["1", "2"], done.stderr
+    show = "print(pool(), os.environ['NPROC'], os.environ['OPENBLAS_NUM_THREADS'])"
+    done = run(START + show, NPROC="2", OPENBLAS_NUM_THREADS="5")
+    assert done.stdout.split() == ["1", "2", "5"], done.stderr
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_factorisations_bring_no_threads_of_their_own():
+    """However many NumPy's own library was told to have."""
+    code = (
+        "import steepest._platform, jax; before = len(os.listdir('/proc/self/task')); "
+        "jax.block_until_ready(jax.numpy.linalg.qr(jax.numpy.ones((8, 4)))); "
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    few, many = (int(run(code, OPENBLAS_NUM_THREADS=count).stdout) for count in ("1", "9"))
+    assert many <= few
 
 
 def test_a_backend_that_runs_already_with_more_threads_is_warned_about():
