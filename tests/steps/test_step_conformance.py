@@ -138,9 +138,12 @@ def test_the_surrogate_improves_and_the_radius_is_kept(name, kind):
     assert jax.tree.all(same)
 
 
-@pytest.mark.parametrize("name", NAMES)
+UNSHUFFLED = [name for name, rule in rules(1).items() if not isinstance(rule, MinibatchAscent | KLPenalty | Lagrangian)]
+
+
+@pytest.mark.parametrize("name", UNSHUFFLED)
 def test_single_and_double_precision_agree(name):
-    """On an exact problem, to 2 % of the step and 1e-4 absolutely."""
+    """On an exact problem, to 2 % of the step and 1e-4 absolutely. Shuffles draw other orders in double precision."""
     mdp = random_mdp(3, 5, 3, discount=0.9)
     logits = np.random.default_rng(0).normal(size=(5, 3))
 
@@ -152,8 +155,6 @@ def test_single_and_double_precision_agree(name):
         return np.asarray(change.logits, np.float64) - logits
 
     single = moved()
-    if isinstance(rules(1)[name], MinibatchAscent | KLPenalty | Lagrangian):
-        pytest.skip("shuffles draw other orders in double precision")
     with jax.enable_x64(True):
         double = moved()
     np.testing.assert_allclose(single, double, rtol=0.02, atol=1e-4)
