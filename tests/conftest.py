@@ -6,6 +6,10 @@ import pathlib
 # Processes that tests start find what others compiled; nothing comes from, or goes to, the user's own cache.
 os.environ["STEEPEST_COMPILATION_CACHE"] = str(pathlib.Path(__file__).parent.parent / ".pytest_cache" / "compiled")
 
+# Compiling takes longer than running almost everywhere here, and costs less than half as much without the passes that
+# make programs fast. As a variable it holds for the processes that tests start too: what they compute must agree.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 import jaxtyping
 
 jaxtyping.install_import_hook("steepest", "strict_types.check")
@@ -16,7 +20,3 @@ import steepest._platform  # noqa: F401  one XLA thread, before anything starts 
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# Compiling takes longer than running almost everywhere here, and costs less than half as much without the passes that
-# make programs fast.
-jax.config.update("jax_disable_most_optimizations", True)

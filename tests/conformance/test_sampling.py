@@ -2,7 +2,8 @@
 
 The mean over repeats must lie within four standard errors of the target in every coordinate. Each row takes as many
 episodes as make an error of 5 % of the target stand out: six standard errors in at least one coordinate, which
-is checked too. That is 10⁵ to 10⁶ episodes.
+is checked too. That is 10⁵ to 10⁶ episodes. Every row meets one tabular world here, and the linear-quadratic one where
+it can; over all episodes of both tabular worlds its mean is exact in `test_enumeration.py`.
 """
 
 import dataclasses
@@ -67,7 +68,7 @@ class Row:
 
     estimator: Any
     target: Callable[[Any], Any]
-    worlds: tuple[str, ...] = ("finite", "endless", "linear")
+    worlds: tuple[str, ...] = ("finite", "linear")
     episodes: int = 4000
     repeats: int = 50
 
@@ -167,7 +168,7 @@ def fresh(behaviour):
 
 TO_GO = MonteCarlo(DISCOUNT)
 REGRESSION = Regression(perturbations=24, deviation=0.3)
-TABULAR = ("finite", "endless")
+TABULAR = ("endless",)
 ROWS = {
     "G1 central": Row(Perturbed(FiniteDifference(0.4), DISCOUNT), differenced(0.4, True), episodes=1000, repeats=120),
     "G1 forward": Row(
