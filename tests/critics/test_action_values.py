@@ -9,7 +9,7 @@ from tiny_mdp import BEHAVIOUR, CYCLE, POLICY, START, fitted, linear_critic, str
 from steepest.core.distributions import Bernoulli, Categorical, Gaussian
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
-from steepest.critics import ActionValue, ActionValueRegression, TabularActionValue, ValueRegression, expected_target
+from steepest.critics import ActionValue, TabularActionValue, ValueRegression, expected_target
 from steepest.policies import TabularPolicy
 from steepest.steps import MinibatchAscent, Optimiser
 
@@ -38,7 +38,7 @@ def repeated(target, replay, critic, rounds=60):
 
     def once(critic, key):
         rows = (transition.obs, transition.action, target(key, critic), weight)
-        return fitted(ActionValueRegression(*rows), critic), None
+        return fitted(ValueRegression(rows[:2], *rows[2:]), critic), None
 
     return jax.jit(lambda critic: jax.lax.scan(once, critic, jax.random.split(KEY, rounds))[0])(critic).values(STATES)
 
@@ -87,7 +87,7 @@ def test_a_state_value_of_replayed_rewards_is_that_of_whoever_acted(replay):
     def once(value, _):
         keeps = 1 - transition.terminated.astype(jnp.float32)
         target = transition.reward + DISCOUNT * keeps * value(transition.next_obs)
-        return fitted(ValueRegression(transition.obs, target, weight), value), None
+        return fitted(ValueRegression((transition.obs,), target, weight), value), None
 
     found = jax.lax.scan(once, linear_critic(), length=60)[0](STATES)
     np.testing.assert_allclose(found, CYCLE.state_value(BEHAVIOUR, DISCOUNT), atol=5e-5)
@@ -162,7 +162,7 @@ def test_the_regression_takes_its_target_for_a_constant():
     obs, action, weight = jnp.array([0, 2]), jnp.array([1, 0]), jnp.array([1.0, 3.0])
 
     def objective(critic):
-        return ActionValueRegression(obs, action, 1 + critic.values(obs)[:, 0], weight).evaluate(critic)[0]
+        return ValueRegression((obs, action), 1 + critic.values(obs)[:, 0], weight).evaluate(critic)[0]
 
     table = jnp.arange(6.0).reshape(3, 2)
     expected = np.zeros((3, 2))
@@ -174,7 +174,7 @@ def test_the_regression_takes_its_target_for_a_constant():
 def test_the_regression_is_minus_half_the_weighted_mean_of_squares_row_by_row():
     critic = TabularActionValue(jnp.arange(6.0).reshape(3, 2))
     obs, action, target = jnp.array([0, 1, 2, 0]), jnp.array([1, 0, 1, 0]), jnp.array([0.0, 4.0, jnp.nan, 9.0])
-    problem = ActionValueRegression(obs, action, target, jnp.array([1.0, 0.5, 0.0, 1.0]))
+    problem = ValueRegression((obs, action), target, jnp.array([1.0, 0.5, 0.0, 1.0]))
     np.testing.assert_allclose(problem.evaluate(critic)[0], -0.5 * (1 + 0.5 * 4 + 81) / 2.5, rtol=1e-6)
     some = problem.minibatch(jnp.array([1, 0]))
     assert (problem.size, some.size) == (4, 2)
@@ -194,7 +194,7 @@ def test_a_network_learns_a_given_function_of_observation_and_action(space):
         action = jax.random.uniform(keys[1], (512, 2), minval=-2.0, maxval=2.0)
         target = obs[:, 0] * action[:, 0] + action[:, 1]
     critic = drawn(space, hidden=(32,), key=keys[2])
-    problem = ActionValueRegression(obs, action, target, jnp.ones(512))
+    problem = ValueRegression((obs, action), target, jnp.ones(512))
     rule = MinibatchAscent(Optimiser(1e-2), epochs=100, minibatch_size=64)
     critic, _, info = jax.jit(lambda critic: rule.step(keys[3], critic, problem, rule.init(critic)))(critic)
     assert -2 * info["objective"] < 0.01 * jnp.var(target)

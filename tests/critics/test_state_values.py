@@ -31,7 +31,7 @@ def everything():
 
 
 def regression(trajectory, target, weight):
-    return ValueRegression(*flatten((trajectory.obs, target, weight)))
+    return ValueRegression(*flatten(((trajectory.obs,), target, weight)))
 
 
 def estimated(advantage, trajectory, value, next_value):
@@ -115,7 +115,7 @@ def test_a_row_without_weight_counts_for_nothing_even_when_its_target_is_nan():
     obs, target = jnp.array([0, 1, 2]), jnp.array([1.0, 2.0, jnp.nan])
     critic = linear_critic()
     (gradient, _), (without, _) = (
-        ValueRegression(obs[:rows], target[:rows], jnp.array([1.0, 1.0, 0.0])[:rows]).gradient(critic)
+        ValueRegression((obs[:rows],), target[:rows], jnp.array([1.0, 1.0, 0.0])[:rows]).gradient(critic)
         for rows in (3, 2)
     )
     jax.tree.map(np.testing.assert_array_equal, gradient, without)
@@ -127,7 +127,7 @@ def test_no_gradient_flows_through_a_target_that_was_made_of_the_critic():
     one = jnp.ones(3)
 
     def objective(critic, target):
-        return ValueRegression(STATES, target, one).evaluate(critic)[0]
+        return ValueRegression((STATES,), target, one).evaluate(critic)[0]
 
     def bootstrapped(critic):
         return 0.5 + 0.8 * critic(jnp.roll(STATES, 1))

@@ -17,6 +17,7 @@ from steepest.oracles import LinearQuadratic, random_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
 from steepest.steps import (
     Ascent,
+    Greedy,
     KLPenalty,
     Lagrangian,
     MinibatchAscent,
@@ -53,6 +54,7 @@ def rules(size):
         "KL penalty, fixed": KLPenalty(climb(size), 5.0),
         "KL penalty, adaptive": KLPenalty(climb(size), 5.0, target=RADIUS),
         "Lagrangian": Lagrangian(climb(size), RADIUS, 5.0, rounds=3),
+        "greedy": Greedy(climb(size)),
     }
 
 
@@ -138,7 +140,9 @@ def test_the_surrogate_improves_and_the_radius_is_kept(name, kind):
     assert jax.tree.all(same)
 
 
-UNSHUFFLED = [name for name, rule in rules(1).items() if not isinstance(rule, MinibatchAscent | KLPenalty | Lagrangian)]
+UNSHUFFLED = [
+    name for name, rule in rules(1).items() if not isinstance(rule, MinibatchAscent | KLPenalty | Lagrangian | Greedy)
+]
 
 
 @pytest.mark.parametrize("name", UNSHUFFLED)
@@ -238,6 +242,23 @@ def test_a_trust_region_on_an_exact_problem_improves_the_performance_every_time(
         performance.append(float(mdp.performance(mdp.probabilities(policy))))
     assert np.all(np.diff(performance) > 0)
     assert performance[-1] - performance[0] > 0.2 * (mdp.initial @ mdp.optimal()[0] - performance[0])
+
+
+def test_greedy_improvement_on_an_exact_problem_is_policy_iteration():
+    """S8: every state takes its best action, and after a few rounds no policy is better."""
+    mdp = random_mdp(8, 6, 3, discount=0.9)
+    policy = TabularPolicy(jnp.zeros((6, 3)))
+    rule = Greedy(RepeatedAscent(Optimiser(0.5), 100))
+    for round_ in range(5):
+        probs = mdp.probabilities(policy)
+        best = mdp.advantages(probs).argmax(axis=1)
+        policy, _, info = rule.step(KEY, policy, mdp.problem(policy), rule.init(policy))
+        if round_ == 0:
+            np.testing.assert_array_equal(np.argmax(policy.logits, axis=1), best)
+            assert float(info["measured_kl"]) > 10 * RADIUS
+        policy = TabularPolicy(jnp.clip(policy.logits, -6, 6))  # so that a later round can still change its mind
+    optimal = mdp.initial @ mdp.optimal()[0]
+    assert mdp.performance(mdp.probabilities(policy)) > optimal - 0.02 * abs(optimal)
 
 
 class Refuses(SampledProblem):

@@ -3,12 +3,15 @@
 from steepest.algorithms.a2c import A2C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
 from steepest.algorithms.dual_descent import DualDescent
+from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
+from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.algorithms.npg import NPG
 from steepest.algorithms.online_actor_critic import OnlineActorCritic
 from steepest.algorithms.pg_baseline import PGBaseline
 from steepest.algorithms.ppo import PPO
 from steepest.algorithms.ppo_penalty import PPOPenalty
+from steepest.algorithms.regression_ascent import RegressionAscent
 from steepest.algorithms.reinforce import Reinforce
 from steepest.algorithms.restricted_gradient import RestrictedGradient
 from steepest.algorithms.trpo import TRPO
@@ -27,6 +30,9 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         Reinforce,
         PGBaseline,
         RestrictedGradient,
+        FittedPolicyIteration,
+        FiniteDifferenceAscent,
+        RegressionAscent,
     )
 }
 
@@ -38,10 +44,13 @@ __all__ = [
     "TRPO",
     "BatchActorCritic",
     "DualDescent",
+    "FiniteDifferenceAscent",
+    "FittedPolicyIteration",
     "HyperParameters",
     "OnlineActorCritic",
     "PGBaseline",
     "PPOPenalty",
+    "RegressionAscent",
     "Reinforce",
     "RestrictedGradient",
 ]

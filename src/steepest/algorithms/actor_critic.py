@@ -1,8 +1,7 @@
 """The body that on-policy algorithms share: evaluate, estimate, improve."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,17 +10,15 @@ from jaxtyping import Array, Float, Key
 
 import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
-from steepest.algorithms.hyper_parameters import HyperParameters
+from steepest.algorithms.architecture import Architecture
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
-from steepest.core.network import ActivationName
 from steepest.core.problem import Objective, SampledProblem, weighted_mean
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import StateValue, ValueRegression
-from steepest.policies import GaussianKind, SharedTrunkPolicy, TabularPolicy, network_policy
 
 _MEASURED_ROWS = 512
 """So many rows are enough to measure the entropy and the KL of an update; more would cost and tell no more."""
@@ -77,7 +74,7 @@ class ActorCritic(AbstractAlgorithm):
 
     spec: Spec = eqx.field(static=True)
     feed: Feed = eqx.field(static=True)
-    architecture: "Architecture" = eqx.field(static=True)
+    architecture: Architecture = eqx.field(static=True)
     advantage: Callable[..., Estimates]
     objective: Objective
     step_rule: AbstractStepRule
@@ -136,7 +133,7 @@ class ActorCritic(AbstractAlgorithm):
         target = flatten(estimates.value_target)
         return Prepared(
             problem=SampledProblem(self.objective, batch, agent.policy(batch.obs)),
-            regression=ValueRegression(batch.obs, target, batch.weight),
+            regression=ValueRegression((batch.obs,), target, batch.weight),
             explained_variance=explained_variance(flatten(value), target, batch.weight),
             observations=observations,
             rewards=rewards,
@@ -237,32 +234,3 @@ def explained_variance(value: Float[Array, " B"], target: Float[Array, " B"], we
 
     total = variance(target)
     return jnp.where(total > 0, 1 - variance(target - value) / jnp.where(total > 0, total, 1), 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """The function approximators: what a fresh policy and a fresh critic look like."""
-
-    policy: Literal["network", "shared", "tabular"]
-    hidden: tuple[int, ...]
-    activation: ActivationName
-    gaussian: GaussianKind
-    log_std: float
-
-    @classmethod
-    def of(cls, parameters: HyperParameters) -> "Architecture":
-        """Pick out of the hyper-parameters what decides it."""
-        return cls(**{field.name: getattr(parameters, field.name) for field in dataclasses.fields(cls)})
-
-    def draw_policy(self, key: Key[Array, ""], spec: Spec) -> Any:
-        """A fresh policy."""
-        if self.policy == "tabular":
-            return TabularPolicy.initial(spec)
-        make = SharedTrunkPolicy.initial if self.policy == "shared" else network_policy
-        return make(
-            key, spec, hidden=self.hidden, activation=self.activation, gaussian=self.gaussian, log_std=self.log_std
-        )
-
-    def draw_critic(self, key: Key[Array, ""], spec: Spec) -> StateValue:
-        """A fresh critic."""
-        return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)

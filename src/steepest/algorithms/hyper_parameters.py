@@ -1,4 +1,4 @@
-"""The hyper-parameters that on-policy algorithms share, checked where they are given.
+"""The hyper-parameters that algorithms share, checked where they are given.
 
 This file and those of the algorithms do not import JAX, so that the command line can read them at once: the parts are
 imported where they are composed.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from steepest.algorithms.actor_critic import ActorCritic
     from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
-    from steepest.core.spaces import Spec
+    from steepest.core.spaces import Space, Spec
     from steepest.core.trajectory import Estimates
     from steepest.objectives import AbstractObjective
     from steepest.steps import MinibatchAscent
@@ -32,7 +32,7 @@ Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
 
 @dataclasses.dataclass(frozen=True)
 class HyperParameters(abc.ABC):
-    """What every on-policy algorithm can be told.
+    """What every algorithm can be told.
 
     Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
     """
@@ -40,35 +40,22 @@ class HyperParameters(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
 
-    num_envs: int = 8
-    """Environments that are sampled side by side."""
     discount: Number = 0.99
     """γ, per step: a reward k steps ahead counts γ^k."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of policy and critic; none gives linear ones."""
     activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
     """Between the layers."""
-    policy: Literal["network", "shared", "tabular"] = "network"
-    """A network of its own; one that the critic shares, with two heads, and `value_coefficient` between their losses;
-    or a logit for each pair of discrete observation and action."""
-    value_coefficient: Number = 0.5
-    """Weight of the critic's loss beside the policy's objective, where they share a network."""
     gaussian: Literal["gaussian", "state_dependent", "squashed"] = "gaussian"
     """For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds."""
     log_std: float = 0.0
     """log σ at first, relative to half the width of the action space."""
     normalise_observations: bool = False
     """Shift and scale observations by their running mean and deviation."""
-    scale_rewards: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
-    normalise_advantages: bool = False
-    """Standardise advantages over the update."""
 
     def __post_init__(self):
         """Refuse what cannot work, with the field, the value, the bound and the remedy."""
-        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
         check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
-        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
         check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
         for width in self.hidden:
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
@@ -76,6 +63,40 @@ class HyperParameters(abc.ABC):
     @abc.abstractmethod
     def compose(self, spec: Spec) -> AbstractAlgorithm:
         """Put the parts together for a task."""
+
+    @abc.abstractmethod
+    def streams(self, observation: Space, action: Space) -> int:
+        """Environments that are sampled side by side, for these spaces."""
+
+    @property
+    @abc.abstractmethod
+    def steps_per_update(self) -> int | None:
+        """Environment steps that one update learns from; None where it depends on how long episodes are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyHyperParameters(HyperParameters):
+    """Of algorithms that learn from what the policy itself has just done."""
+
+    num_envs: int = 8
+    """Environments that are sampled side by side."""
+    policy: Literal["network", "shared", "tabular"] = "network"
+    """A network of its own; one that the critic shares, with two heads, and `value_coefficient` between their losses;
+    or a logit for each pair of discrete observation and action."""
+    value_coefficient: Number = 0.5
+    """Weight of the critic's loss beside the policy's objective, where they share a network."""
+    scale_rewards: bool = False
+    """Divide rewards by the running deviation of the discounted return."""
+    normalise_advantages: bool = False
+    """Standardise advantages over the update."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
+        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
+
+    def streams(self, observation: Space, action: Space) -> int:
+        return self.num_envs
 
     def actor_critic(
         self,
@@ -91,7 +112,8 @@ class HyperParameters(abc.ABC):
 
         Where the critic shares the policy's network, one step rule moves both, on the sum of their objectives.
         """
-        from steepest.algorithms.actor_critic import ActorCritic, Architecture
+        from steepest.algorithms.actor_critic import ActorCritic
+        from steepest.algorithms.architecture import Architecture
         from steepest.objectives import PlusValue
 
         if self.policy == "shared" and critic_rule is None:
@@ -111,14 +133,9 @@ class HyperParameters(abc.ABC):
             scale_rewards=self.scale_rewards,
         )
 
-    @property
-    @abc.abstractmethod
-    def steps_per_update(self) -> int | None:
-        """Environment steps that one update learns from; None where it depends on how long episodes are."""
-
 
 @dataclasses.dataclass(frozen=True)
-class SegmentHyperParameters(HyperParameters):
+class SegmentHyperParameters(OnPolicyHyperParameters):
     """Of algorithms that learn from segments of running episodes, with GAE."""
 
     segment_length: int = 256

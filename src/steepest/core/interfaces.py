@@ -36,10 +36,12 @@ class Feed:
     - `length`: steps of each stream in a trajectory; `None` for as many as the environment's time limit allows.
     - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
       its end is not `valid`. Otherwise streams run on from one trajectory to the next.
+    - `together`: every call of `act` gets the observations of all streams, in their order.
     """
 
     length: int | None
     whole_episodes: bool = False
+    together: bool = False
 
 
 class AbstractActor(eqx.Module):
@@ -63,6 +65,10 @@ class AbstractAlgorithm(AbstractActor):
     @abc.abstractmethod
     def init(self, key: Key[Array, ""]) -> PyTree:
         """A fresh agent: everything that learning changes, all of it arrays."""
+
+    def settled(self, agent: Any) -> Any:
+        """The agent as it acts when it no longer learns: without what it does only in order to find out."""
+        return agent
 
     @abc.abstractmethod
     def act_deterministic(self, agent: Any, obs: AnyArray) -> Array:

@@ -65,6 +65,28 @@ class AbstractProblem(AbstractMaximisation[Parameters]):
         """The same problem on every k-th row, so that at least `rows` are left where there were as many."""
 
 
+class Linear(AbstractMaximisation[Parameters]):
+    r"""$g^\top\theta$: all that is known of an objective of which nothing but a gradient was estimated.
+
+    **Arguments**
+
+    - `slope`: $g$, shaped like the parameters.
+    """
+
+    slope: Parameters
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "Linear[Parameters]":
+        return self
+
+    def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
+        products = jax.tree.map(lambda slope, leaf: jnp.sum(slope * leaf), self.slope, parameters)
+        return jax.tree.reduce(jnp.add, products), {}
+
+
 def with_kl(problem: AbstractMaximisation[Parameters]) -> AbstractProblem[Parameters]:
     """The same problem, for rules that ask for its KL. **Raises** `TypeError` for one that has none."""
     if not isinstance(problem, AbstractProblem):

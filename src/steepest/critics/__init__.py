@@ -4,19 +4,18 @@ from steepest.critics.linear import LinearValue
 from steepest.critics.q import (
     AbstractActionValue,
     ActionValue,
-    ActionValueRegression,
     TabularActionValue,
     expected_target,
 )
+from steepest.critics.regression import ValueRegression
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
-from steepest.critics.v import StateValue, ValueRegression
+from steepest.critics.v import StateValue
 
 __all__ = [
     "AbstractActionValue",
     "AbstractValue",
     "ActionValue",
-    "ActionValueRegression",
     "LinearValue",
     "StateValue",
     "Stationary",

@@ -1,4 +1,4 @@
-"""Action-value critics, the targets they are fitted to off policy, and the regression (C4)."""
+"""Action-value critics, and the targets they are fitted to off policy (C4)."""
 
 import abc
 from collections.abc import Callable
@@ -7,13 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key
 
 import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
 from steepest.core.network import ActivationName, Network, feature_count, features
-from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.types import AnyArray
 
@@ -150,33 +149,6 @@ def expected_target(
     reward = jnp.asarray(reward)
     keeps = 1 - jnp.asarray(terminated).astype(reward.dtype)
     return jax.lax.stop_gradient(reward + discount * keeps * next_value)
-
-
-class ActionValueRegression(AbstractMaximisation[AbstractActionValue]):
-    """Least squares, as something to be made larger: $-\\tfrac12\\,\\mathrm{mean}\\,(Q_\\phi(s,a) - y)^2$.
-
-    The targets $y$ are constants, whatever they were made of.
-
-    - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
-    """
-
-    obs: Shaped[AnyArray, "B ..."]
-    action: Shaped[AnyArray, "B ..."]
-    target: Float[Array, " B"]
-    weight: Float[Array, " B"]
-
-    @property
-    def size(self) -> int:
-        return self.target.shape[0]
-
-    def minibatch(self, indices: Int[Array, " M"]) -> "ActionValueRegression":
-        return jax.tree.map(lambda rows: rows[indices], self)
-
-    def evaluate(self, parameters: AbstractActionValue) -> tuple[Float[Array, ""], Info]:
-        error = parameters(self.obs, self.action) - jax.lax.stop_gradient(self.target)
-        # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
-        error = jnp.where(self.weight > 0, error, 0)
-        return -0.5 * weighted_mean(jnp.square(error), self.weight), {}
 
 
 def _taken(values: Float[Array, "*batch A"], action: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:

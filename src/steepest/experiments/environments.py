@@ -42,10 +42,15 @@ class Task:
     env: AbstractEnvironment | None = None
     make: Callable[[int, int], AbstractVectorEnvironment] | None = None
 
-    def groups(self, num_envs: int, seed: int) -> list[AbstractVectorEnvironment]:
-        """The environments of one seed: two groups where they step in threads of their own, else one."""
+    def groups(self, num_envs: int, seed: int, *, together: bool = False) -> list[AbstractVectorEnvironment]:
+        """The environments of one seed: two groups where they step in threads of their own, else one.
+
+        **Arguments**
+
+        - `together`: one group in any case.
+        """
         assert self.make is not None
-        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 else 1
+        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 and not together else 1
         seeds = np.random.SeedSequence(seed).generate_state(count)
         return [self.make(num_envs // count, int(each)) for each in seeds]
 

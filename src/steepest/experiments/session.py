@@ -46,11 +46,12 @@ class Outcome:
 def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
     """The algorithm for the task. **Raises** `InputError` where the two do not fit."""
     parameters = config.build()
-    per_update = parameters.steps_per_update or parameters.num_envs * (task.max_episode_steps or 1)
+    num_envs = parameters.streams(task.observation_space, task.action_space)
+    per_update = parameters.steps_per_update or num_envs * (task.max_episode_steps or 1)
     spec = Spec(
         observation=task.observation_space,
         action=task.action_space,
-        num_envs=parameters.num_envs,
+        num_envs=num_envs,
         total_updates=math.ceil(config.total_steps / per_update),
     )
     algorithm = parameters.compose(spec)
@@ -132,7 +133,7 @@ def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...]) -> A
     if task.env is not None:
         return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
     (seed,) = seeds
-    groups = task.groups(algorithm.spec.num_envs, seed)
+    groups = task.groups(algorithm.spec.num_envs, seed, together=algorithm.feed.together)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
 
 

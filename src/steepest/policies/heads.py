@@ -4,6 +4,7 @@ import abc
 from typing import Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -39,16 +40,20 @@ class AbstractHead(eqx.Module):
 
 
 class CategoricalHead(AbstractHead):
-    """One logit for each choice."""
+    """One logit for each choice; of all probability, `uniform_share` is spread evenly, whatever the logits."""
 
     n: int = eqx.field(static=True)
+    uniform_share: float = eqx.field(static=True, default=0.0)
 
     @property
     def inputs(self) -> int:
         return self.n
 
     def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Categorical:
-        return Categorical(outputs)
+        if not self.uniform_share:
+            return Categorical(outputs)
+        share = jnp.asarray(self.uniform_share, outputs.dtype)
+        return Categorical(jnp.log((1 - share) * jax.nn.softmax(outputs) + share / self.n))
 
 
 class MultiDiscreteHead(AbstractHead):
@@ -139,19 +144,28 @@ def _along(outputs: Float[Array, "*batch d"], constants: tuple[float, ...]) -> F
     return jnp.asarray(constants, outputs.dtype).reshape(*[1] * (outputs.ndim - 1), len(constants))
 
 
-def make_head(space: Space, *, gaussian: GaussianKind = "gaussian", log_std: float = 0.0) -> AbstractHead:
+def make_head(
+    space: Space, *, gaussian: GaussianKind = "gaussian", log_std: float = 0.0, uniform_share: float = 0.0
+) -> AbstractHead:
     """The head for an action space.
 
     **Arguments**
 
     - `gaussian`: for a `Box`: σ the same in all states, σ that depends on the state, or that and a tanh.
     - `log_std`: log σ at first, relative to half the width of the space.
+    - `uniform_share`: for `Discrete`: so often the choice is uniform.
 
-    **Raises** `InputError` for a `Box` without finite bounds or with more than one axis.
+    **Raises** `InputError` for a `Box` without finite bounds or with more than one axis, and for a `uniform_share` of a
+    space that is not `Discrete`.
     """
+    if uniform_share and not isinstance(space, Discrete):
+        raise InputError(
+            f"uniform_share is {uniform_share}; it is of a choice among some actions, but the action space is "
+            f"{type(space).__name__}. Leave it out."
+        )
     match space:
         case Discrete(n=n):
-            return CategoricalHead(n)
+            return CategoricalHead(n, uniform_share)
         case MultiDiscrete(nvec=nvec):
             return MultiDiscreteHead(nvec)
         case MultiBinary(n=n):

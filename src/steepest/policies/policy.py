@@ -11,7 +11,7 @@ from steepest.core.errors import InputError
 from steepest.core.network import ActivationName, Network, feature_count, features
 from steepest.core.spaces import Discrete, Space, Spec
 from steepest.core.types import AnyArray
-from steepest.policies.heads import AbstractHead, GaussianKind, make_head
+from steepest.policies.heads import AbstractHead, CategoricalHead, GaussianKind, make_head
 
 
 class NetworkPolicy(eqx.Module):
@@ -30,23 +30,29 @@ class NetworkPolicy(eqx.Module):
 
 
 class TabularPolicy(eqx.Module):
-    """A logit for each pair of a discrete observation and a discrete action."""
+    """A logit for each pair of a discrete observation and a discrete action.
+
+    **Arguments**
+
+    - `uniform_share`: so often the choice is uniform, whatever the logits.
+    """
 
     logits: Float[Array, "S A"]
+    uniform_share: float = eqx.field(static=True, default=0.0)
 
     @classmethod
-    def initial(cls, spec: Spec) -> "TabularPolicy":
+    def initial(cls, spec: Spec, *, uniform_share: float = 0.0) -> "TabularPolicy":
         """The uniform policy. **Raises** `InputError` unless both spaces are discrete."""
         if not (isinstance(spec.observation, Discrete) and isinstance(spec.action, Discrete)):
             raise InputError(
                 f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
                 f"{spec.action}. Use 'network'."
             )
-        return cls(jnp.zeros((spec.observation.n, spec.action.n)))
+        return cls(jnp.zeros((spec.observation.n, spec.action.n)), uniform_share)
 
     def __call__(self, obs: AnyArray) -> Categorical:
         """$\\pi_\\theta(\\cdot|s)$: the softmax of the state's row."""
-        return Categorical(self.logits[obs])
+        return CategoricalHead(self.logits.shape[1], self.uniform_share)(self.logits[obs])
 
 
 class SharedTrunkPolicy(eqx.Module):
@@ -97,6 +103,7 @@ def network_policy(
     output_scale: float = 0.01,
     gaussian: GaussianKind = "gaussian",
     log_std: float = 0.0,
+    uniform_share: float = 0.0,
 ) -> NetworkPolicy:
     """A fresh policy for the spaces of `spec`; `hidden=()` gives the linear policy.
 
@@ -105,7 +112,7 @@ def network_policy(
     >>> network_policy(jax.random.key(0), spec)(jnp.zeros((3, 4))).logits.shape
     (3, 2)
     """
-    head = make_head(spec.action, gaussian=gaussian, log_std=log_std)
+    head = make_head(spec.action, gaussian=gaussian, log_std=log_std, uniform_share=uniform_share)
     sizes = (feature_count(spec.observation), *hidden, head.inputs)
     network = Network.initial(key, sizes, activation=activation, output_scale=output_scale)
     return NetworkPolicy(network, head, spec.observation)

@@ -1,6 +1,7 @@
 """What limits the step: rules that move parameters and know nothing of where the problem came from."""
 
 from steepest.steps.ascent import Ascent, MinibatchAscent, RepeatedAscent
+from steepest.steps.greedy import Greedy
 from steepest.steps.natural import Natural
 from steepest.steps.optimiser import Optimiser, adam, root_mean_square
 from steepest.steps.penalised import KLPenalty, Lagrangian
@@ -9,6 +10,7 @@ from steepest.steps.trust_region import TrustRegion
 
 __all__ = [
     "Ascent",
+    "Greedy",
     "KLPenalty",
     "Lagrangian",
     "MinibatchAscent",

@@ -29,6 +29,7 @@ def evaluate_compiled(
 ) -> Float[Array, " episodes"]:
     """The returns of `episodes` episodes, all played side by side until the last has ended."""
     for_start, for_acting, for_steps = jax.random.split(key, 3)
+    agent = algorithm.settled(agent)
 
     def goes_on(loop) -> Array:
         return ~jnp.all(loop[2])
@@ -66,7 +67,7 @@ def evaluate_host(
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     total, finished, time = np.zeros(env.num_envs), [], 0
-    obs = env.reset()
+    agent, obs = algorithm.settled(agent), env.reset()
     while quota.any():
         action = act(key, np.int32(time), agent, obs)[0] if stochastic else act_deterministic(agent, obs)
         env.send(np.asarray(action))
