@@ -19,6 +19,7 @@ from steepest.algorithms import (
     DualDescent,
     FiniteDifferenceAscent,
     FittedPolicyIteration,
+    ImportanceSampledPG,
     OnlineActorCritic,
     PGBaseline,
     PPOPenalty,
@@ -48,13 +49,14 @@ SMALL = {
     "fitted_policy_iteration": FittedPolicyIteration(**SEGMENT, epochs=4, learning_rate=1e-2),
     "finite_difference_ascent": FiniteDifferenceAscent(),
     "regression_ascent": RegressionAscent(perturbations=15),
+    "importance_sampled_pg": ImportanceSampledPG(num_envs=8, hidden=(16,), gradient_steps=2),
 }
 KEY = jax.random.key(0)
 
 
 def composed(parameters, env, updates=100):
     streams = parameters.streams(env.observation_space, env.action_space)
-    return parameters.compose(Spec(env.observation_space, env.action_space, streams, updates))
+    return parameters.compose(Spec(env.observation_space, env.action_space, streams, updates, env.max_episode_steps))
 
 
 def test_every_algorithm_is_in_the_table():

@@ -6,6 +6,7 @@ from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
 from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
 from steepest.algorithms.hyper_parameters import HyperParameters
+from steepest.algorithms.importance_sampled_pg import ImportanceSampledPG
 from steepest.algorithms.npg import NPG
 from steepest.algorithms.online_actor_critic import OnlineActorCritic
 from steepest.algorithms.pg_baseline import PGBaseline
@@ -33,6 +34,7 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         FittedPolicyIteration,
         FiniteDifferenceAscent,
         RegressionAscent,
+        ImportanceSampledPG,
     )
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "FiniteDifferenceAscent",
     "FittedPolicyIteration",
     "HyperParameters",
+    "ImportanceSampledPG",
     "OnlineActorCritic",
     "PGBaseline",
     "PPOPenalty",

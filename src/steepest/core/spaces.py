@@ -111,9 +111,11 @@ class Spec:
     - `observation`, `action`: the spaces.
     - `num_envs`: streams that are sampled side by side (the N of `Trajectory`).
     - `total_updates`: how many updates the run will make, for schedules that anneal to its end.
+    - `max_episode_steps`: the time limit; None where there is none.
     """
 
     observation: Space
     action: Space
     num_envs: int
     total_updates: int
+    max_episode_steps: int | None = None

@@ -53,6 +53,7 @@ def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
         action=task.action_space,
         num_envs=num_envs,
         total_updates=math.ceil(config.total_steps / per_update),
+        max_episode_steps=task.max_episode_steps,
     )
     algorithm = parameters.compose(spec)
     if algorithm.feed.length is None and task.max_episode_steps is None:
