@@ -2,6 +2,7 @@
 
 from steepest.algorithms.a2c import A2C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
+from steepest.algorithms.behaviour_cloning import BehaviourCloning
 from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.algorithms.npg import NPG
@@ -27,6 +28,7 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         Reinforce,
         PGBaseline,
         RestrictedGradient,
+        BehaviourCloning,
     )
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "PPO",
     "TRPO",
     "BatchActorCritic",
+    "BehaviourCloning",
     "DualDescent",
     "HyperParameters",
     "OnlineActorCritic",

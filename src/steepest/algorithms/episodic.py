@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from steepest.algorithms.hyper_parameters import HyperParameters, Number
+from steepest.algorithms.hyper_parameters import Number, OnPolicyHyperParameters
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class EpisodicHyperParameters(HyperParameters):
+class EpisodicHyperParameters(OnPolicyHyperParameters):
     """Of algorithms that play one whole episode of every environment, and then take one step."""
 
     num_envs: int = 16

@@ -1,4 +1,4 @@
-"""The hyper-parameters that on-policy algorithms share, checked where they are given.
+"""The hyper-parameters that algorithms share, checked where they are given.
 
 This file and those of the algorithms do not import JAX, so that the command line can read them at once: the parts are
 imported where they are composed.
@@ -32,18 +32,17 @@ Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
 
 @dataclasses.dataclass(frozen=True)
 class HyperParameters(abc.ABC):
-    """What every on-policy algorithm can be told.
+    """What every algorithm can be told: what its policy is like.
 
     Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
+
+    - `demonstrated`: whether it learns from what somebody else did, and plays no environment.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    demonstrated: ClassVar[bool] = False
 
-    num_envs: int = 8
-    """Environments that are sampled side by side."""
-    discount: Number = 0.99
-    """γ, per step: a reward k steps ahead counts γ^k."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of policy and critic; none gives linear ones."""
     activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
@@ -51,24 +50,15 @@ class HyperParameters(abc.ABC):
     policy: Literal["network", "shared", "tabular"] = "network"
     """A network of its own; one that the critic shares, with two heads, and `value_coefficient` between their losses;
     or a logit for each pair of discrete observation and action."""
-    value_coefficient: Number = 0.5
-    """Weight of the critic's loss beside the policy's objective, where they share a network."""
     gaussian: Literal["gaussian", "state_dependent", "squashed"] = "gaussian"
     """For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds."""
     log_std: float = 0.0
     """log σ at first, relative to half the width of the action space."""
     normalise_observations: bool = False
     """Shift and scale observations by their running mean and deviation."""
-    scale_rewards: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
-    normalise_advantages: bool = False
-    """Standardise advantages over the update."""
 
     def __post_init__(self):
         """Refuse what cannot work, with the field, the value, the bound and the remedy."""
-        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
-        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
-        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
         check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
         for width in self.hidden:
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
@@ -76,6 +66,43 @@ class HyperParameters(abc.ABC):
     @abc.abstractmethod
     def compose(self, spec: Spec) -> AbstractAlgorithm:
         """Put the parts together for a task."""
+
+    @property
+    @abc.abstractmethod
+    def streams(self) -> int:
+        """Streams that are sampled side by side: the N of a trajectory."""
+
+    @property
+    @abc.abstractmethod
+    def steps_per_update(self) -> int | None:
+        """Steps that one update learns from; None where it depends on how long episodes are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyHyperParameters(HyperParameters):
+    """Of algorithms that learn from what their own policy does in environments."""
+
+    num_envs: int = 8
+    """Environments that are sampled side by side."""
+    discount: Number = 0.99
+    """γ, per step: a reward k steps ahead counts γ^k."""
+    value_coefficient: Number = 0.5
+    """Weight of the critic's loss beside the policy's objective, where they share a network."""
+    scale_rewards: bool = False
+    """Divide rewards by the running deviation of the discounted return."""
+    normalise_advantages: bool = False
+    """Standardise advantages over the update."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
+        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
+        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
+
+    @property
+    def streams(self) -> int:
+        """One for each environment."""
+        return self.num_envs
 
     def actor_critic(
         self,
@@ -111,14 +138,9 @@ class HyperParameters(abc.ABC):
             scale_rewards=self.scale_rewards,
         )
 
-    @property
-    @abc.abstractmethod
-    def steps_per_update(self) -> int | None:
-        """Environment steps that one update learns from; None where it depends on how long episodes are."""
-
 
 @dataclasses.dataclass(frozen=True)
-class SegmentHyperParameters(HyperParameters):
+class SegmentHyperParameters(OnPolicyHyperParameters):
     """Of algorithms that learn from segments of running episodes, with GAE."""
 
     segment_length: int = 256

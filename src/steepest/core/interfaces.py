@@ -36,10 +36,13 @@ class Feed:
     - `length`: steps of each stream in a trajectory; `None` for as many as the environment's time limit allows.
     - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
       its end is not `valid`. Otherwise streams run on from one trajectory to the next.
+    - `demonstrated`: somebody else acted. A trajectory is then one step of streams that have nothing to do with
+      each other, and no environment is played while the algorithm learns.
     """
 
     length: int | None
     whole_episodes: bool = False
+    demonstrated: bool = False
 
 
 class AbstractActor(eqx.Module):
