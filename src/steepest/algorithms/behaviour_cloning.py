@@ -53,7 +53,7 @@ class BehaviourCloning(HyperParameters):
     """Shift and scale observations by the mean and deviation of the demonstrated ones."""
     batch_size: int = 64
     """Demonstrated transitions in one gradient step."""
-    learning_rate: Number = 1e-3
+    learning_rate: Number = 3e-3
     """Adam's."""
     anneal: bool = True
     """Let the learning rate fall linearly to 0 at the end of training."""
@@ -68,9 +68,11 @@ class BehaviourCloning(HyperParameters):
     def __post_init__(self):
         super().__post_init__()
         if self.policy not in ("network", "tabular"):
-            raise InputError(f"policy is {self.policy!r}; {self.name} takes 'network' or 'tabular'. Choose one of them.")
+            raise InputError(
+                f"policy is {self.policy!r}; {self.name} takes 'network' or 'tabular'. Choose one of them."
+            )
         check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 is usual.")
-        check_number("learning_rate", self.learning_rate, above=0, remedy="1e-3 is usual.")
+        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
         check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="inf never clips.")
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
         check_number("held_out", self.held_out, at_least=0, at_most=0.9, remedy="0.1 is usual.")

@@ -84,7 +84,7 @@ class Demonstrations:
         """
         if share == 0:
             return self, None
-        groups = self.episode if (self.episodes or 1) > 1 else np.arange(len(self))
+        groups = np.arange(len(self)) if self.episode is None or self.episodes == 1 else self.episode
         names = np.unique(groups)
         if len(names) == 1:
             return self, None

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 import steepest._platform  # noqa: F401
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Discrete, Space
+from steepest.core.spaces import Box, Discrete, Space
 from steepest.core.validation import check_number
 from steepest.envs.adapters import minari
 from steepest.envs.adapters.vector import clipped
@@ -75,11 +75,13 @@ def _find(source: Any, task: Task, episodes: int, stochastic: bool) -> tuple[Dem
         )
     if str(source).startswith(MINARI):
         name = str(source).removeprefix(MINARI)
-        return minari.load(name, task.id, task.observation_space, task.action_space), f"Minari data set {name}"
+        found, observation, action = minari.load(name)
+        _check_spaces(f"Minari data set {name}", observation, action, task)
+        return found, f"Minari data set {name}"
     path = pathlib.Path(source)
     if path.is_dir():
         expert = trained(path)
-        _check_fits(expert, task)
+        _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
         recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
         how = "actions drawn" if stochastic else "without noise"
         return recorded, f"{path}, seed {expert.seed}, {how}, mean return {returns.mean():.1f}"
@@ -161,7 +163,7 @@ class WithoutNoise(eqx.Module):
 
     policy: Any
 
-    def __call__(self, obs: Any) -> "BestGuess":
+    def __call__(self, obs: Any) -> BestGuess:
         """Its distribution, which has one action to draw."""
         return BestGuess(self.policy(obs))
 
@@ -182,11 +184,16 @@ def _as_given(space: Space, rows: np.ndarray) -> np.ndarray:
     return rows + space.start if isinstance(space, Discrete) and space.start else rows
 
 
-def _check_fits(expert: Trained, task: Task) -> None:
-    if session.spaces(expert.task) != session.spaces(task):
-        one, other = session.spaces(expert.task), session.spaces(task)
-        role = next(role for role in one if one[role] != other[role])
-        raise InputError(
-            f"demonstrations: the run's policy was trained on {expert.config.env}; its {role} space is {one[role]}, and "
-            f"that of {task.id} is {other[role]}. Give a run on {task.id}."
-        )
+def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:
+    """**Raises** `InputError` where demonstrations are of another environment than the task's."""
+    # Nothing depends on the bounds of observations. Those of actions say what a number means.
+    shapes = [space.shape if isinstance(space, Box) else space for space in (observation, task.observation_space)]
+    for role, same, found, wanted in (
+        ("observation", shapes[0] == shapes[1], observation, task.observation_space),
+        ("action", action == task.action_space, action, task.action_space),
+    ):
+        if not same:
+            raise InputError(
+                f"demonstrations: the {role} space of {whose} is {session.describe(found)}, and that of {task.id} is "
+                f"{session.describe(wanted)}. Give demonstrations of this environment."
+            )

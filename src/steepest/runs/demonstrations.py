@@ -4,6 +4,7 @@ import hashlib
 import io
 import pathlib
 import zipfile
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -18,14 +19,15 @@ SUFFIXES = (".safetensors", ".npz")
 
 def encode(demonstrations: Demonstrations, suffix: str = ".safetensors") -> bytes:
     """The content of a file that holds them: the arrays `obs`, `action` and, where it is known, `episode`."""
-    arrays = {"obs": demonstrations.obs, "action": demonstrations.action}
+    arrays: dict[str, Any] = {"obs": demonstrations.obs, "action": demonstrations.action}
     if demonstrations.episode is not None:
         arrays["episode"] = demonstrations.episode
+    arrays = {name: np.array(each, order="C") for name, each in arrays.items()}
     if suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
-    return safetensors.numpy.save({name: np.array(each, order="C") for name, each in arrays.items()})
+    return safetensors.numpy.save(arrays)
 
 
 def digest(content: bytes) -> str:

@@ -83,7 +83,8 @@ def train(
 
     **Arguments**
 
-    - `algorithm`: composed for `env`, an environment or another source; its array and float leaves are its hyper-parameters.
+    - `algorithm`: composed for `env`; its array and float leaves are its hyper-parameters.
+    - `env`: where trajectories come from; another source of them will do too.
     - `updates`: how many.
 
     **Returns** the last state, whose `agent` holds the policy, and the metrics of every update.
