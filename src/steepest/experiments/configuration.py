@@ -15,7 +15,7 @@ from steepest.algorithms.presets import preset
 from steepest.core.errors import InputError, unknown
 from steepest.core.validation import check_number
 
-_RECORDED = ("steepest", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco")
+_RECORDED = ("steepest", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,7 +62,7 @@ def test_what_cannot_be_had_is_refused_with_the_way_to_it(library, monkeypatch):
         load("test/line-v0")
     with pytest.raises(InputError, match="observation space is a Dict; Box, Discrete"):
         load("test/lime-v0")
-    with pytest.raises(InputError, match="unknown Minari data set on this machine '../..'"):
+    with pytest.raises(InputError, match=r"unknown Minari data set on this machine '\.\./\.\.'"):
         load("../..")
     monkeypatch.setitem(sys.modules, "minari", None)
     with pytest.raises(InputError, match=r"Minari is not installed. Run: pip install 'steepest\[demos\]'"):

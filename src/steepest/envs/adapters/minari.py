@@ -25,7 +25,8 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     except FileNotFoundError:
         known = minari.list_local_datasets()
         if known:
-            raise unknown("Minari data set on this machine", name, known) from None
+            missing = unknown("Minari data set on this machine", name, known)
+            raise InputError(f"{missing} Or fetch it: minari download {name}") from None
         raise InputError(
             f"Minari data set {name!r} is not on this machine, and no other is. Fetch it: minari download {name}"
         ) from None
