@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         PPO,
         TRPO,
         BatchActorCritic,
+        BehaviourCloning,
         DualDescent,
         OnlineActorCritic,
         PGBaseline,
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
         Reinforce,
         RestrictedGradient,
     )
+    from steepest.core.demonstrations import Demonstrations
     from steepest.envs.environment import AbstractEnvironment
+    from steepest.experiments.demonstrations import demonstrate
     from steepest.experiments.gradients import compare_gradients, estimate_gradient
     from steepest.experiments.train import train
 
@@ -29,6 +32,7 @@ __version__ = "0.1.0"
 _ALGORITHMS = (
     "A2C",
     "BatchActorCritic",
+    "BehaviourCloning",
     "DualDescent",
     "NPG",
     "OnlineActorCritic",
@@ -41,6 +45,8 @@ _ALGORITHMS = (
 )
 _WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
     "AbstractEnvironment": "steepest.envs.environment",
+    "Demonstrations": "steepest.core.demonstrations",
+    "demonstrate": "steepest.experiments.demonstrations",
     "compare_gradients": "steepest.experiments.gradients",
     "estimate_gradient": "steepest.experiments.gradients",
     "train": "steepest.experiments.train",
@@ -53,6 +59,8 @@ __all__ = [
     "TRPO",
     "AbstractEnvironment",
     "BatchActorCritic",
+    "BehaviourCloning",
+    "Demonstrations",
     "DualDescent",
     "OnlineActorCritic",
     "PGBaseline",
@@ -60,6 +68,7 @@ __all__ = [
     "Reinforce",
     "RestrictedGradient",
     "compare_gradients",
+    "demonstrate",
     "estimate_gradient",
     "train",
 ]

@@ -14,7 +14,7 @@ from steepest.core.trajectory import Batch
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy
 from steepest.steps import Ascent, MinibatchAscent, Optimiser, adam, root_mean_square
-from steepest.steps.shuffle import shuffled
+from steepest.steps.shuffle import shuffled, shuffled_at
 
 
 class Hill(AbstractMaximisation):
@@ -200,3 +200,23 @@ def test_no_further_pass_is_made_once_the_policy_has_moved_far_enough():
     made, reached = passes(3 * after_one)
     assert 1 < made < 9
     assert reached > 3 * after_one
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 15, 16, 17, 97, 100, 101, 2048])
+def test_a_shuffle_read_in_places_is_a_permutation(size):
+    """Primes too: the rectangle is then larger than the rows."""
+    places = jnp.arange(size, dtype=jnp.int32)
+    whole = np.asarray(jax.jit(shuffled_at, static_argnums=1)(KEY, size, places))
+    assert sorted(whole.tolist()) == list(range(size))
+    some = jax.random.randint(KEY, (5,), 0, size, jnp.int32)
+    np.testing.assert_array_equal(shuffled_at(KEY, size, some), whole[some])
+
+
+def test_a_shuffle_read_in_places_puts_every_row_anywhere():
+    """Where a row ends up is uniform: a χ² of each row's places, none far beyond its degrees of freedom."""
+    size, draws = 23, 4000
+    places = jnp.arange(size, dtype=jnp.int32)
+    orders = np.asarray(jax.vmap(lambda key: shuffled_at(key, size, places))(jax.random.split(KEY, draws)))
+    counts = np.stack([np.bincount(orders[:, place], minlength=size) for place in range(size)])
+    chi_square = ((counts - draws / size) ** 2 / (draws / size)).sum(axis=1)
+    assert chi_square.max() < size - 1 + 5 * np.sqrt(2 * (size - 1))

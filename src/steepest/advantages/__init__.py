@@ -13,6 +13,7 @@ from steepest.advantages.importance import ImportanceWeighted, effective_sample_
 from steepest.advantages.monte_carlo import MonteCarlo, WholeReturn, reward_to_go
 from steepest.advantages.n_step import NStep, n_step_return
 from steepest.advantages.normalise import normalise
+from steepest.advantages.unit import Unit
 from steepest.advantages.weighted import Weighted
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ImportanceWeighted",
     "MonteCarlo",
     "NStep",
+    "Unit",
     "Weighted",
     "WholeReturn",
     "effective_sample_size",

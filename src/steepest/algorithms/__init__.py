@@ -2,6 +2,7 @@
 
 from steepest.algorithms.a2c import A2C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
+from steepest.algorithms.behaviour_cloning import BehaviourCloning
 from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
 from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
@@ -35,6 +36,7 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         FiniteDifferenceAscent,
         RegressionAscent,
         ImportanceSampledPG,
+        BehaviourCloning,
     )
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "PPO",
     "TRPO",
     "BatchActorCritic",
+    "BehaviourCloning",
     "DualDescent",
     "FiniteDifferenceAscent",
     "FittedPolicyIteration",

@@ -1,5 +1,6 @@
 """The body that on-policy algorithms share: evaluate, estimate, improve."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,17 @@ class ActorCritic(AbstractAlgorithm):
     def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
         return agent.policy(_seen(agent, obs)).mode()
 
+    def log_prob(self, agent: Agent, obs: AnyArray, action: AnyArray) -> Array:
+        """$\\log\\pi(a|s)$ of actions that anybody took, in nats."""
+        return agent.policy(_seen(agent, obs)).log_prob(action)
+
+    def acquaint(self, agent: Agent, obs: AnyArray) -> Agent:
+        """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
+        if agent.observations is None:
+            return agent
+        known = agent.observations.update(obs, jnp.ones(obs.shape[0]))
+        return dataclasses.replace(agent, observations=known)
+
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         for_policy, for_critic = jax.random.split(key)
         prepared = self._prepare(agent, trajectory)
@@ -128,7 +140,7 @@ class ActorCritic(AbstractAlgorithm):
             advantage = normalise(advantage, seen.valid)
         batch = Batch.of(seen, Estimates(advantage, estimates.value_target))
         observations = agent.observations
-        if observations is not None:
+        if observations is not None and not self.feed.demonstrated:  # all demonstrations were seen before
             observations = observations.update(trajectory.obs, batch.weight)
         target = flatten(estimates.value_target)
         return Prepared(

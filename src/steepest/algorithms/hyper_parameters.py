@@ -32,16 +32,17 @@ Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
 
 @dataclasses.dataclass(frozen=True)
 class HyperParameters(abc.ABC):
-    """What every algorithm can be told.
+    """What every algorithm can be told: what its policy is like.
 
     Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
+
+    - `demonstrated`: whether it learns from what somebody else did, and plays no environment.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    demonstrated: ClassVar[bool] = False
 
-    discount: Number = 0.99
-    """γ, per step: a reward k steps ahead counts γ^k."""
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of policy and critic; none gives linear ones."""
     activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
@@ -55,7 +56,6 @@ class HyperParameters(abc.ABC):
 
     def __post_init__(self):
         """Refuse what cannot work, with the field, the value, the bound and the remedy."""
-        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
         check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
         for width in self.hidden:
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
@@ -66,16 +66,28 @@ class HyperParameters(abc.ABC):
 
     @abc.abstractmethod
     def streams(self, observation: Space, action: Space) -> int:
-        """Environments that are sampled side by side, for these spaces."""
+        """Streams that are sampled side by side, for these spaces: the N of a trajectory."""
 
     @property
     @abc.abstractmethod
     def steps_per_update(self) -> int | None:
-        """Environment steps that one update learns from; None where it depends on how long episodes are."""
+        """Steps that one update learns from; None where it depends on how long episodes are."""
 
 
 @dataclasses.dataclass(frozen=True)
-class OnPolicyHyperParameters(HyperParameters):
+class PlayingHyperParameters(HyperParameters):
+    """Of algorithms that learn from rewards, in environments."""
+
+    discount: Number = 0.99
+    """γ, per step: a reward k steps ahead counts γ^k."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyHyperParameters(PlayingHyperParameters):
     """Of algorithms that learn from what the policy itself has just done."""
 
     num_envs: int = 8

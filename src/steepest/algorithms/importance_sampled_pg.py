@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from steepest.algorithms.hyper_parameters import HyperParameters, Number
+from steepest.algorithms.hyper_parameters import Number, PlayingHyperParameters
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class ImportanceSampledPG(HyperParameters):
+class ImportanceSampledPG(PlayingHyperParameters):
     """The policy gradient that uses episodes more than once: those of older policies speak for the new one by weights.
 
     | part | choice |

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from steepest.algorithms.hyper_parameters import HyperParameters, Number
+from steepest.algorithms.hyper_parameters import Number, PlayingHyperParameters
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class PerturbingHyperParameters(HyperParameters):
+class PerturbingHyperParameters(PlayingHyperParameters):
     """Of algorithms that ask what the return is at moved parameters: one whole episode of every stream, then a step."""
 
     num_envs: int | None = None

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -35,7 +35,7 @@ class Train:
     backend: Literal["auto", "compiled", "envpool", "gymnasium"] = "auto"
     """Who runs it; auto takes the compiled one, then EnvPool's, then Gymnasium's."""
     total_steps: int = 100_000
-    """Environment steps for each seed, rounded up to a whole update."""
+    """Environment steps for each seed, or demonstrated transitions to learn from; rounded up to a whole update."""
     seed: int = 0
     """The first seed."""
     seeds: int = 1
@@ -56,6 +56,18 @@ class Train:
     """Keep compiled programs in the user's cache directory, so that the next run starts at once."""
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainOnDemonstrations(Train):
+    """Train an algorithm on what an expert did; the environment says what fits, and is played at the end."""
+
+    demonstrations: Annotated[str, tyro.conf.arg(help_behavior_hint="(required)")] = ""
+    """A run directory, a file that ends in .npz or .safetensors, or minari: and the id of a data set."""
+    demonstration_episodes: int = 20
+    """Of a run: how many episodes its policy plays."""
+    stochastic_demonstrations: bool = False
+    """Of a run: draw its actions, instead of taking its best guess."""
+
+
 def train(words: Sequence[str]) -> int:
     """`steepest train ALGORITHM --env ID …`."""
     if wants_help(words):
@@ -68,6 +80,7 @@ def train(words: Sequence[str]) -> int:
         raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
     start = kind() if env is None or "--no-preset" in rest else tuned(name, env)
     given = parse(_train_with(kind), rest, program=f"steepest train {name}", default=Train(start, env or ""))
+    told = _demonstrations(given)
     if not given.compilation_cache:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
 
@@ -84,6 +97,7 @@ def train(words: Sequence[str]) -> int:
         run=RunDirectory.fresh(given.run_dir, f"{name}-{given.env.replace('/', '-')}"),
         evaluation_episodes=given.evaluation_episodes,
         checkpoint_seconds=given.checkpoint_seconds,
+        **told,
     )
     _announce(experiment, preset(name, given.env) if given.preset else {})
     return _report(execute(experiment, show=True))
@@ -91,16 +105,33 @@ def train(words: Sequence[str]) -> int:
 
 def _train_with(kind: type[HyperParameters]) -> type[Train]:
     """`Train` with the flags of one algorithm."""
-    annotation = tyro.conf.OmitArgPrefixes[kind]
+    annotation, base = tyro.conf.OmitArgPrefixes[kind], TrainOnDemonstrations if kind.demonstrated else Train
     return dataclasses.make_dataclass(
-        "Train", [("algorithm", annotation)], bases=(Train,), frozen=True, namespace={"__doc__": Train.__doc__}
+        "Train", [("algorithm", annotation)], bases=(base,), frozen=True, namespace={"__doc__": base.__doc__}
     )
+
+
+def _demonstrations(given: Train) -> dict[str, Any]:
+    """What was said of demonstrations, where the algorithm learns from them."""
+    if not isinstance(given, TrainOnDemonstrations):
+        return {}
+    if not given.demonstrations:
+        raise InputError(
+            "--demonstrations is missing; give a run directory, a file that ends in .npz or .safetensors, or minari: "
+            "and the id of a data set."
+        )
+    names = [field.name for field in dataclasses.fields(TrainOnDemonstrations)]
+    return {name: getattr(given, name) for name in names if "demonstration" in name}
 
 
 def _announce(experiment: Experiment, preset: dict[str, object]) -> None:
     config, run = experiment.config, experiment.run
     seeds = f"{len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}"
     say(f"{config.algorithm} on {config.env}, run by {config.backend} ({config.library})")
+    if config.demonstrations is not None:
+        found = config.demonstrations
+        counted = f" of {found['episodes']} episodes" if found["episodes"] else ""
+        say(f"{found['transitions']:,} demonstrated transitions{counted}: {found['origin']}")
     say(f"{config.total_steps:,} steps, {seeds}, kept in {run.path if run else 'memory'}")
     if preset:
         listed = ", ".join(f"{name} {_short(value)}" for name, value in preset.items())

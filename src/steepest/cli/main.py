@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import steepest
 from steepest.cli import commands
+from steepest.cli.demonstrate import demonstrate
 from steepest.cli.gradients import gradients
 from steepest.cli.theorems import theorems
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, unknown
@@ -14,6 +15,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train an algorithm on an environment", commands.train),
     "evaluate": ("play episodes with the last policy of every seed", commands.evaluate),
     "resume": ("go on with a run that was interrupted", commands.resume),
+    "demonstrate": ("write down what the policy of a run does, to learn from", demonstrate),
     "plot": ("draw learning curves of one or more runs", commands.plot),
     "gradients": ("compare estimators of the policy gradient: bias, noise and cost", gradients),
     "theorems": ("check on exact answers what policy gradients rest on", theorems),
@@ -55,6 +57,6 @@ def _dispatch(words: list[str]) -> int:
 
 def _help() -> str:
     lines = ["usage: steepest COMMAND …   (steepest COMMAND --help says more)", "", "Policy gradients in JAX.", ""]
-    lines += [f"  {name:<10}{meaning}" for name, (meaning, _) in COMMANDS.items()]
+    lines += [f"  {name:<12}{meaning}" for name, (meaning, _) in COMMANDS.items()]
     lines += ["", "For example:  steepest train ppo --env CartPole-v1 --seeds 4"]
     return "\n".join(lines)

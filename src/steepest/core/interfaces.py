@@ -37,11 +37,14 @@ class Feed:
     - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
       its end is not `valid`. Otherwise streams run on from one trajectory to the next.
     - `together`: every call of `act` gets the observations of all streams, in their order.
+    - `demonstrated`: somebody else acted. A trajectory is then one step of streams that have nothing to do with
+      each other, and no environment is played while the algorithm learns.
     """
 
     length: int | None
     whole_episodes: bool = False
     together: bool = False
+    demonstrated: bool = False
 
 
 class AbstractActor(eqx.Module):

@@ -15,7 +15,7 @@ from steepest.algorithms.presets import preset
 from steepest.core.errors import InputError, unknown
 from steepest.core.validation import check_number
 
-_RECORDED = ("steepest", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco")
+_RECORDED = ("steepest", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,8 @@ class RunConfiguration:
     - `preset`: whether tuned hyper-parameters for this environment were taken where none were given.
     - `spaces`: of observations and actions; an id alone does not say which environment it was.
     - `seeds_per_process`: how the seeds were grouped; a resumed run keeps it, so that it repeats bit for bit.
+    - `demonstrations`: where they come from, how many they are, and the digest of the copy in the run directory; None
+      for an algorithm that plays.
     """
 
     algorithm: str
@@ -41,6 +43,7 @@ class RunConfiguration:
     evaluation_episodes: int
     checkpoint_seconds: float
     versions: dict[str, str]
+    demonstrations: dict[str, Any] | None = None
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
@@ -55,6 +58,8 @@ class RunConfiguration:
         """A digest of what decides the meaning of a checkpoint's arrays."""
         decides = ("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps")
         content = {name: getattr(self, name) for name in decides}
+        if self.demonstrations is not None:
+            content["demonstrations"] = self.demonstrations["sha256"]
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()
 
     def build(self) -> HyperParameters:
@@ -69,7 +74,8 @@ class RunConfiguration:
     def parse(cls, content: dict[str, Any]) -> RunConfiguration:
         """Undo `dump`. **Raises** `InputError` for a field that is missing, unknown or out of bounds."""
         names = {field.name for field in dataclasses.fields(cls)}
-        odd = sorted(names ^ set(content))
+        optional = {"demonstrations"}
+        odd = sorted((names ^ set(content)) - (optional - set(content)))
         if odd:
             what = "missing" if odd[0] in names else "unknown"
             raise InputError(f"config.json: field {odd[0]!r} is {what}. Use the version of steepest that wrote it.")

@@ -46,7 +46,8 @@ def run_workers(
 
     **Returns** whether all of them finished. **Raises** what a worker raised; the others are stopped in an orderly way.
     """
-    at_once = cores() if config.backend == "compiled" else max(1, cores() // 2)
+    compiled = config.backend == "compiled" or config.demonstrations is not None
+    at_once = cores() if compiled else max(1, cores() // 2)
     waiting = list(range(len(config.seeds_per_process)))
     events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
     running: set[_Worker] = set()

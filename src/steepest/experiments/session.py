@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
+from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
@@ -18,7 +19,9 @@ from steepest.core.types import PyTree
 from steepest.experiments.configuration import RunConfiguration
 from steepest.experiments.environments import Task, resolve
 from steepest.runs import checkpoints, metrics
+from steepest.runs import demonstrations as files
 from steepest.runs.directory import RunDirectory
+from steepest.sampling.demonstrations import DemonstrationSource
 from steepest.training import compiled, host
 from steepest.training.compiled import CompiledTraining
 from steepest.training.driver import AbstractTraining, Row
@@ -99,6 +102,7 @@ def train_seeds(
     report: Report,
     stop: Callable[[], bool],
     started: float = 0.0,
+    demonstrations: Demonstrations | None = None,
 ) -> dict[int, Outcome]:
     """Train seeds side by side, from their newest checkpoints where there are any.
 
@@ -108,10 +112,14 @@ def train_seeds(
     - `report`: called with every event: `progress`, `evaluated`.
     - `stop`: asked between updates; when it says yes, the state is saved and training ends early.
     - `started`: seconds of training that came before, for the `wall_time` of the metrics.
+    - `demonstrations`: what to learn from, where it is not an environment; None takes those in the run directory.
 
     **Raises** `NonFiniteError`, and whatever an environment raises; the checkpoints from before it stay.
     """
-    training = _training(config, task, tuple(seeds))
+    if config.demonstrations is not None and demonstrations is None:
+        assert run is not None
+        demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
+    training = _training(config, task, tuple(seeds), demonstrations)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -129,8 +137,13 @@ def train_seeds(
     }
 
 
-def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...]) -> AbstractTraining:
+def _training(
+    config: RunConfiguration, task: Task, seeds: tuple[int, ...], demonstrations: Demonstrations | None
+) -> AbstractTraining:
     algorithm = compose(config, task)
+    if demonstrations is not None:
+        source = DemonstrationSource.of(demonstrations, algorithm.spec, config.hyper_parameters["held_out"])
+        return CompiledTraining(algorithm, source, seeds=seeds, total_steps=config.total_steps)
     if task.env is not None:
         return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
     (seed,) = seeds
@@ -210,7 +223,8 @@ def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) ->
     algorithm, path = compose(config, task), checkpoints.latest(run.checkpoints(seed))
     if path is None:
         return algorithm, None
-    begin = host.begin if task.env is None else functools.partial(compiled.begin, env=task.env)
+    world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)
+    begin = host.begin if world is None else functools.partial(compiled.begin, env=world)
     like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
     return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]
 

@@ -15,26 +15,33 @@ import numpy as np
 
 import steepest._platform  # noqa: F401
 from steepest.algorithms import HyperParameters
+from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 from steepest.experiments import session
 from steepest.experiments.configuration import RunConfiguration, hyper_parameters, tuned, versions
+from steepest.experiments.demonstrations import Gathered, gather
 from steepest.experiments.environments import Bounds, Task, resolve
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.results import TrainResult, dump, summarise
 from steepest.runs import checkpoints, metrics
+from steepest.runs import demonstrations as files
 from steepest.runs.directory import RunDirectory
 from steepest.runs.plot import plot_curves
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """An experiment that was checked and can start: its configuration, its environment, and where it is kept."""
+    """An experiment that was checked and can start: its configuration, its environment, and where it is kept.
+
+    - `demonstrations`: what it learns from, if not from the environment; those of a run that exists lie there.
+    """
 
     config: RunConfiguration
     task: Task
     run: RunDirectory | None
+    demonstrations: Demonstrations | None = None
 
 
 def train(
@@ -50,6 +57,9 @@ def train(
     action_high: float | None = None,
     run_dir: str | pathlib.Path | None = None,
     evaluation_episodes: int = 100,
+    demonstrations: Any = None,
+    demonstration_episodes: int = 20,
+    stochastic_demonstrations: bool = False,
     progress: bool = False,
     **hyper: Any,
 ) -> TrainResult:
@@ -59,13 +69,18 @@ def train(
 
     - `algorithm`: a name, as in `steepest list algorithms`, or hyper-parameters such as `steepest.PPO(epochs=4)`.
     - `env`: an id; a compiled environment; or a function that makes a Gymnasium environment.
-    - `total_steps`: environment steps for each seed; rounded up to a whole update.
+    - `total_steps`: environment steps for each seed, or demonstrated transitions to learn from; rounded up to a whole
+      update.
     - `seed`, `seeds`: the first seed, and how many. On a compiled environment they train side by side.
     - `backend`: who runs the environment: `auto`, `compiled`, `envpool` or `gymnasium`.
     - `preset`: where the algorithm is a name, start from what was tuned for this environment, if anything was.
     - `action_low`, `action_high`: bounds for a continuous action space that has none.
     - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
     - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
+    - `demonstrations`: for an algorithm that learns from them, and for no other: a run directory, a file that ends in
+      .npz or .safetensors, `minari:` and the id of a data set, `steepest.Demonstrations`, or arrays `(obs, action)`.
+    - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
+      and whether it draws its actions.
     - `progress`: show how it goes.
     - `hyper`: the algorithm's own hyper-parameters, where it is given by name.
 
@@ -88,6 +103,9 @@ def train(
         action_bounds=(action_low, action_high),
         run=None if run_dir is None else RunDirectory.fresh(run_dir, ""),
         evaluation_episodes=evaluation_episodes,
+        demonstrations=demonstrations,
+        demonstration_episodes=demonstration_episodes,
+        stochastic_demonstrations=stochastic_demonstrations,
         hyper=hyper,
     )
     return execute(experiment, show=progress)
@@ -111,9 +129,12 @@ def prepare(
     run: RunDirectory | None = None,
     evaluation_episodes: int = 100,
     checkpoint_seconds: float = 10.0,
+    demonstrations: Any = None,
+    demonstration_episodes: int = 20,
+    stochastic_demonstrations: bool = False,
     hyper: dict[str, Any] | None = None,
 ) -> Experiment:
-    """Check everything that can be checked without training. Nothing is written.
+    """Check everything that can be checked without training, and gather demonstrations. Nothing is written.
 
     **Raises** `InputError` for the first thing that cannot work.
     """
@@ -127,6 +148,7 @@ def prepare(
     if isinstance(parameters, str):
         parameters = tuned(parameters, task.id) if preset else hyper_parameters(parameters, {})
         parameters = dataclasses.replace(parameters, **hyper)
+    gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
         algorithm=parameters.name,
         hyper_parameters=dataclasses.asdict(parameters),
@@ -138,18 +160,37 @@ def prepare(
         action_bounds=action_bounds,
         total_steps=total_steps,
         seeds=tuple(seeds),
-        seeds_per_process=_groups(task, tuple(seeds), run),
+        seeds_per_process=_groups(task, tuple(seeds), run, compiled=task.env is not None or parameters.demonstrated),
         evaluation_episodes=evaluation_episodes,
         checkpoint_seconds=checkpoint_seconds,
         versions=versions(),
+        demonstrations=None if gathered is None else gathered.describe(),
     )
     session.compose(config, task)
-    return Experiment(config, task, run)
+    return Experiment(config, task, run, None if gathered is None else gathered.demonstrations)
 
 
-def _groups(task: Task, seeds: tuple[int, ...], run: RunDirectory | None) -> tuple[tuple[int, ...], ...]:
+def _gather(
+    parameters: HyperParameters, demonstrations: Any, task: Task, episodes: int, stochastic: bool
+) -> Gathered | None:
+    if not parameters.demonstrated:
+        if demonstrations is not None:
+            raise InputError(
+                f"demonstrations are given, but {parameters.name} learns from what it does itself. Leave them out, or "
+                f"choose behaviour_cloning."
+            )
+        return None
+    if demonstrations is None:
+        raise InputError(
+            f"demonstrations are missing; {parameters.name} learns from them. Give a run directory, a file, or arrays."
+        )
+    return gather(demonstrations, task, episodes=episodes, stochastic=stochastic)
+
+
+def _groups(
+    task: Task, seeds: tuple[int, ...], run: RunDirectory | None, *, compiled: bool
+) -> tuple[tuple[int, ...], ...]:
     """Other processes can help only when they find the environment by its id and write to a run directory."""
-    compiled = task.env is not None
     alone = run is None or not task.importable
     return share_out(seeds, compiled=compiled, cpu=jax.default_backend() == "cpu" and not alone)
 
@@ -169,7 +210,7 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
     config, task, run = experiment.config, experiment.task, experiment.run
     started = 0.0
     if run is not None:
-        started = _open(run, config)
+        started = _open(run, experiment)
     returns: dict[int, np.ndarray] = {}
     outcomes: dict[int, session.Outcome] = {}
     with ProgressDisplay(config, show=show) as display, _interruptible() as stop:
@@ -184,15 +225,27 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
         else:
             for group in config.seeds_per_process:
                 if not stop():
-                    outcomes |= session.train_seeds(config, task, group, run, report=report, stop=stop, started=started)
+                    outcomes |= session.train_seeds(
+                        config,
+                        task,
+                        group,
+                        run,
+                        report=report,
+                        stop=stop,
+                        started=started,
+                        demonstrations=experiment.demonstrations,
+                    )
             finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
     return _result(experiment, outcomes, returns, finished)
 
 
-def _open(run: RunDirectory, config: RunConfiguration) -> float:
+def _open(run: RunDirectory, experiment: Experiment) -> float:
     """Make the directory, or cut its metrics back to its checkpoints; returns the seconds of training so far."""
+    config = experiment.config
     if not run.config.exists():
         run.path.mkdir(parents=True, exist_ok=True)
+        if experiment.demonstrations is not None:
+            files.save(run.demonstrations, experiment.demonstrations)
         checkpoints.write_atomically(run.config, config.dump())
     newest = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in config.seeds}
     return metrics.cut(run.metrics, {seed: int(path.stem) for seed, path in newest.items() if path is not None})

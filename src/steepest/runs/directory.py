@@ -14,6 +14,7 @@ class RunDirectory:
     - `config.json`: everything needed to repeat it.
     - `metrics.csv`: a row for each update and seed.
     - `checkpoints/seed-K/`: the newest states of each seed.
+    - `demonstrations.safetensors`: what it learns from, where that is not an environment.
     - `evaluation.json`, `curve.png`: what came of it.
     """
 
@@ -21,6 +22,7 @@ class RunDirectory:
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.csv"
+        self.demonstrations = self.path / "demonstrations.safetensors"
         self.evaluation = self.path / "evaluation.json"
         self.curve = self.path / "curve.png"
 

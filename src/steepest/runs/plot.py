@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from steepest.core.errors import InputError
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
 _POINTS = 200
+LIKELIHOOD = "log_likelihood"
+"""The column that runs have which learn from demonstrations."""
 _WINDOW = 0.03
 """Of the whole run: over so many steps, episodes are averaged into one point."""
 
@@ -37,8 +40,18 @@ def _one_seed(columns: Mapping[str, np.ndarray], seed: float, grid: np.ndarray, 
     return np.where(ended > 0, (total[last] - total[first]) / np.where(ended > 0, ended, 1), np.nan)
 
 
+def likelihood_curve(columns: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [P], and the mean log-likelihood of demonstrated actions in column `name`, by seed [P, K]."""
+    seeds = [columns["seed"] == seed for seed in np.unique(columns["seed"])]
+    shortest = min(int(chosen.sum()) for chosen in seeds)
+    rows = np.unique(np.linspace(0, shortest - 1, _POINTS).astype(int))
+    return columns["steps"][seeds[0]][rows], np.stack([columns[name][chosen][rows] for chosen in seeds], axis=1)
+
+
 def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out: pathlib.Path) -> None:
     """Draw one line for each label: the interquartile mean over seeds, with its 95% interval.
+
+    Where all of them learnt from demonstrations, and so played no episodes, it is the log-likelihood of these.
 
     **Arguments**
 
@@ -54,19 +67,11 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
     from matplotlib.ticker import EngFormatter
 
     figure, axes = pyplot.subplots(figsize=(7, 4.3), layout="constrained")
+    imitated = all(LIKELIHOOD in columns for columns in curves.values())
     for label, columns in curves.items():
-        steps, returns = learning_curve(columns)
-        seeds = returns.shape[1]
-        name = f"{label} ({seeds} seed{'s' if seeds > 1 else ''})"
-        if len(steps) == 0:
-            axes.plot([], [], label=f"{name}: no episode has ended yet")
-            continue
-        (line,) = axes.plot(steps, interquartile_mean(returns), linewidth=1.8, label=name)
-        if seeds > 1:
-            low, high = bootstrap_interval(returns)
-            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("return of an episode (sum of rewards)")
+        (_draw_likelihoods if imitated else _draw_returns)(axes, label, columns)
+    axes.set_xlabel("demonstrated transitions" if imitated else "environment steps")
+    axes.set_ylabel("log-likelihood of an action, nats" if imitated else "return of an episode (sum of rewards)")
     axes.set_title(f"{title}\ninterquartile mean over seeds, shaded: 95% bootstrap interval", fontsize=10)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlim(left=0)
@@ -79,3 +84,34 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
         raise InputError(f"picture {out}: {error}. Give a path that ends in .png, .pdf or .svg.") from error
     finally:
         pyplot.close(figure)
+
+
+def _draw_returns(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> None:
+    seeds = len(np.unique(columns["seed"]))
+    name = f"{label} ({seeds} seed{'s' if seeds > 1 else ''})"
+    steps, returns = learning_curve(columns)
+    if len(steps) == 0:
+        why = "it plays none while it learns" if LIKELIHOOD in columns else "no episode has ended yet"
+        axes.plot([], [], label=f"{name}: {why}")
+        return
+    _draw(axes, steps, returns, label=name, linewidth=1.8)
+
+
+def _draw_likelihoods(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> None:
+    kinds = {f"held_out_{LIKELIHOOD}": ("held out", "-"), LIKELIHOOD: ("learnt from", "--")}
+    colour = None
+    for column, (kind, style) in kinds.items():
+        if column in columns:
+            steps, values = likelihood_curve(columns, column)
+            seeds = values.shape[1]
+            name = f"{label}, {kind} ({seeds} seed{'s' if seeds > 1 else ''})"
+            colour = _draw(axes, steps, values, label=name, linestyle=style, linewidth=1.4, color=colour)
+
+
+def _draw(axes: Any, steps: np.ndarray, values: np.ndarray, **style: Any) -> Any:
+    """One line and its interval, of values by seed [P, K]; returns its colour."""
+    (line,) = axes.plot(steps, interquartile_mean(values), **style)
+    if values.shape[1] > 1:
+        low, high = bootstrap_interval(values)
+        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    return line.get_color()

@@ -6,6 +6,7 @@ from steepest.steps.natural import Natural
 from steepest.steps.optimiser import Optimiser, adam, root_mean_square
 from steepest.steps.penalised import KLPenalty, Lagrangian
 from steepest.steps.restricted import Restricted
+from steepest.steps.shuffle import shuffled_at
 from steepest.steps.trust_region import TrustRegion
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "TrustRegion",
     "adam",
     "root_mean_square",
+    "shuffled_at",
 ]

@@ -15,9 +15,11 @@ import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import Streams, sample, start
+from steepest.sampling.source import AbstractSource, source_of
 from steepest.training.driver import AbstractTraining, Row, not_finite
 
+World = AbstractEnvironment | AbstractSource
+"""Where trajectories come from: a compiled environment, or any other source."""
 CAPACITY = 256
 """The most updates in one call of the compiled program: the length of its buffers of metrics."""
 
@@ -25,44 +27,40 @@ CAPACITY = 256
 class TrainingState(eqx.Module):
     """Where one seed's training is; nothing else is needed to go on, bit for bit.
 
+    - `streams`: where the source of trajectories is.
     - `key`: the seed's; update k uses `fold_in(key, k)`, so the past leaves no trace in it.
     - `update`, `steps`: made so far.
     - `fault`: index of the first quantity that was not finite, −1 while all is well. A faulty agent never learns again.
     """
 
     agent: Any
-    streams: Streams
+    streams: PyTree
     key: Key[Array, ""]
     update: Int[Array, ""]
     steps: Int[Array, ""]
     fault: Int[Array, ""]
 
 
-def begin(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""]) -> TrainingState:
+def begin(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> TrainingState:
     """A fresh agent and fresh streams, from the key of a seed."""
     for_agent, for_streams, for_updates = seed_keys(key)
     zero = jnp.zeros((), jnp.int32)
-    streams = start(env, for_streams, algorithm.spec.num_envs)
-    return TrainingState(algorithm.init(for_agent), streams, for_updates, zero, zero, zero - 1)
+    source = source_of(env)
+    agent = source.introduce(algorithm, algorithm.init(for_agent))
+    return TrainingState(agent, source.start(for_streams, algorithm), for_updates, zero, zero, zero - 1)
 
 
 def update_once(
-    algorithm: AbstractAlgorithm, env: AbstractEnvironment, state: TrainingState
+    algorithm: AbstractAlgorithm, env: World, state: TrainingState
 ) -> tuple[TrainingState, dict[str, Array]]:
     """Sample and learn once. When something is not finite, the agent stays as it was and `fault` says what it was."""
     for_acting, for_learning = update_keys(state.key, state.update)
-    streams, trajectory, episodes = sample(algorithm, state.agent, env, state.streams, for_acting)
+    streams, trajectory, metrics = source_of(env).sample(algorithm, state.agent, state.streams, for_acting)
     agent, info = algorithm.update(for_learning, state.agent, trajectory)
     fault = info.finite.first_bad
     agent = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), agent, state.agent)
     steps = state.steps + jnp.sum(trajectory.valid, dtype=jnp.int32)
-    ended = jnp.where(episodes.count > 0, episodes.count, jnp.nan)
-    metrics = {
-        "steps": steps,
-        "episodes": episodes.count,
-        "return": episodes.total_return / ended,
-        "length": episodes.total_length / ended,
-    } | info.metrics
+    metrics = {"steps": steps} | metrics | info.metrics
     return TrainingState(agent, streams, state.key, state.update + 1, steps, fault), metrics
 
 
@@ -79,13 +77,14 @@ def update_keys(key: Key[Array, ""], update: Int[Array, ""] | int) -> tuple[Key[
 
 
 def train(
-    algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""], *, updates: int
+    algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""], *, updates: int
 ) -> tuple[TrainingState, dict[str, Shaped[Array, " updates"]]]:
     """Train from a key, as one pure function: `jax.jit` it, `jax.vmap` it over keys and over hyper-parameters.
 
     **Arguments**
 
     - `algorithm`: composed for `env`; its array and float leaves are its hyper-parameters.
+    - `env`: where trajectories come from; another source of them will do too.
     - `updates`: how many.
 
     **Returns** the last state, whose `agent` holds the policy, and the metrics of every update.
@@ -110,7 +109,7 @@ def train(
 @functools.partial(jax.jit, static_argnames=("rows", "vectorise"), donate_argnames="state")
 def run(
     algorithm: AbstractAlgorithm,
-    env: AbstractEnvironment,
+    env: World,
     state: TrainingState,
     count: Int[Array, ""] | int,
     total_steps: Int[Array, ""] | int,
@@ -156,12 +155,12 @@ def run(
     return state, metrics
 
 
-def fault_names(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key[Array, ""]) -> tuple[str, ...]:
+def fault_names(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> tuple[str, ...]:
     """The quantities that `TrainingState.fault` counts, without computing any of them."""
 
     def finite(key):
         state = begin(algorithm, env, key)
-        _, trajectory, _ = sample(algorithm, state.agent, env, state.streams, key)
+        _, trajectory, _ = source_of(env).sample(algorithm, state.agent, state.streams, key)
         return algorithm.update(key, state.agent, trajectory)[1].finite
 
     return jax.eval_shape(finite, key).names
@@ -170,9 +169,7 @@ def fault_names(algorithm: AbstractAlgorithm, env: AbstractEnvironment, key: Key
 class CompiledTraining(AbstractTraining):
     """Any number of seeds in one program."""
 
-    def __init__(
-        self, algorithm: AbstractAlgorithm, env: AbstractEnvironment, *, seeds: Sequence[int], total_steps: int
-    ):
+    def __init__(self, algorithm: AbstractAlgorithm, env: World, *, seeds: Sequence[int], total_steps: int):
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
         keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
         self._state: TrainingState = jax.jit(jax.vmap(functools.partial(begin, algorithm, env)))(keys)

@@ -1,0 +1,21 @@
+"""No advantage of one action over another: imitate them all."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+import steepest._platform  # noqa: F401
+from steepest.core.trajectory import Estimates, Trajectory
+
+
+class Unit(eqx.Module):
+    r"""$\hat A = 1$ for every action, whatever came of it (G16).
+
+    The score weighted with 1 is the gradient of the mean log-likelihood of the actions. The critic's target is 0.
+    """
+
+    def __call__(
+        self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
+    ) -> Estimates:
+        """Ones, [T, N]; the values are not looked at."""
+        return Estimates(jnp.ones(trajectory.reward.shape), jnp.zeros(trajectory.reward.shape))

@@ -1,0 +1,68 @@
+"""`steepest demonstrate`: let the policy of a run play, and write down what it did."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from steepest.cli.arguments import parse, program, say
+from steepest.core.errors import InputError
+from steepest.core.validation import check_number
+from steepest.runs.directory import RunDirectory
+
+_SUFFIXES = (".safetensors", ".npz")
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrate:
+    """Let the policy of a run play whole episodes in its environment, and write observations and actions to a file."""
+
+    run: tyro.conf.Positional[pathlib.Path]
+    """A run directory."""
+    out: Annotated[pathlib.Path, tyro.conf.arg(help_behavior_hint="(required)")] = pathlib.Path()
+    """The file: .safetensors or .npz."""
+    episodes: int = 20
+    """How many."""
+    stochastic: bool = False
+    """Draw actions as in training, instead of taking the best guess."""
+    seed: int | None = None
+    """Which of the run's seeds; the first when left out."""
+    episode_seed: int = 0
+    """Of the episodes; another one brings other episodes."""
+    max_episode_steps: int | None = None
+    """A time limit, where the environment's own is not shorter."""
+
+
+def demonstrate(words: Sequence[str]) -> int:
+    """`steepest demonstrate RUN --out FILE …`."""
+    given = parse(Demonstrate, words, program="steepest demonstrate")
+    if given.out.suffix not in _SUFFIXES:
+        raise InputError(f"--out is {str(given.out)!r}; give a file that ends in {' or '.join(_SUFFIXES)}.")
+    check_number("episodes", given.episodes, at_least=1, whole=True, remedy="20, say.")
+    RunDirectory.existing(given.run)
+
+    from steepest.experiments.demonstrations import record
+    from steepest.experiments.setting import trained
+    from steepest.runs import demonstrations as files
+
+    expert = trained(given.run, given.seed)
+    recorded, returns = record(
+        expert,
+        expert.task,
+        episodes=given.episodes,
+        stochastic=given.stochastic,
+        episode_seed=given.episode_seed,
+        max_episode_steps=given.max_episode_steps,
+    )
+    files.save(given.out, recorded)
+    env = expert.config.env
+    say(
+        f"{given.out}: {len(recorded):,} transitions of {given.episodes} episodes of {env}, mean return "
+        f"{returns.mean():.1f} ± {returns.std():.1f}"
+    )
+    say(f"Next:\n  {program()} train behaviour_cloning --env {env} --demonstrations {given.out}")
+    return 0

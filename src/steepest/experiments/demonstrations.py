@@ -1,0 +1,199 @@
+"""Demonstrations from wherever they are: a run, a file, a Minari data set, or arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.demonstrations import Demonstrations
+from steepest.core.errors import InputError
+from steepest.core.spaces import Box, Discrete, Space
+from steepest.core.validation import check_number
+from steepest.envs.adapters import minari
+from steepest.envs.adapters.vector import clipped
+from steepest.experiments import session
+from steepest.experiments.environments import Task
+from steepest.experiments.setting import Trained, open_task, time_limit, trained
+from steepest.runs import demonstrations as files
+
+MINARI = "minari:"
+"""What the name of a Minari data set begins with."""
+_SLOTS = 16
+"""Environments side by side, on the host."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Gathered:
+    """Demonstrations that fit a task, and where they come from, in words."""
+
+    demonstrations: Demonstrations
+    origin: str
+
+    def describe(self) -> dict[str, Any]:
+        """What a run's configuration says of them. The digest is that of the file in the run directory."""
+        found = self.demonstrations
+        return {
+            "origin": self.origin,
+            "transitions": len(found),
+            "episodes": found.episodes,
+            "sha256": files.digest(files.encode(found)),
+        }
+
+
+def gather(source: Any, task: Task, *, episodes: int, stochastic: bool) -> Gathered:
+    """Find or record demonstrations for a task.
+
+    **Arguments**
+
+    - `source`: `Demonstrations`; observations and actions as a pair of arrays; or in words a run directory, a file
+      that ends in .npz or .safetensors, or `minari:` and the id of a data set.
+    - `episodes`, `stochastic`: of a run: how many its policy plays in the environment of the task, and whether it
+      draws its actions.
+
+    **Raises** `InputError` when there is nothing of the kind, or it does not fit the task.
+    """
+    found, origin = _find(source, task, episodes, stochastic)
+    return Gathered(found.checked(task.id, task.observation_space, task.action_space), origin)
+
+
+def _find(source: Any, task: Task, episodes: int, stochastic: bool) -> tuple[Demonstrations, str]:
+    if isinstance(source, Demonstrations):
+        return source, "arrays"
+    if isinstance(source, tuple | list) and len(source) in (2, 3):
+        return Demonstrations(*source), "arrays"
+    if not isinstance(source, str | pathlib.Path):
+        raise InputError(
+            f"demonstrations is a {type(source).__name__}; it must be a run directory, a file, minari:ID, "
+            f"steepest.Demonstrations, or a pair of arrays (obs, action)."
+        )
+    if str(source).startswith(MINARI):
+        name = str(source).removeprefix(MINARI)
+        found, observation, action = minari.load(name)
+        _check_spaces(f"Minari data set {name}", observation, action, task)
+        return found, f"Minari data set {name}"
+    path = pathlib.Path(source)
+    if path.is_dir():
+        expert = trained(path)
+        _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
+        recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
+        how = "actions drawn" if stochastic else "without noise"
+        return recorded, f"{path}, seed {expert.seed}, {how}, mean return {returns.mean():.1f}"
+    if not path.exists() and path.suffix not in files.SUFFIXES:
+        raise InputError(
+            f"demonstrations {path}: there is no such run directory or file. Give one, or minari: and the id of a "
+            f"Minari data set."
+        )
+    return files.load(path), str(path)
+
+
+def demonstrate(
+    run: str | pathlib.Path,
+    *,
+    episodes: int = 20,
+    stochastic: bool = False,
+    seed: int | None = None,
+    episode_seed: int = 0,
+    max_episode_steps: int | None = None,
+) -> Demonstrations:
+    """Let the policy of a run play whole episodes in its environment, and write down what it did.
+
+    **Arguments**
+
+    - `run`: a run directory.
+    - `episodes`: how many.
+    - `stochastic`: draw actions as in training, instead of taking the best guess.
+    - `seed`: which of the run's seeds; the first when left out.
+    - `episode_seed`: of the episodes; another one brings other episodes.
+    - `max_episode_steps`: a time limit, where the environment's own is not shorter.
+
+    **Returns** the transitions, their actions within the bounds of the environment.
+
+    **Raises** `InputError` when it is no run, or has no checkpoint.
+    """
+    expert = trained(run, seed)
+    return record(
+        expert,
+        expert.task,
+        episodes=episodes,
+        stochastic=stochastic,
+        episode_seed=episode_seed,
+        max_episode_steps=max_episode_steps,
+    )[0]
+
+
+def record(
+    expert: Trained,
+    task: Task,
+    *,
+    episodes: int,
+    stochastic: bool,
+    episode_seed: int = 0,
+    max_episode_steps: int | None = None,
+) -> tuple[Demonstrations, Float[np.ndarray, " episodes"]]:
+    """What a policy does in a task, and the undiscounted return of each episode."""
+    check_number("episodes", episodes, at_least=1, whole=True, remedy="20, say.")
+    check_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
+    key, limit = jax.random.key(episode_seed), time_limit(task, max_episode_steps)
+    rollouts = open_task(task, key, limit=limit, slots=min(_SLOTS, episodes))
+    policy = expert.policy if stochastic else WithoutNoise(expert.policy)
+    try:
+        played = jax.tree.map(np.asarray, rollouts.play(key, policy, episodes))
+    finally:
+        rollouts.close()
+    # Episode after episode, each in order.
+    valid = played.valid.swapaxes(0, 1)
+    obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, played.action))
+    recorded = Demonstrations(
+        _as_given(task.observation_space, obs),
+        _as_given(task.action_space, clipped(task.action_space, action)),
+        np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
+    )
+    return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
+
+
+class WithoutNoise(eqx.Module):
+    """A policy that always takes its best guess."""
+
+    policy: Any
+
+    def __call__(self, obs: Any) -> BestGuess:
+        """Its distribution, which has one action to draw."""
+        return BestGuess(self.policy(obs))
+
+
+class BestGuess(eqx.Module):
+    """The mode of a distribution, in place of a sample."""
+
+    distribution: Any
+
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Array]:
+        """The mode, and what its log-probability would be."""
+        action = self.distribution.mode()
+        return action, self.distribution.log_prob(action)
+
+
+def _as_given(space: Space, rows: np.ndarray) -> np.ndarray:
+    """Choices as the environment counts them."""
+    return rows + space.start if isinstance(space, Discrete) and space.start else rows
+
+
+def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:
+    """**Raises** `InputError` where demonstrations are of another environment than the task's."""
+    # Nothing depends on the bounds of observations. Those of actions say what a number means.
+    shapes = [space.shape if isinstance(space, Box) else space for space in (observation, task.observation_space)]
+    for role, same, found, wanted in (
+        ("observation", shapes[0] == shapes[1], observation, task.observation_space),
+        ("action", action == task.action_space, action, task.action_space),
+    ):
+        if not same:
+            raise InputError(
+                f"demonstrations: the {role} space of {whose} is {session.describe(found)}, and that of {task.id} is "
+                f"{session.describe(wanted)}. Give demonstrations of this environment."
+            )

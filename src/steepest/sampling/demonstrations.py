@@ -1,0 +1,115 @@
+"""Sampling from what an expert did: rows without replacement, epoch after epoch."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, Shaped
+
+import steepest._platform  # noqa: F401
+from steepest.core.demonstrations import Demonstrations
+from steepest.core.interfaces import AbstractActor
+from steepest.core.spaces import Discrete, Space, Spec
+from steepest.core.trajectory import Trajectory
+from steepest.sampling.source import AbstractSource
+from steepest.steps import shuffled_at
+
+_MEASURED_ROWS = 512
+"""So many rows are enough to measure a mean log-likelihood after every update."""
+
+
+class Cursor(eqx.Module):
+    """How far one seed has read. `position`: rows so far; with `key` it says which row is next."""
+
+    key: Key[Array, ""]
+    position: Int[Array, ""]
+
+
+class DemonstrationSource(AbstractSource):
+    r"""N rows at a time of the infinite sequence of epochs, each a random order of all rows.
+
+    Every row is in every epoch once. A trajectory may hold the end of one epoch and the beginning of the next, so it
+    is always full. It is one step of N streams whose rows have nothing to do with each other: each terminates, its
+    successor is the observation itself, its reward is 0, and the `log_prob` of whoever acted, which nobody knows, is 0.
+
+    The metrics have `log_likelihood`, the mean $\log\pi(a|s)$ of demonstrated actions before the update, in nats, and
+    `held_out_log_likelihood`, the same of rows that are never learnt from, where there are any. Both are measured on
+    about 512 rows, evenly spaced.
+
+    **Arguments**
+
+    - `obs`, `action`: rows to learn from, choices counted from 0.
+    - `held_out`: observations and actions of rows that are not.
+    """
+
+    obs: Shaped[Array, "B ..."]
+    action: Shaped[Array, "B ..."]
+    held_out: tuple[Shaped[Array, "H ..."], Shaped[Array, "H ..."]] | None = None
+
+    @classmethod
+    def of(cls, demonstrations: Demonstrations, spec: Spec, held_out: float) -> "DemonstrationSource":
+        """From demonstrations that were checked, of which the share `held_out` is kept from learning."""
+        learnt, kept = demonstrations.split(held_out)
+        return cls(*_arrays(learnt, spec), None if kept is None else _arrays(kept, spec))
+
+    @classmethod
+    def blank(cls, spec: Spec) -> "DemonstrationSource":
+        """One row of nothing, for whoever asks for shapes only."""
+        row = [np.zeros((1, *space.shape), space.dtype) for space in (spec.observation, spec.action)]
+        return cls(jnp.asarray(row[0]), jnp.asarray(row[1]))
+
+    def start(self, key: Key[Array, ""], actor: AbstractActor) -> Cursor:
+        return Cursor(key, jnp.zeros((), jnp.int32))
+
+    def introduce(self, actor: Any, agent: Any) -> Any:
+        return actor.acquaint(agent, self.obs)
+
+    def sample(
+        self, actor: Any, agent: Any, streams: Cursor, key: Key[Array, ""]
+    ) -> tuple[Cursor, Trajectory, dict[str, Float[Array, ""]]]:
+        count = actor.spec.num_envs
+        rows = self._next(streams, count)
+        obs, action = self.obs[rows][None], self.action[rows][None]
+        zero, yes = jnp.zeros((1, count)), jnp.ones((1, count), bool)
+        trajectory = Trajectory(
+            obs=obs,
+            action=action,
+            next_obs=obs,
+            reward=zero,
+            log_prob=zero,
+            terminated=yes,
+            truncated=~yes,
+            valid=yes,
+        )
+        none = jnp.asarray(jnp.nan, jnp.float32)
+        metrics = {"episodes": jnp.zeros(()), "return": none, "length": none}
+        metrics["log_likelihood"] = _log_likelihood(actor, agent, self.obs, self.action)
+        if self.held_out is not None:
+            metrics["held_out_log_likelihood"] = _log_likelihood(actor, agent, *self.held_out)
+        return Cursor(streams.key, streams.position + count), trajectory, metrics
+
+    def _next(self, cursor: Cursor, count: int) -> Int[Array, " N"]:
+        """The numbers of the next rows."""
+        size = self.obs.shape[0]
+        places = jnp.arange(count, dtype=jnp.int32)
+        epoch, place = jnp.divmod(cursor.position + places, size)
+        first = cursor.position // size
+        touched = (count + size - 2) // size + 1  # so many epochs may give a row
+        epochs = first + jnp.arange(touched, dtype=jnp.int32)
+        orders = jax.vmap(lambda each: shuffled_at(jax.random.fold_in(cursor.key, each), size, place))(epochs)
+        return orders[epoch - first, places]
+
+
+def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
+    def from_zero(space: Space, rows: np.ndarray) -> Array:
+        start = space.start if isinstance(space, Discrete) else 0
+        return jnp.asarray((rows - start).astype(space.dtype) if start else rows)
+
+    return from_zero(spec.observation, demonstrations.obs), from_zero(spec.action, demonstrations.action)
+
+
+def _log_likelihood(actor: Any, agent: Any, obs: Array, action: Array) -> Float[Array, ""]:
+    stride = max(1, obs.shape[0] // _MEASURED_ROWS)
+    return jnp.mean(actor.log_prob(agent, obs[::stride], action[::stride]))
