@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steepest.algorithms import (
         A2C,
+        A3C,
         NPG,
         PPO,
         TRPO,
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 
 _ALGORITHMS = (
     "A2C",
+    "A3C",
     "BatchActorCritic",
     "DualDescent",
     "NPG",
@@ -48,6 +50,7 @@ _WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
 
 __all__ = [
     "A2C",
+    "A3C",
     "NPG",
     "PPO",
     "TRPO",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,8 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
+from steepest.algorithms import A3C
+from steepest.algorithms.actor_critic import ActorCritic
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
@@ -20,6 +23,7 @@ from steepest.experiments.environments import Task, resolve
 from steepest.runs import checkpoints, metrics
 from steepest.runs.directory import RunDirectory
 from steepest.training import compiled, host
+from steepest.training.asynchronous import AsynchronousTraining, Environments
 from steepest.training.compiled import CompiledTraining
 from steepest.training.driver import AbstractTraining, Row
 from steepest.training.evaluation import evaluate_compiled, evaluate_host
@@ -103,13 +107,13 @@ def train_seeds(
     **Arguments**
 
     - `run`: where metrics and checkpoints go; None keeps everything in memory.
-    - `report`: called with every event: `progress`, `evaluated`.
+    - `report`: called with every event: `progress`, `evaluated`, `notice`.
     - `stop`: asked between updates; when it says yes, the state is saved and training ends early.
     - `started`: seconds of training that came before, for the `wall_time` of the metrics.
 
     **Raises** `NonFiniteError`, and whatever an environment raises; the checkpoints from before it stay.
     """
-    training = _training(config, task, tuple(seeds))
+    training = _training(config, task, tuple(seeds), report)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -127,13 +131,45 @@ def train_seeds(
     }
 
 
-def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...]) -> AbstractTraining:
-    algorithm = compose(config, task)
+def asynchronous(config: RunConfiguration) -> A3C | None:
+    """The hyper-parameters, where gradients come from workers on Ray; else None."""
+    parameters = config.build()
+    return parameters if isinstance(parameters, A3C) else None
+
+
+def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...], report: Report) -> AbstractTraining:
+    algorithm, a3c = compose(config, task), asynchronous(config)
+    if a3c is not None:
+        (seed,) = seeds
+        assert isinstance(algorithm, ActorCritic)
+        return AsynchronousTraining(
+            algorithm,
+            functools.partial(open_in_worker, config.dump(), None if task.importable else task),
+            workers=a3c.workers,
+            seed=seed,
+            total_steps=config.total_steps,
+            address=a3c.ray_address,
+            notice=lambda text: report({"event": "notice", "seed": seed, "text": text}),
+        )
     if task.env is not None:
         return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
     (seed,) = seeds
     groups = task.groups(algorithm.spec.num_envs, seed)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
+
+
+def open_in_worker(content: bytes, task: Task | None) -> tuple[ActorCritic, Environments]:
+    """What a worker of `AsynchronousTraining` needs, from a configuration as it is written.
+
+    **Arguments**
+
+    - `task`: the environment, where it cannot be found by its id.
+    """
+    config = RunConfiguration.parse(json.loads(content))
+    task = task or task_of(config)
+    algorithm = compose(config, task)
+    assert isinstance(algorithm, ActorCritic)
+    return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)
 
 
 def _loop(
@@ -208,7 +244,8 @@ def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) ->
     algorithm, path = compose(config, task), checkpoints.latest(run.checkpoints(seed))
     if path is None:
         return algorithm, None
-    begin = host.begin if task.env is None else functools.partial(compiled.begin, env=task.env)
+    on_host = task.env is None or asynchronous(config) is not None  # the state does not hold the environments
+    begin = host.begin if on_host else functools.partial(compiled.begin, env=task.env)
     like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
     return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]
 
