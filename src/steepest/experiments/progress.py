@@ -50,7 +50,9 @@ class ProgressDisplay:
         """Show one event of a seed."""
         if event["event"] == "notice":
             if self._show:
-                self._console.print(f"seed {event['seed']}: {event['text']}", markup=False, highlight=False, soft_wrap=True)
+                self._console.print(
+                    f"seed {event['seed']}: {event['text']}", markup=False, highlight=False, soft_wrap=True
+                )
             return
         task = self._tasks[event["seed"]]
         if event["event"] == "evaluated":

@@ -144,7 +144,7 @@ def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...], repo
         assert isinstance(algorithm, ActorCritic)
         return AsynchronousTraining(
             algorithm,
-            functools.partial(open_in_worker, config.dump(), None if task.importable else task),
+            functools.partial(open_in_worker, config.dump(), None if task.importable else task.source),
             workers=a3c.workers,
             seed=seed,
             total_steps=config.total_steps,
@@ -158,15 +158,15 @@ def _training(config: RunConfiguration, task: Task, seeds: tuple[int, ...], repo
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
 
 
-def open_in_worker(content: bytes, task: Task | None) -> tuple[ActorCritic, Environments]:
+def open_in_worker(content: bytes, source: Any) -> tuple[ActorCritic, Environments]:
     """What a worker of `AsynchronousTraining` needs, from a configuration as it is written.
 
     **Arguments**
 
-    - `task`: the environment, where it cannot be found by its id.
+    - `source`: the environment, where it cannot be found by its id; else None.
     """
     config = RunConfiguration.parse(json.loads(content))
-    task = task or task_of(config)
+    task = task_of(config) if source is None else resolve(source, action_bounds=config.action_bounds)
     algorithm = compose(config, task)
     assert isinstance(algorithm, ActorCritic)
     return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)
@@ -244,8 +244,9 @@ def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) ->
     algorithm, path = compose(config, task), checkpoints.latest(run.checkpoints(seed))
     if path is None:
         return algorithm, None
-    on_host = task.env is None or asynchronous(config) is not None  # the state does not hold the environments
-    begin = host.begin if on_host else functools.partial(compiled.begin, env=task.env)
+    # The state holds the environments of compiled training alone.
+    env = None if asynchronous(config) is not None else task.env
+    begin = host.begin if env is None else functools.partial(compiled.begin, env=env)
     like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
     return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]
 

@@ -38,8 +38,8 @@ Environments = AbstractEnvironment | Callable[[int], Sequence[AbstractVectorEnvi
 Opening = Callable[[], tuple[ActorCritic, Environments]]
 """How a worker comes by its algorithm and its environments; it is called in the worker's process."""
 
-_WARMING_UP = -1
-"""Stands for the update in the key of the segment that is not sent."""
+_WARMING_UP = 2**31 - 1
+"""In place of the update in the key of the segment that is not sent: no run makes so many."""
 
 _DEATHS = 3
 """So many workers in a row may die before they have answered once."""
@@ -130,9 +130,7 @@ def acting_key(key: Key[Array, ""], update: Any, index: int) -> Key[Array, ""]:
     return jax.random.fold_in(update_keys(key, update)[0], index)
 
 
-def _gradients(
-    algorithm: ActorCritic, copy: Agent, before: PyTree, trajectory: Trajectory
-) -> tuple[Prepared, Array]:
+def _gradients(algorithm: ActorCritic, copy: Agent, before: PyTree, trajectory: Trajectory) -> tuple[Prepared, Array]:
     prepared, some = algorithm.gradients(copy, trajectory)
     assert isinstance(some, SampledProblem)
     moved = SampledProblem(some.objective, some.batch, before(some.batch.obs))
@@ -168,14 +166,18 @@ def _copy_shapes(algorithm: ActorCritic) -> Agent:
 
 def _prepared_shapes(algorithm: ActorCritic) -> Prepared:
     """What `gradients` returns, without computing it."""
-    spec, shape = algorithm.spec, (algorithm.feed.length, algorithm.spec.num_envs)
+    spec, length = algorithm.spec, algorithm.feed.length or 1
 
-    def of(dtype: Any, *more: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((*shape, *more), dtype)
+    def blank(dtype: Any, shape: tuple[int, ...] = ()) -> Array:
+        return jnp.zeros((length, spec.num_envs, *shape), dtype)
 
-    obs, number, flag = of(spec.observation.dtype, *spec.observation.shape), of(jnp.float32), of(bool)
-    trajectory = Trajectory(obs, of(spec.action.dtype, *spec.action.shape), obs, number, number, flag, flag, flag)
-    return jax.eval_shape(lambda *each: algorithm.gradients(*each)[0], _copy_shapes(algorithm), trajectory)
+    def gradients(copy: Agent) -> Prepared:
+        obs = blank(spec.observation.dtype, spec.observation.shape)
+        action = blank(spec.action.dtype, spec.action.shape)
+        number, flag = blank(jnp.float32), blank(bool)
+        return algorithm.gradients(copy, Trajectory(obs, action, obs, number, number, flag, flag, flag))[0]
+
+    return jax.eval_shape(gradients, _copy_shapes(algorithm))
 
 
 class AsynchronousTraining(AbstractTraining):
@@ -203,7 +205,8 @@ class AsynchronousTraining(AbstractTraining):
         address: str | None = None,
         notice: Callable[[str], None],
     ):
-        self.algorithm, self.seeds, self.total_steps = algorithm, (seed,), total_steps
+        self.algorithm = self._shared = algorithm
+        self.seeds, self.total_steps = (seed,), total_steps
         self._opening, self._workers, self._address, self._notice = opening, workers, address, notice
         self._state = jax.jit(functools.partial(begin, algorithm))(jax.random.key(seed))
         self._structure = jax.tree.structure(_prepared_shapes(algorithm))
@@ -214,7 +217,7 @@ class AsynchronousTraining(AbstractTraining):
 
     def advance(self, seconds: float) -> list[Row]:
         if self._cluster is None:
-            self._copy = jax.device_get(jax.tree.leaves(self.algorithm.copy(self._state.agent)))
+            self._copy = jax.device_get(jax.tree.leaves(self._shared.copy(self._state.agent)))
             self._cluster = Cluster(self._address, self._workers)
             for index in range(self._workers):
                 self._start(index)
@@ -254,7 +257,9 @@ class AsynchronousTraining(AbstractTraining):
         worker, index, copied, segment = self._arrival(cluster)
         state, update = self._state, int(self._state.update)
         steps = int(state.steps) + segment.steps
-        agent, copy, metrics, fault = self._learn(update_keys(state.key, state.update)[1], state.agent, segment.prepared)
+        agent, copy, metrics, fault = self._learn(
+            update_keys(state.key, state.update)[1], state.agent, segment.prepared
+        )
         self._state = HostState(agent, state.key, state.update + 1, jnp.asarray(steps, jnp.int32))
         self._copy, metrics, fault = jax.device_get((copy, metrics, fault))
         if fault >= 0:
@@ -277,17 +282,17 @@ class AsynchronousTraining(AbstractTraining):
         if self._deaths > _DEATHS:
             raise EnvironmentFault(
                 f"{self._deaths} workers in a row died before they had sampled anything; the environment may end its "
-                f"process, or steepest is not installed where they run. The last one: {death}"
+                f"process, or something is not installed where they run. The last one: {death}"
             )
         self._notice(f"worker {index} died and is replaced ({death})")
         self._start(index)
 
-    def _guarded_learn(self, key: Key[Array, ""], agent: Agent, prepared: Leaves):
-        after, info = self.algorithm.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
+    def _guarded_learn(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
+        after, info = self._shared.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
         fault = info.finite.first_bad
         after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
         self._finite_names = info.finite.names
-        return after, jax.tree.leaves(self.algorithm.copy(after)), info.metrics, fault
+        return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
 
     @property
     def steps(self) -> int:

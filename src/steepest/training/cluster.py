@@ -8,14 +8,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 import shutil
 import socket
 import tempfile
 import warnings
-
 from typing import Any
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 
 _PATIENCE = 5.0
@@ -25,6 +24,13 @@ _OBJECT_STORE = 2**28
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """How a conversation in HTTP/2 begins, which Ray speaks: the preface, and settings of which none is changed."""
 _SETTINGS = 4
+
+
+_VARIABLES = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # a library does not report on its users
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",  # we say so ourselves, and not among the results
+}
+"""For Ray, which reads them when it is imported; not for a user who has set them."""
 
 
 class Died(Exception):  # noqa: N818  what happened to a process, and no mistake of ours
@@ -61,6 +67,12 @@ def _given(address: str | None) -> str | None:
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
+def _why(error: Exception) -> str:
+    """Of the paragraphs that Ray writes, the line that says why a process died."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error)).strip()
+    return text.splitlines()[-1].strip() if "creation task" in text else "its process was killed, or crashed"
+
+
 class Cluster:
     """Ray: one that runs already, or one that is started here and ends with `close`.
 
@@ -73,6 +85,8 @@ class Cluster:
 
     def __init__(self, address: str | None, size: int):
         check(address)
+        for name, value in _VARIABLES.items():
+            os.environ.setdefault(name, value)
         import ray
 
         self._ray, self._owned, self._directory = ray, False, ""
@@ -92,7 +106,6 @@ class Cluster:
             if address is not None:
                 self._ray.init(address=address, **quiet)
                 return
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a library does not report on its users
             # Ray keeps its logs for ever, and the paths of its sockets must be short.
             self._directory = tempfile.mkdtemp(prefix="steepest-", dir="/tmp")
             with warnings.catch_warnings():
@@ -113,7 +126,14 @@ class Cluster:
 
     def start(self, kind: type, *arguments: Any) -> Any:
         """A process that holds one `kind(*arguments)`, a class whose `answer` it can be asked."""
-        actor = self._ray.remote(num_cpus=1, max_restarts=0)(kind).remote(*arguments)
+        make = self._ray.remote(num_cpus=1, max_restarts=0)(kind)
+        try:
+            actor = make.remote(*arguments)
+        except TypeError as error:
+            raise InputError(
+                f"the environment cannot be sent to workers ({error.__cause__ or error}). Give an id, or a "
+                f"function that can be pickled."
+            ) from error
         self._actors.append(actor)
         return actor
 
@@ -139,7 +159,7 @@ class Cluster:
             raise (cause if known else error) from None
         except errors.RayError as error:
             self.end(actor)
-            return actor, Died(" ".join(str(error).split()))
+            return actor, Died(_why(error))
 
     def end(self, actor: Any) -> None:
         """End a process, if it has not ended."""
@@ -156,5 +176,3 @@ class Cluster:
             self._ray.shutdown()
         if self._directory:
             shutil.rmtree(self._directory, ignore_errors=True)
-
-
