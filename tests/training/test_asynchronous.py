@@ -18,7 +18,8 @@ from steepest.cli.main import main
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.experiments import session
-from steepest.experiments.train import execute, prepare, reopen
+from steepest.experiments.train import prepare, reopen
+from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.compiled import sample, start
 from steepest.training import asynchronous, cluster
@@ -170,7 +171,7 @@ def test_the_dead_are_replaced_and_the_run_goes_on(monkeypatch):
 
 def test_workers_that_die_one_after_the_other_end_the_run(monkeypatch):
     training_ = training(monkeypatch, Corridor(), order=("0",) * 9)
-    with pytest.raises(EnvironmentFault, match="4 workers in a row died .* The last one: gone"):
+    with pytest.raises(EnvironmentFault, match=r"4 workers in a row died .* The last one: gone"):
         rows_of(training_)
 
 
@@ -261,25 +262,34 @@ def ray():
     assert not [path for path in left if path.exists() and str(directory) in path.read_bytes().decode(errors="replace")]
 
 
-def test_a_run_is_interrupted_and_resumed_and_seeds_take_turns(ray, tmp_path):
-    options = {"total_steps": 80, "seeds": (0, 1), "evaluation_episodes": 2, "hyper": {"workers": 2, **SMALL}}
-    experiment = prepare("a3c", "CartPole-v1", run=RunDirectory(tmp_path / "run"), **options)
-    assert experiment.config.seeds_per_process == ((0,), (1,))
-    experiment.run.path.mkdir()
-    experiment.run.config.write_bytes(experiment.config.dump())
-    reports = []
-    outcome = session.train_seeds(
-        experiment.config, experiment.task, (0,), experiment.run, report=reports.append, stop=lambda: True
+def test_a_run_is_interrupted_and_resumed(ray, tmp_path):
+    hyper = {"workers": 2, **SMALL}
+    run = RunDirectory(tmp_path / "run")
+    experiment = prepare(
+        "a3c", "CartPole-v1", run=run, total_steps=10**6, seeds=(0,), evaluation_episodes=0, hyper=hyper
     )
-    assert not outcome[0].finished or reports[0]["steps"] == 80
-    result = execute(reopen(tmp_path / "run"), show=False)
-    assert result.finished
-    for seed in (0, 1):
-        chosen = result.metrics["seed"] == seed
-        assert result.metrics["update"][chosen].tolist() == list(range(1, 11))
-        assert np.all(result.metrics["staleness"][chosen] <= 10)
-    assert result.policy([0.0, 0.0, 0.1, 0.0]) in (0, 1)
-    assert len(result.evaluation["seeds"]) == 2
+    config = experiment.config
+    run.path.mkdir()
+    run.config.write_bytes(config.dump())
+    first = session.train_seeds(config, experiment.task, (0,), run, report=[].append, stop=lambda: True)[0]
+    assert not first.finished
+    made = int(first.agent.policy_state.updates)
+    again = reopen(run.path)
+    beats = iter((False, True))
+    second = session.train_seeds(config, again.task, (0,), run, report=[].append, stop=lambda: next(beats))[0]
+    assert int(second.agent.policy_state.updates) > made > 0
+    columns = metrics.read(run.metrics)
+    assert columns["update"].tolist() == list(range(1, int(second.agent.policy_state.updates) + 1))
+    assert np.all((columns["staleness"] >= 0) & (columns["staleness"] < columns["update"]))
+    _, loaded = session.load_agent(config, again.task, run, 0)
+    jax.tree.map(np.testing.assert_array_equal, loaded, second.agent)
+
+
+def test_seeds_take_turns():
+    """Each has its workers, which are processes already."""
+    for seeds in ((0,), (0, 1, 2)):
+        experiment = prepare("a3c", "CartPole-v1", total_steps=8, seeds=seeds, hyper=SMALL)
+        assert experiment.config.seeds_per_process == tuple((seed,) for seed in seeds)
 
 
 def test_a_worker_whose_process_ends_is_replaced_on_the_host_too(ray, tmp_path, capsys):
