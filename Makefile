@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/first
 # The extra that has no wheel for a platform must not stop the rest.
-TEST_EXTRAS := mujoco,envpool,demos
+TEST_EXTRAS := mujoco,envpool,demos,ray
 
 .DEFAULT_GOAL := help
 .PHONY: help train test mutants format bench bench-peers clean

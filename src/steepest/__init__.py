@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from steepest.algorithms import (
         A2C,
+        A3C,
         NPG,
         PPO,
         TRPO,
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _ALGORITHMS = (
     "A2C",
+    "A3C",
     "BatchActorCritic",
     "BehaviourCloning",
     "DualDescent",
@@ -54,6 +56,7 @@ _WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
 
 __all__ = [
     "A2C",
+    "A3C",
     "NPG",
     "PPO",
     "TRPO",

@@ -4,13 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Corridor
+from worlds import Corridor, Match
 
-from steepest.algorithms import PPO
+from steepest.algorithms import A2C, PPO
 from steepest.algorithms.actor_critic import _values, explained_variance
+from steepest.core.problem import GivenGradient
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory
 from steepest.critics import StateValue
+from steepest.sampling.compiled import sample
 from steepest.training.compiled import begin, run
 
 KEY = jax.random.key(0)
@@ -73,3 +75,78 @@ def test_seeds_do_not_see_each_other(vectorise):
         trained([7]),
         trained([3, 5, 7]),
     )
+
+
+SPLIT = {
+    "plain": (A2C, Corridor(), {}),
+    "statistics": (A2C, Match(kind="box"), {"normalise_observations": True, "scale_rewards": True}),
+    "one trunk": (A2C, Match(kind="box"), {"policy": "shared", "normalise_advantages": True}),
+}
+
+
+def sampled(kind, env, **options):
+    """An algorithm, an agent that has learnt once, and what it sampled then."""
+    parameters = kind(num_envs=4, segment_length=6, hidden=(8,), learning_rate=1e-2, **options)
+    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 4, 10))
+    state, agent = begin(algorithm, env, KEY), begin(algorithm, env, KEY).agent
+    streams, trajectory, _ = sample(algorithm, agent, env, state.streams, KEY)
+    agent, _ = algorithm.update(KEY, agent, trajectory)
+    return algorithm, agent, sample(algorithm, agent, env, streams, jax.random.key(1))[1]
+
+
+@pytest.mark.parametrize("case", SPLIT)
+def test_gradients_and_then_the_step_are_the_update_in_every_bit(case):
+    """Nothing else of the agent travels than a copy, and nothing else comes back than what `gradients` returns."""
+    kind, env, options = SPLIT[case]
+    algorithm, agent, trajectory = sampled(kind, env, **options)
+    expected, info = algorithm.update(KEY, agent, trajectory)
+    copy = algorithm.copy(agent)
+    assert jax.tree.leaves((copy.policy_state, copy.critic_state)) == []
+    found, split_info = algorithm.learn(KEY, agent, algorithm.gradients(copy, trajectory)[0])
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    assert {*split_info.metrics, "kl"} == set(info.metrics)
+    for name, value in split_info.metrics.items():
+        np.testing.assert_array_equal(value, info.metrics[name], err_msg=name)
+    assert split_info.finite.names == info.finite.names
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (agent.policy, expected.policy)), strict=True))
+
+
+def test_a_late_gradient_moves_the_parameters_as_they_are_by_the_step_of_the_copys_gradient():
+    """By RMSProp, written out: ν ← 0.99 ν + 0.01 g², θ ← θ + α g / √(ν + ε), with the newest θ and ν, and an old g."""
+    algorithm, old, trajectory = sampled(A2C, Corridor(), clip_global_norm=1e9, anneal=False)
+    late = algorithm.gradients(algorithm.copy(old), trajectory)[0]
+    newest, _ = algorithm.update(KEY, old, trajectory)
+    found, _ = algorithm.learn(KEY, newest, late)
+
+    def vector(tree):
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+    for place, gradient in (("policy", late.problem.value), ("critic", late.regression.value)):
+        g, before = vector(gradient), vector(getattr(newest, place))
+        square = 0.99 * vector(getattr(newest, f"{place}_state").direction) + 0.01 * g**2
+        np.testing.assert_allclose(
+            vector(getattr(found, place)), before + 1e-2 * g / np.sqrt(square + 1e-5), rtol=1e-4, atol=1e-6
+        )
+    assert newest.policy_state.updates + 1 == found.policy_state.updates
+
+
+def test_statistics_that_arrive_late_count_every_row_once():
+    algorithm, old, trajectory = sampled(A2C, Match(kind="box"), normalise_observations=True, scale_rewards=True)
+    late = algorithm.gradients(algorithm.copy(old), trajectory)[0]
+    newest, _ = algorithm.update(KEY, old, trajectory)
+    found, _ = algorithm.learn(KEY, newest, late)
+    rows = np.asarray(trajectory.obs).reshape(-1, 2)
+    before, after = old.observations.moments, found.observations.moments
+    assert after.count == before.count + 2 * len(rows)
+    mean = (before.mean * before.count + 2 * rows.sum(axis=0)) / after.count
+    np.testing.assert_allclose(after.mean, mean, rtol=1e-4, atol=1e-6)
+    assert found.rewards.moments.count == old.rewards.moments.count + 2 * len(rows)
+
+
+def test_a_rule_that_asks_for_more_than_a_gradient_is_refused():
+    problem = GivenGradient(jnp.ones(3), {"objective": jnp.zeros(())})
+    for ask in (lambda: problem.minibatch(jnp.zeros(1, jnp.int32)), lambda: problem.evaluate(jnp.ones(3))):
+        with pytest.raises(TypeError, match="only the gradient is known here"):
+            ask()
+    assert problem.size == 1

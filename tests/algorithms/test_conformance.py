@@ -11,6 +11,7 @@ from worlds import Corridor, Match, Probe
 
 from steepest.algorithms import (
     A2C,
+    A3C,
     ALGORITHMS,
     NPG,
     PPO,
@@ -43,6 +44,7 @@ SMALL = {
     "batch_actor_critic": BatchActorCritic(**SEGMENT, critic_epochs=2, learning_rate=1e-2),
     "online_actor_critic": OnlineActorCritic(num_envs=8, hidden=(16,), learning_rate=3e-3, critic_learning_rate=1e-2),
     "a2c": A2C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
+    "a3c": A3C(num_envs=8, segment_length=8, hidden=(16,), learning_rate=1e-2, anneal=False),
     "reinforce": Reinforce(num_envs=8, hidden=(16,), learning_rate=1e-2),
     "pg_baseline": PGBaseline(num_envs=8, hidden=(16,), learning_rate=1e-2, critic_epochs=5),
     "restricted_gradient": RestrictedGradient(num_envs=8, hidden=(16,), radius=1e-2),
@@ -217,6 +219,7 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("value_coefficient", 0.0, "value_coefficient is 0.0"),
             ("batch_size", 0, "batch_size is 0"),
             ("held_out", 1.0, "held_out is 1.0; it must be at least 0 and at most 0.9"),
+            ("workers", 0, "workers is 0; it must be a whole number and at least 1"),
         ]
         if field in {each.name for each in dataclasses.fields(kind)}
     ],

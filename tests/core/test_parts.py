@@ -84,7 +84,8 @@ def test_moments_merged_in_pieces_are_those_of_the_whole(sizes, seed):
     moments, start = Moments.initial((2,)), 0
     for size in sizes:
         part = slice(start, start + size)
-        moments, start = moments.merge(jnp.asarray(rows[part]), jnp.asarray(weight[part])), start + size
+        moments = moments.merge(Moments.of(jnp.asarray(rows[part]), jnp.asarray(weight[part])))
+        start += size
     chosen = rows[weight > 0].astype(np.float64)
     assert moments.count == len(chosen)
     if len(chosen):
@@ -96,7 +97,7 @@ def test_a_normaliser_that_has_seen_nothing_changes_nothing_and_then_standardise
     normaliser = ObservationNormaliser(Moments.initial((3,)))
     obs = jax.random.normal(KEY, (50, 3)) * 4 + 2
     np.testing.assert_allclose(normaliser(obs), jnp.clip(obs, -10, 10), rtol=1e-5)
-    seen = normaliser.update(obs, jnp.ones(50))
+    seen = normaliser.merge(normaliser.measure(obs, jnp.ones(50)))
     after = np.asarray(seen(obs))
     np.testing.assert_allclose(after.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(after.std(axis=0), 1, atol=1e-3)
@@ -113,7 +114,8 @@ def test_the_reward_scale_is_the_deviation_of_the_discounted_return_of_a_stream(
         streams = np.where(ended[t], 0, streams)
     scaler = RewardScaler.initial(2)
     for part in (slice(0, 10), slice(10, 30)):
-        scaler = scaler.update(jnp.asarray(reward[part]), jnp.asarray(ended[part]), jnp.asarray(valid[part]), 0.9)
+        rows = jnp.asarray(reward[part]), jnp.asarray(ended[part]), jnp.asarray(valid[part])
+        scaler = scaler.merge(*scaler.measure(*rows, 0.9))
     deviation = np.array(passed)[valid].std()
     np.testing.assert_allclose(scaler(jnp.asarray(reward)), np.clip(reward / deviation, -10, 10), rtol=1e-3)
 

@@ -1,6 +1,7 @@
 """Short compositions of the parts. Importing this does not import JAX."""
 
 from steepest.algorithms.a2c import A2C
+from steepest.algorithms.a3c import A3C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
 from steepest.algorithms.behaviour_cloning import BehaviourCloning
 from steepest.algorithms.dual_descent import DualDescent
@@ -27,6 +28,7 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         NPG,
         DualDescent,
         A2C,
+        A3C,
         BatchActorCritic,
         OnlineActorCritic,
         Reinforce,
@@ -42,6 +44,7 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
 
 __all__ = [
     "A2C",
+    "A3C",
     "ALGORITHMS",
     "NPG",
     "PPO",

@@ -14,7 +14,15 @@ from steepest.advantages import normalise
 from steepest.algorithms.architecture import Architecture
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
-from steepest.core.problem import Objective, SampledProblem, weighted_mean
+from steepest.core.problem import (
+    AbstractMaximisation,
+    AbstractProblem,
+    GivenGradient,
+    Objective,
+    SampledProblem,
+    weighted_mean,
+    with_kl,
+)
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
@@ -41,14 +49,25 @@ class Agent(eqx.Module):
     rewards: RewardScaler | None
 
 
-class Prepared(eqx.Module):
-    """What an update learns from: a problem for the policy, a regression for the critic, and the next statistics."""
+class Statistics(eqx.Module):
+    """What a trajectory adds to the running statistics of an agent that keeps them; all None for one that does not.
 
-    problem: SampledProblem
-    regression: ValueRegression
-    explained_variance: Float[Array, ""]
-    observations: ObservationNormaliser | None
-    rewards: RewardScaler | None
+    - `observations`, `rewards`: moments of its own rows alone.
+    - `streams`: where the discounted rewards of its streams are after it.
+    """
+
+    observations: Moments | None
+    rewards: Moments | None
+    streams: Float[Array, " N"] | None
+
+
+class Prepared(eqx.Module):
+    """What an update learns from: a problem for the policy, a regression for the critic, and statistics to add."""
+
+    problem: AbstractMaximisation
+    regression: AbstractMaximisation | None
+    statistics: Statistics
+    metrics: dict[str, Array]
     finite: Finite
 
 
@@ -113,17 +132,58 @@ class ActorCritic(AbstractAlgorithm):
         """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
         if agent.observations is None:
             return agent
-        known = agent.observations.update(obs, jnp.ones(obs.shape[0]))
+        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0])))
         return dataclasses.replace(agent, observations=known)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
-        for_policy, for_critic = jax.random.split(key)
         prepared = self._prepare(agent, trajectory)
-        policy = self._improve(for_policy, agent, prepared)
-        critic = self._evaluate(for_critic, agent, prepared)
-        return self._join(agent, prepared, policy, critic)
+        after, info = self.learn(key, agent, prepared)
+        some = with_kl(prepared.problem).thinned(_MEASURED_ROWS)
+        return after, UpdateInfo(info.metrics | {"kl": some.kl(after.policy)}, info.finite)
 
-    def _prepare(self, agent: Agent, trajectory: Trajectory) -> "Prepared":
+    def copy(self, agent: Agent) -> Agent:
+        """What has to be known of an agent in order to act and to compute gradients: no states of step rules."""
+        return dataclasses.replace(agent, policy_state=None, critic_state=None)
+
+    def gradients(self, copy: Agent, trajectory: Trajectory) -> tuple[Prepared, AbstractProblem]:
+        """The first half of an update, for whoever holds a copy of the agent: its gradients, and not yet a step.
+
+        **Returns** what `learn` asks for, of which nothing grows with the trajectory; and the problem that posed the
+        policy's gradient, on some of its rows.
+        """
+        prepared = self._prepare(copy, trajectory)
+        regression = prepared.regression
+        given = dataclasses.replace(
+            prepared,
+            problem=GivenGradient.of(prepared.problem, copy.policy),
+            regression=None if regression is None else GivenGradient.of(regression, copy.critic),
+        )
+        return given, with_kl(prepared.problem).thinned(_MEASURED_ROWS)
+
+    def learn(self, key: Key[Array, ""], agent: Agent, prepared: Prepared) -> tuple[Agent, UpdateInfo]:
+        """The second half of an update: move policy and critic, and add to the statistics.
+
+        After `gradients` of the same agent it is `update`, for step rules that ask for one gradient. The agent may
+        have moved since.
+        """
+        for_policy, for_critic = jax.random.split(key)
+        policy = self._improve(for_policy, agent, prepared.problem)
+        critic = self._evaluate(for_critic, agent, prepared.regression)
+        metrics, finite = policy.metrics | prepared.metrics, prepared.finite.then(policy.finite)
+        if critic is not None:
+            metrics, finite = metrics | critic.metrics, finite.then(critic.finite)
+        statistics = prepared.statistics
+        after = Agent(
+            policy=policy.parameters,
+            critic=agent.critic if critic is None else critic.parameters,
+            policy_state=policy.state,
+            critic_state=agent.critic_state if critic is None else critic.state,
+            observations=_merged(agent.observations, statistics.observations),
+            rewards=_merged(agent.rewards, statistics.rewards, statistics.streams),
+        )
+        return after, UpdateInfo(metrics, finite)
+
+    def _prepare(self, agent: Agent, trajectory: Trajectory) -> Prepared:
         """What the trajectory says: the two problems to be solved."""
         trajectory = jax.tree.map(jnp.asarray, trajectory)
         sampled = Finite.of(
@@ -132,23 +192,25 @@ class ActorCritic(AbstractAlgorithm):
             action=trajectory.action,
             log_probability=trajectory.log_prob,
         )
-        seen, rewards = self._normalised(agent, trajectory)
+        statistics = self._measured(agent, trajectory)
+        seen = self._normalised(agent, statistics, trajectory)
         value, next_value = _values(self._critic(agent), seen)
         estimates = self.advantage(seen, value, next_value)
         advantage = estimates.advantage
         if self.normalise_advantages:
             advantage = normalise(advantage, seen.valid)
         batch = Batch.of(seen, Estimates(advantage, estimates.value_target))
-        observations = agent.observations
-        if observations is not None and not self.feed.demonstrated:  # all demonstrations were seen before
-            observations = observations.update(trajectory.obs, batch.weight)
         target = flatten(estimates.value_target)
+        problem = SampledProblem(self.objective, batch, agent.policy(batch.obs))
+        some = problem.thinned(_MEASURED_ROWS)
+        metrics = {"entropy": weighted_mean(some.old.entropy(), some.batch.weight)}
+        if self._critic(agent) is not None:
+            metrics["explained_variance"] = explained_variance(flatten(value), target, batch.weight)
         return Prepared(
-            problem=SampledProblem(self.objective, batch, agent.policy(batch.obs)),
-            regression=ValueRegression((batch.obs,), target, batch.weight),
-            explained_variance=explained_variance(flatten(value), target, batch.weight),
-            observations=observations,
-            rewards=rewards,
+            problem=problem,
+            regression=None if self.critic_rule is None else ValueRegression((batch.obs,), target, batch.weight),
+            statistics=statistics,
+            metrics=metrics,
             finite=sampled.then(Finite.of(value=(value, next_value), advantage=advantage)),
         )
 
@@ -156,19 +218,17 @@ class ActorCritic(AbstractAlgorithm):
         """Whoever says what a state is worth: the critic, the second head of the policy, or nobody."""
         return agent.policy.value if self.architecture.policy == "shared" else agent.critic
 
-    def _improve(self, key: Key[Array, ""], agent: Agent, prepared: "Prepared") -> "Moved":
-        """Move the policy, and measure how far it went."""
-        policy, state, info = self.step_rule.step(key, agent.policy, prepared.problem, agent.policy_state)
-        some = prepared.problem.thinned(_MEASURED_ROWS)
-        metrics = dict(info) | {"entropy": weighted_mean(some.old.entropy(), some.batch.weight), "kl": some.kl(policy)}
+    def _improve(self, key: Key[Array, ""], agent: Agent, problem: AbstractMaximisation) -> Moved:
+        """Move the policy."""
+        policy, state, info = self.step_rule.step(key, agent.policy, problem, agent.policy_state)
         finite = Finite.of(objective=info["objective"], gradient=info["gradient_norm"], policy=policy)
-        return Moved(policy, state, metrics, finite)
+        return Moved(policy, state, dict(info), finite)
 
-    def _evaluate(self, key: Key[Array, ""], agent: Agent, prepared: "Prepared") -> "Moved | None":
+    def _evaluate(self, key: Key[Array, ""], agent: Agent, regression: AbstractMaximisation | None) -> Moved | None:
         """Fit the critic, where there is one."""
-        if self.critic_rule is None:
+        if self.critic_rule is None or regression is None:
             return None
-        critic, state, info = self.critic_rule.step(key, agent.critic, prepared.regression, agent.critic_state)
+        critic, state, info = self.critic_rule.step(key, agent.critic, regression, agent.critic_state)
         metrics = {
             "value_loss": -info["objective"],
             "value_gradient_norm": info["gradient_norm"],
@@ -176,38 +236,35 @@ class ActorCritic(AbstractAlgorithm):
         finite = Finite.of(value_loss=info["objective"], value_gradient=info["gradient_norm"], critic=critic)
         return Moved(critic, state, metrics, finite)
 
-    def _join(
-        self, agent: Agent, prepared: "Prepared", policy: "Moved", critic: "Moved | None"
-    ) -> tuple[Agent, UpdateInfo]:
-        """The agent after both."""
-        metrics, finite = policy.metrics, prepared.finite.then(policy.finite)
-        if self._critic(agent) is not None:
-            metrics = metrics | {"explained_variance": prepared.explained_variance}
-        if critic is not None:
-            metrics, finite = metrics | critic.metrics, finite.then(critic.finite)
-        after = Agent(
-            policy=policy.parameters,
-            critic=agent.critic if critic is None else critic.parameters,
-            policy_state=policy.state,
-            critic_state=agent.critic_state if critic is None else critic.state,
-            observations=prepared.observations,
-            rewards=prepared.rewards,
-        )
-        return after, UpdateInfo(metrics, finite)
-
-    def _normalised(self, agent: Agent, trajectory: Trajectory) -> tuple[Trajectory, RewardScaler | None]:
-        """The trajectory as the agent saw it; the reward's scale takes in this segment before it is used."""
-        rewards, scaled = agent.rewards, trajectory.reward
-        if rewards is not None:
+    def _measured(self, agent: Agent, trajectory: Trajectory) -> Statistics:
+        """The statistics of the trajectory itself."""
+        observations, rewards, streams = None, None, None
+        # Of demonstrations all were seen before learning began.
+        if agent.observations is not None and not self.feed.demonstrated:
+            weight = flatten(trajectory.valid).astype(trajectory.reward.dtype)
+            observations = agent.observations.measure(trajectory.obs, weight)
+        if agent.rewards is not None:
             ended = jnp.logical_or(trajectory.terminated, trajectory.truncated)
-            rewards = rewards.update(trajectory.reward, ended, trajectory.valid, self.discount)
-            scaled = rewards(trajectory.reward)
-        seen = eqx.tree_at(
+            rewards, streams = agent.rewards.measure(trajectory.reward, ended, trajectory.valid, self.discount)
+        return Statistics(observations, rewards, streams)
+
+    def _normalised(self, agent: Agent, statistics: Statistics, trajectory: Trajectory) -> Trajectory:
+        """The trajectory as the agent saw it; the reward's scale takes in this segment before it is used."""
+        scaler = _merged(agent.rewards, statistics.rewards, statistics.streams)
+        return eqx.tree_at(
             lambda each: (each.obs, each.next_obs, each.reward),
             trajectory,
-            (_seen(agent, trajectory.obs), _seen(agent, trajectory.next_obs), scaled),
+            (
+                _seen(agent, trajectory.obs),
+                _seen(agent, trajectory.next_obs),
+                trajectory.reward if scaler is None else scaler(trajectory.reward),
+            ),
         )
-        return seen, rewards
+
+
+def _merged(running: Any, *measured: Any) -> Any:
+    """Running statistics with what was measured, where they are kept."""
+    return running if measured[0] is None else running.merge(*measured)
 
 
 def _seen(agent: Agent, obs: AnyArray) -> AnyArray:

@@ -99,7 +99,7 @@ class EpisodeMemory(AbstractAlgorithm):
         )
         observations = agent.observations
         if observations is not None:
-            observations = observations.update(trajectory.obs, weight)
+            observations = observations.merge(observations.measure(trajectory.obs, weight))
         return Agent(policy, state, memory, agent.updates + 1, observations), UpdateInfo(metrics, finite)
 
     def _problem(self, policy: Any, memory: Trajectory) -> tuple[SampledProblem, Float[Array, ""]]:

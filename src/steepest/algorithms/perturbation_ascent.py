@@ -12,7 +12,7 @@ import steepest._platform  # noqa: F401
 from steepest.algorithms.architecture import Architecture
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
 from steepest.core.moments import Moments, ObservationNormaliser
-from steepest.core.problem import Linear
+from steepest.core.problem import GivenGradient
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Trajectory, flatten
@@ -96,7 +96,8 @@ class PerturbationAscent(AbstractAlgorithm):
         returns = self._returns(trajectory)
         performance = jnp.mean(returns.reshape(-1, agent.offsets.shape[0]), axis=0)
         gradient = self.perturbation.gradient(agent.offsets, performance)
-        policy, state, info = self.step_rule.step(for_step, agent.policy, Linear(unravel(gradient)), agent.step_state)
+        problem = GivenGradient(unravel(gradient), {"objective": jnp.mean(performance)})
+        policy, state, info = self.step_rule.step(for_step, agent.policy, problem, agent.step_state)
         finite = Finite.of(
             observation=(trajectory.obs, trajectory.next_obs),
             reward=trajectory.reward,
@@ -105,9 +106,9 @@ class PerturbationAscent(AbstractAlgorithm):
         )
         observations = agent.observations
         if observations is not None:
-            observations = observations.update(trajectory.obs, flatten(trajectory.valid).astype(jnp.float32))
-        metrics = {
-            "gradient_norm": info["gradient_norm"],
+            weight = flatten(trajectory.valid).astype(jnp.float32)
+            observations = observations.merge(observations.measure(trajectory.obs, weight))
+        metrics = info | {
             "perturbed_deviation": jnp.std(performance),
             "step_length": jnp.sqrt(jnp.sum(jnp.square(ravel_pytree(policy)[0] - vector))),
         }

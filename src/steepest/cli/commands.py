@@ -151,6 +151,9 @@ def _report(result: TrainResult) -> int:
         return 130
     if result.evaluation is not None:
         _print_evaluation(result.evaluation)
+    if "staleness" in result.metrics:
+        staleness = result.metrics["staleness"]
+        say(f"staleness of gradients: {staleness.mean():.1f} updates on average, {staleness.max():.0f} at most")
     say(f"learning curve: {run}/curve.png")
     say(f"Next:\n  {program()} evaluate {run}\n  {program()} plot {run}\n  {program()} list envs")
     return 0

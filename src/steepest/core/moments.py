@@ -24,28 +24,32 @@ class Moments(eqx.Module):
         """Nothing seen: mean 0 and variance 1, so that normalising changes nothing."""
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.zeros(()))
 
-    def merge(self, rows: Float[Array, "B *shape"], weight: Float[Array, " B"]) -> "Moments":
-        """Add the rows of positive weight."""
+    @classmethod
+    def of(cls, rows: Float[Array, "B *shape"], weight: Float[Array, " B"]) -> "Moments":
+        """Those of the rows of positive weight alone."""
         column = weight.reshape(-1, *[1] * (rows.ndim - 1))
-        new = jnp.sum(weight)
-        share = column / jnp.where(new > 0, new, 1)
+        count = jnp.sum(weight)
+        share = column / jnp.where(count > 0, count, 1)
         mean = jnp.sum(rows * share, axis=0)
-        variance = jnp.sum(jnp.square(rows - mean[None]) * share, axis=0)
-        total = self.count + new
-        fraction = new / jnp.where(total > 0, total, 1)
-        shift = mean - self.mean
+        return cls(mean, jnp.sum(jnp.square(rows - mean[None]) * share, axis=0), count)
+
+    def merge(self, new: "Moments") -> "Moments":
+        """Those of all that either has seen."""
+        total = self.count + new.count
+        fraction = new.count / jnp.where(total > 0, total, 1)
+        shift = new.mean - self.mean
         merged = Moments(
             self.mean + shift * fraction,
-            self.variance * (1 - fraction) + variance * fraction + jnp.square(shift) * fraction * (1 - fraction),
+            self.variance * (1 - fraction) + new.variance * fraction + jnp.square(shift) * fraction * (1 - fraction),
             total,
         )
-        return jax.tree.map(lambda after, before: jnp.where(new > 0, after, before), merged, self)
+        return jax.tree.map(lambda after, before: jnp.where(new.count > 0, after, before), merged, self)
 
 
 class ObservationNormaliser(eqx.Module):
     """$(s - \\mu) / \\sigma$ with the running moments, cut at ± `limit` standard deviations.
 
-    The moments change in `update` alone, between one segment and the next. So while a segment is sampled and learnt
+    The moments change in `merge` alone, between one segment and the next. So while a segment is sampled and learnt
     from, all of its log-probabilities are of the same normalised observations.
     """
 
@@ -60,10 +64,13 @@ class ObservationNormaliser(eqx.Module):
         scaled = (flat - self.moments.mean[None]) / deviation[None]
         return jnp.clip(scaled, -self.limit, self.limit).reshape(obs.shape)
 
-    def update(self, obs: Float[Array, "*batch"], weight: Float[Array, " B"]) -> "ObservationNormaliser":
-        """Merge the rows of positive weight."""
-        rows = obs.reshape(-1, *self.moments.mean.shape)
-        return ObservationNormaliser(self.moments.merge(rows, weight), self.limit)
+    def measure(self, obs: Float[Array, "*batch"], weight: Float[Array, " B"]) -> Moments:
+        """The moments of the rows of positive weight."""
+        return Moments.of(obs.reshape(-1, *self.moments.mean.shape), weight)
+
+    def merge(self, new: Moments) -> "ObservationNormaliser":
+        """Take in what was measured."""
+        return ObservationNormaliser(self.moments.merge(new), self.limit)
 
 
 class RewardScaler(eqx.Module):
@@ -87,10 +94,10 @@ class RewardScaler(eqx.Module):
         """The rewards in units of the standard deviation."""
         return jnp.clip(reward / jnp.sqrt(self.moments.variance + 1e-8), -self.limit, self.limit)
 
-    def update(
+    def measure(
         self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
-    ) -> "RewardScaler":
-        """Carry the streams through a segment and merge what they passed through."""
+    ) -> tuple[Moments, Float[Array, " N"]]:
+        """Carry the streams through a segment: the moments of what they passed through, and where they are now."""
 
         def forwards(streams, row):
             reward, ended, valid = row
@@ -98,5 +105,8 @@ class RewardScaler(eqx.Module):
             return after * (1 - ended.astype(after.dtype)), after
 
         streams, passed = jax.lax.scan(forwards, self.streams, (reward, ended, valid))
-        moments = self.moments.merge(passed.reshape(-1), valid.reshape(-1).astype(passed.dtype))
-        return RewardScaler(moments, streams, self.limit)
+        return Moments.of(passed.reshape(-1), valid.reshape(-1).astype(passed.dtype)), streams
+
+    def merge(self, new: Moments, streams: Float[Array, " N"]) -> "RewardScaler":
+        """Take in what was measured."""
+        return RewardScaler(self.moments.merge(new), streams, self.limit)

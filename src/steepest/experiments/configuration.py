@@ -15,7 +15,8 @@ from steepest.algorithms.presets import preset
 from steepest.core.errors import InputError, unknown
 from steepest.core.validation import check_number
 
-_RECORDED = ("steepest", "jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari")
+_LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari", "ray")
+_RECORDED = ("steepest", *_LIBRARIES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +56,13 @@ class RunConfiguration:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what decides the meaning of a checkpoint's arrays."""
+        """A digest of what decides the meaning of a checkpoint's arrays; where they are computed does not."""
         decides = ("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps")
         content = {name: getattr(self, name) for name in decides}
         if self.demonstrations is not None:
             content["demonstrations"] = self.demonstrations["sha256"]
+        hyper = content["hyper_parameters"]
+        content["hyper_parameters"] = {name: value for name, value in hyper.items() if name != "ray_address"}
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()
 
     def build(self) -> HyperParameters:

@@ -29,7 +29,8 @@ class Task:
     - `backend`: who runs it; `library`: whose it is, with its version.
     - `env`: the compiled environment; None on the other backends.
     - `make`: `(num_envs, seed)` to vector environments; None on the compiled backend.
-    - `importable`: whether another process can find it by its id.
+    - `source`: what it was found by, an id or one of the other things that `resolve` takes.
+    - `importable`: whether that is an id, by which another process finds it too.
     """
 
     id: str
@@ -38,9 +39,13 @@ class Task:
     observation_space: Space
     action_space: Space
     max_episode_steps: int | None
-    importable: bool
+    source: Any
     env: AbstractEnvironment | None = None
     make: Callable[[int, int], AbstractVectorEnvironment] | None = None
+
+    @property
+    def importable(self) -> bool:
+        return isinstance(self.source, str)
 
     def groups(self, num_envs: int, seed: int, *, together: bool = False) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
@@ -83,7 +88,7 @@ def _given(env: Any, action_bounds: Bounds) -> Task:
     from steepest.envs.environment import AbstractEnvironment
 
     if isinstance(env, AbstractEnvironment):
-        return _describe_compiled(env, importable=False)
+        return _describe_compiled(env, source=env)
     if callable(env):
         return _gymnasium(env, action_bounds)
     raise InputError(
@@ -95,10 +100,10 @@ def _given(env: Any, action_bounds: Bounds) -> Task:
 def _compiled(env: str) -> Task:
     found = compiled(env)
     assert found is not None
-    return _describe_compiled(found, importable=True)
+    return _describe_compiled(found, source=env)
 
 
-def _describe_compiled(env: AbstractEnvironment, *, importable: bool) -> Task:
+def _describe_compiled(env: AbstractEnvironment, *, source: Any) -> Task:
     return Task(
         id=env.id,
         backend="compiled",
@@ -106,7 +111,7 @@ def _describe_compiled(env: AbstractEnvironment, *, importable: bool) -> Task:
         observation_space=env.observation_space,
         action_space=env.action_space,
         max_episode_steps=env.max_episode_steps,
-        importable=importable,
+        source=source,
         env=env,
     )
 
@@ -129,7 +134,7 @@ def _envpool(env: str, action_bounds: Bounds) -> Task:
     def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
         return envpool.EnvPoolEnvironment(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
 
-    return _describe_host("envpool", make, importable=True)
+    return _describe_host("envpool", make, source=env)
 
 
 def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
@@ -138,10 +143,10 @@ def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
     def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
         return gymnasium.make(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
 
-    return _describe_host("gymnasium", make, importable=isinstance(env, str))
+    return _describe_host("gymnasium", make, source=env)
 
 
-def _describe_host(backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, importable: bool) -> Task:
+def _describe_host(backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, source: Any) -> Task:
     one = make(1, 0)
     try:
         return Task(
@@ -151,7 +156,7 @@ def _describe_host(backend: str, make: Callable[[int, int], AbstractVectorEnviro
             observation_space=one.observation_space,
             action_space=one.action_space,
             max_episode_steps=one.max_episode_steps,
-            importable=importable,
+            source=source,
             make=make,
         )
     finally:

@@ -48,6 +48,12 @@ class ProgressDisplay:
 
     def report(self, event: dict[str, Any]) -> None:
         """Show one event of a seed."""
+        if event["event"] == "notice":
+            if self._show:
+                self._console.print(
+                    f"seed {event['seed']}: {event['text']}", markup=False, highlight=False, soft_wrap=True
+                )
+            return
         task = self._tasks[event["seed"]]
         if event["event"] == "evaluated":
             mean = sum(event["returns"]) / len(event["returns"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,8 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
+from steepest.algorithms import A3C
+from steepest.algorithms.actor_critic import ActorCritic
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
@@ -23,6 +26,7 @@ from steepest.runs import demonstrations as files
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.demonstrations import DemonstrationSource
 from steepest.training import compiled, host
+from steepest.training.asynchronous import AsynchronousTraining, Environments
 from steepest.training.compiled import CompiledTraining
 from steepest.training.driver import AbstractTraining, Row
 from steepest.training.evaluation import evaluate_compiled, evaluate_host
@@ -109,7 +113,7 @@ def train_seeds(
     **Arguments**
 
     - `run`: where metrics and checkpoints go; None keeps everything in memory.
-    - `report`: called with every event: `progress`, `evaluated`.
+    - `report`: called with every event: `progress`, `evaluated`, `notice`.
     - `stop`: asked between updates; when it says yes, the state is saved and training ends early.
     - `started`: seconds of training that came before, for the `wall_time` of the metrics.
     - `demonstrations`: what to learn from, where it is not an environment; None takes those in the run directory.
@@ -119,7 +123,7 @@ def train_seeds(
     if config.demonstrations is not None and demonstrations is None:
         assert run is not None
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
-    training = _training(config, task, tuple(seeds), demonstrations)
+    training = _training(config, task, tuple(seeds), demonstrations, report)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -137,18 +141,54 @@ def train_seeds(
     }
 
 
+def asynchronous(config: RunConfiguration) -> A3C | None:
+    """The hyper-parameters, where gradients come from workers on Ray; else None."""
+    parameters = config.build()
+    return parameters if isinstance(parameters, A3C) else None
+
+
 def _training(
-    config: RunConfiguration, task: Task, seeds: tuple[int, ...], demonstrations: Demonstrations | None
+    config: RunConfiguration,
+    task: Task,
+    seeds: tuple[int, ...],
+    demonstrations: Demonstrations | None,
+    report: Report,
 ) -> AbstractTraining:
-    algorithm = compose(config, task)
+    algorithm, a3c = compose(config, task), asynchronous(config)
     if demonstrations is not None:
         source = DemonstrationSource.of(demonstrations, algorithm.spec, config.hyper_parameters["held_out"])
         return CompiledTraining(algorithm, source, seeds=seeds, total_steps=config.total_steps)
+    if a3c is not None:
+        (seed,) = seeds
+        assert isinstance(algorithm, ActorCritic)
+        return AsynchronousTraining(
+            algorithm,
+            functools.partial(open_in_worker, config.dump(), None if task.importable else task.source),
+            workers=a3c.workers,
+            seed=seed,
+            total_steps=config.total_steps,
+            address=a3c.ray_address,
+            notice=lambda text: report({"event": "notice", "seed": seed, "text": text}),
+        )
     if task.env is not None:
         return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
     (seed,) = seeds
     groups = task.groups(algorithm.spec.num_envs, seed, together=algorithm.feed.together)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
+
+
+def open_in_worker(content: bytes, source: Any) -> tuple[ActorCritic, Environments]:
+    """What a worker of `AsynchronousTraining` needs, from a configuration as it is written.
+
+    **Arguments**
+
+    - `source`: the environment, where it cannot be found by its id; else None.
+    """
+    config = RunConfiguration.parse(json.loads(content))
+    task = task_of(config) if source is None else resolve(source, action_bounds=config.action_bounds)
+    algorithm = compose(config, task)
+    assert isinstance(algorithm, ActorCritic)
+    return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)
 
 
 def _loop(
@@ -224,6 +264,8 @@ def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) ->
     if path is None:
         return algorithm, None
     world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)
+    if asynchronous(config) is not None:
+        world = None  # the workers hold the environments, and the state does not
     begin = host.begin if world is None else functools.partial(compiled.begin, env=world)
     like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
     return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
-from steepest.algorithms import HyperParameters
+from steepest.algorithms import A3C, HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
@@ -29,6 +29,7 @@ from steepest.runs import checkpoints, metrics
 from steepest.runs import demonstrations as files
 from steepest.runs.directory import RunDirectory
 from steepest.runs.plot import plot_curves
+from steepest.training import cluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,14 +161,21 @@ def prepare(
         action_bounds=action_bounds,
         total_steps=total_steps,
         seeds=tuple(seeds),
-        seeds_per_process=_groups(task, tuple(seeds), run, compiled=task.env is not None or parameters.demonstrated),
+        seeds_per_process=_groups(parameters, task, tuple(seeds), run),
         evaluation_episodes=evaluation_episodes,
         checkpoint_seconds=checkpoint_seconds,
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),
     )
     session.compose(config, task)
+    _check_cluster(config)
     return Experiment(config, task, run, None if gathered is None else gathered.demonstrations)
+
+
+def _check_cluster(config: RunConfiguration) -> None:
+    a3c = session.asynchronous(config)
+    if a3c is not None:
+        cluster.check(a3c.ray_address)
 
 
 def _gather(
@@ -188,9 +196,10 @@ def _gather(
 
 
 def _groups(
-    task: Task, seeds: tuple[int, ...], run: RunDirectory | None, *, compiled: bool
+    parameters: HyperParameters, task: Task, seeds: tuple[int, ...], run: RunDirectory | None
 ) -> tuple[tuple[int, ...], ...]:
     """Other processes can help only when they find the environment by its id and write to a run directory."""
+    compiled = (task.env is not None and not isinstance(parameters, A3C)) or parameters.demonstrated
     alone = run is None or not task.importable
     return share_out(seeds, compiled=compiled, cpu=jax.default_backend() == "cpu" and not alone)
 
@@ -199,6 +208,7 @@ def reopen(path: str | pathlib.Path) -> Experiment:
     """The experiment of a run directory. **Raises** `InputError` when it is not one."""
     run = RunDirectory.existing(path)
     config = RunConfiguration.parse(run.read_config())
+    _check_cluster(config)
     return Experiment(config, session.task_of(config), run)
 
 
@@ -220,7 +230,9 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
                 returns[event["seed"]] = np.array(event["returns"])
             display.report(event)
 
-        if run is not None and task.importable and len(config.seeds_per_process) > 1:
+        # Asynchronous workers are processes already, so their seeds take turns.
+        together = run is not None and task.importable and session.asynchronous(config) is None
+        if run is not None and together and len(config.seeds_per_process) > 1:
             finished = run_workers(config, run, report=report, stop=stop, started=started)
         else:
             for group in config.seeds_per_process:

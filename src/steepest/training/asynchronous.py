@@ -1,0 +1,312 @@
+"""Training with asynchronous workers: each computes gradients on its own copy of the parameters (A7)."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+import steepest._platform  # noqa: F401
+from steepest.algorithms.actor_critic import ActorCritic, Agent, Prepared
+from steepest.core.errors import EnvironmentFault
+from steepest.core.problem import SampledProblem
+from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
+from steepest.envs.adapters.vector import AbstractVectorEnvironment
+from steepest.envs.environment import AbstractEnvironment
+from steepest.sampling import compiled
+from steepest.sampling.host import HostStreams
+from steepest.training.cluster import Cluster, Died
+from steepest.training.compiled import seed_keys, update_keys
+from steepest.training.driver import AbstractTraining, Row, not_finite
+from steepest.training.host import HostState, begin
+
+Leaves = list[np.ndarray]
+"""A tree as it travels: its arrays in order. Both sides know the structure, for both composed the same algorithm."""
+
+Environments = AbstractEnvironment | Callable[[int], Sequence[AbstractVectorEnvironment]]
+"""A compiled environment, or what makes groups of environments from a seed."""
+
+Opening = Callable[[], tuple[ActorCritic, Environments]]
+"""How a worker comes by its algorithm and its environments; it is called in the worker's process."""
+
+_WARMING_UP = 2**31 - 1
+"""In place of the update in the key of the segment that is not sent: no run makes so many."""
+
+_DEATHS = 3
+"""So many workers in a row may die before they have answered once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """What a worker sends: the gradients of one segment, and what happened in it.
+
+    - `prepared`: the leaves of `Prepared`.
+    - `kl`: of the policy of the worker's last copy to that of this one, on states of the segment, in nats.
+    - `steps`: environment steps.
+    - `episodes`, `total_return`, `total_length`: of the episodes that ended.
+    """
+
+    prepared: Leaves
+    kl: float
+    steps: int
+    episodes: float
+    total_return: float
+    total_length: float
+
+
+class Worker:
+    """Samples segments from environments of its own, with the parameters that come with each question.
+
+    **Arguments**
+
+    - `opening`: called at the first question, since what it raises then can be told.
+    - `seed`: of the run.
+    - `index`: which of the run's workers it is.
+    - `birth`: updates that were made when it was started. So one that replaces another begins other episodes.
+    """
+
+    def __init__(self, opening: Opening, seed: int, index: int, birth: int):
+        jax.config.update("jax_platforms", "cpu")  # workers of one machine cannot share an accelerator
+        self._opening, self._index, self._birth, self._seed = opening, index, birth, seed
+        self._policy: PyTree = None
+
+    def answer(self, update: int, leaves: Leaves) -> Segment | None:
+        """One segment, sampled with a copy of the agent as it was after so many updates.
+
+        The first answer is None: compiling takes so long that the copy is no longer of use. The next will be quick.
+        """
+        if self._policy is None:
+            self._open()
+            self._segment(_WARMING_UP, leaves)
+            return None
+        return self._segment(update, leaves)
+
+    def _segment(self, update: int, leaves: Leaves) -> Segment:
+        copy: Agent = jax.tree.unflatten(self._structure, leaves)
+        if copy.rewards is not None:  # the streams are the worker's own, the moments everybody's
+            copy = eqx.tree_at(lambda each: each.rewards.streams, copy, self._reward_streams)
+        before = copy.policy if self._policy is None else self._policy
+        trajectory, episodes = self._sample(copy, self._key(np.int32(update)))
+        prepared, kl = self._gradients(copy, before, trajectory)
+        self._policy, self._reward_streams = copy.policy, prepared.statistics.streams
+        sent, kl = jax.device_get((jax.tree.leaves(prepared), kl))
+        return Segment(sent, float(kl), int(np.sum(trajectory.valid)), *episodes)
+
+    def _open(self) -> None:
+        algorithm, environments = self._opening()
+        _, for_streams, for_updates = seed_keys(jax.random.key(self._seed))
+        self._structure = jax.tree.structure(_copy_shapes(algorithm))
+        self._reward_streams = jnp.zeros(algorithm.spec.num_envs)
+        self._key = jax.jit(lambda update: acting_key(for_updates, update, self._index))
+        self._gradients = jax.jit(functools.partial(_gradients, algorithm))
+        if isinstance(environments, AbstractEnvironment):
+            key = streams_key(for_streams, self._index, self._birth)
+            self._sample = _compiled_sampling(algorithm, environments, key)
+        else:
+            seed = np.random.SeedSequence([self._seed, self._birth, self._index]).generate_state(1)[0]
+            self._sample = _host_sampling(algorithm, environments(int(seed)))
+
+
+def streams_key(key: Key[Array, ""], index: int, birth: int) -> Key[Array, ""]:
+    """The key of the environments of worker `index`, if it was started after `birth` updates."""
+    return jax.random.fold_in(jax.random.fold_in(key, birth), index)
+
+
+def acting_key(key: Key[Array, ""], update: Any, index: int) -> Key[Array, ""]:
+    """The key of the actions of worker `index` on the copy that has made so many updates.
+
+    A worker that gets the same copy again, after a death or on a resume, draws them again. The gradient of the first
+    time was lost, so nothing is counted twice.
+    """
+    return jax.random.fold_in(update_keys(key, update)[0], index)
+
+
+def _gradients(algorithm: ActorCritic, copy: Agent, before: PyTree, trajectory: Trajectory) -> tuple[Prepared, Array]:
+    prepared, some = algorithm.gradients(copy, trajectory)
+    assert isinstance(some, SampledProblem)
+    moved = SampledProblem(some.objective, some.batch, before(some.batch.obs))
+    return prepared, moved.kl(copy.policy)
+
+
+def _compiled_sampling(algorithm: ActorCritic, env: AbstractEnvironment, key: Key[Array, ""]) -> Callable:
+    sample = jax.jit(lambda agent, streams, key: compiled.sample(algorithm, agent, env, streams, key))
+    streams = jax.jit(lambda key: compiled.start(env, key, algorithm.spec.num_envs))(key)
+
+    def once(agent: Agent, key: Key[Array, ""]):
+        nonlocal streams
+        streams, trajectory, episodes = sample(agent, streams, key)
+        told = jax.device_get((episodes.count, episodes.total_return, episodes.total_length))
+        return trajectory, [float(each) for each in told]
+
+    return once
+
+
+def _host_sampling(algorithm: ActorCritic, groups: Sequence[AbstractVectorEnvironment]) -> Callable:
+    streams = HostStreams(algorithm, groups)
+
+    def once(agent: Agent, key: Key[Array, ""]):
+        trajectory, ended = streams.sample(agent, key)
+        return trajectory, [float(len(ended)), sum(each for each, _ in ended), float(sum(each for _, each in ended))]
+
+    return once
+
+
+def _copy_shapes(algorithm: ActorCritic) -> Agent:
+    return jax.eval_shape(lambda key: algorithm.copy(algorithm.init(key)), jax.random.key(0))
+
+
+def _prepared_shapes(algorithm: ActorCritic) -> Prepared:
+    """What `gradients` returns, without computing it."""
+    spec, length = algorithm.spec, algorithm.feed.length or 1
+
+    def blank(dtype: Any, shape: tuple[int, ...] = ()) -> Array:
+        return jnp.zeros((length, spec.num_envs, *shape), dtype)
+
+    def gradients(copy: Agent) -> Prepared:
+        obs = blank(spec.observation.dtype, spec.observation.shape)
+        action = blank(spec.action.dtype, spec.action.shape)
+        number, flag = blank(jnp.float32), blank(bool)
+        return algorithm.gradients(copy, Trajectory(obs, action, obs, number, number, flag, flag, flag))[0]
+
+    return jax.eval_shape(gradients, _copy_shapes(algorithm))
+
+
+class AsynchronousTraining(AbstractTraining):
+    """One seed, whose parameters are here and whose environments are with workers on Ray.
+
+    A gradient is applied when it arrives, to parameters that may have moved since they were copied. Its staleness is
+    how many times. A worker that dies is replaced.
+
+    **Arguments**
+
+    - `opening`: how a worker comes by its algorithm, the same as `algorithm`, and its environments.
+    - `workers`: how many.
+    - `address`: of a Ray cluster; see `Cluster`.
+    - `notice`: called with a line for each worker that was replaced.
+    """
+
+    def __init__(
+        self,
+        algorithm: ActorCritic,
+        opening: Opening,
+        *,
+        workers: int,
+        seed: int,
+        total_steps: int,
+        address: str | None = None,
+        notice: Callable[[str], None],
+    ):
+        self.algorithm = self._shared = algorithm
+        self.seeds, self.total_steps = (seed,), total_steps
+        self._opening, self._workers, self._address, self._notice = opening, workers, address, notice
+        self._state = jax.jit(functools.partial(begin, algorithm))(jax.random.key(seed))
+        self._structure = jax.tree.structure(_prepared_shapes(algorithm))
+        self._learn = jax.jit(self._guarded_learn)
+        self._cluster: Cluster | None = None
+        self._asked: dict[Any, tuple[int, int]] = {}
+        self._deaths = 0
+
+    def advance(self, seconds: float) -> list[Row]:
+        if self._cluster is None:
+            self._copy = jax.device_get(jax.tree.leaves(self._shared.copy(self._state.agent)))
+            self._cluster = Cluster(self._address, self._workers)
+            for index in range(self._workers):
+                self._start(index)
+        rows, start = [], time.monotonic()
+        while True:
+            rows.append(self._once(self._cluster))
+            if self.finished or time.monotonic() - start > seconds:
+                return rows
+
+    def _start(self, index: int) -> None:
+        """A worker, and its first question."""
+        assert self._cluster is not None
+        worker = self._cluster.start(Worker, self._opening, self.seeds[0], index, int(self._state.update))
+        self._ask(worker, index)
+
+    def _ask(self, worker: Any, index: int) -> None:
+        assert self._cluster is not None
+        update = int(self._state.update)
+        self._asked[worker] = index, update
+        self._cluster.ask(worker, update, self._copy)
+
+    def _arrival(self, cluster: Cluster) -> tuple[Any, int, int, Segment]:
+        """The next worker that has a segment, its index, and the update of its copy; the dead are replaced."""
+        while True:
+            worker, answer = cluster.next_answer()
+            index, copied = self._asked.pop(worker)
+            if isinstance(answer, Segment):
+                self._deaths = 0
+                return worker, index, copied, answer
+            if isinstance(answer, Died):
+                self._replace(index, answer)
+            else:
+                self._ask(worker, index)
+
+    def _once(self, cluster: Cluster) -> Row:
+        """Apply the next gradient that arrives, and give its worker the newest parameters."""
+        worker, index, copied, segment = self._arrival(cluster)
+        state, update = self._state, int(self._state.update)
+        steps = int(state.steps) + segment.steps
+        agent, copy, metrics, fault = self._learn(
+            update_keys(state.key, state.update)[1], state.agent, segment.prepared
+        )
+        self._state = HostState(agent, state.key, state.update + 1, jnp.asarray(steps, jnp.int32))
+        self._copy, metrics, fault = jax.device_get((copy, metrics, fault))
+        if fault >= 0:
+            raise not_finite(self._finite_names[int(fault)], self.seeds[0], update, steps)
+        self._ask(worker, index)
+        ended = segment.episodes or float("nan")
+        return {
+            "seed": self.seeds[0],
+            "update": update + 1,
+            "steps": steps,
+            "episodes": int(segment.episodes),
+            "return": segment.total_return / ended,
+            "length": segment.total_length / ended,
+            "staleness": update - copied,
+            "kl": segment.kl,
+        } | {name: float(value) for name, value in metrics.items()}
+
+    def _replace(self, index: int, death: Died) -> None:
+        self._deaths += 1
+        if self._deaths > _DEATHS:
+            raise EnvironmentFault(
+                f"{self._deaths} workers in a row died before they had sampled anything; the environment may end its "
+                f"process, or something is not installed where they run. The last one: {death}"
+            )
+        self._notice(f"worker {index} died and is replaced ({death})")
+        self._start(index)
+
+    def _guarded_learn(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
+        after, info = self._shared.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
+        fault = info.finite.first_bad
+        after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
+        self._finite_names = info.finite.names
+        return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
+
+    @property
+    def steps(self) -> int:
+        return int(self._state.steps)
+
+    def states(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state}
+
+    def restore(self, states: dict[int, PyTree]) -> None:
+        self._state = states[self.seeds[0]]
+
+    def agents(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state.agent}
+
+    def close(self) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
