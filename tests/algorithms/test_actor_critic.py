@@ -1,19 +1,21 @@
 """The body that on-policy algorithms share."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from worlds import Corridor, Match
 
-from steepest.algorithms import A2C, PPO
+from steepest.algorithms import A2C, PPO, Reinforce
 from steepest.algorithms.actor_critic import _values, explained_variance
 from steepest.core.problem import GivenGradient
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory
 from steepest.critics import StateValue
-from steepest.sampling.compiled import sample
-from steepest.training.compiled import begin, run
+from steepest.estimators import VarianceOptimal
+from steepest.sampling.compiled import sample, start
+from steepest.training.compiled import begin, run, update_once
 
 KEY = jax.random.key(0)
 
@@ -150,3 +152,39 @@ def test_a_rule_that_asks_for_more_than_a_gradient_is_refused():
         with pytest.raises(TypeError, match="only the gradient is known here"):
             ask()
     assert problem.size == 1
+
+
+@pytest.mark.parametrize("baseline", ["optimal", "optimal_scalar"])
+def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
+    """G6, made where the gradient is: the step follows the estimator's gradient for the same episodes."""
+    env = Corridor()
+    parameters = Reinforce(
+        num_envs=6, policy="tabular", weight="whole_return", baseline=baseline, normalise_advantages=False
+    )
+    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 6, 10))
+    key = jax.random.key(2)
+    agent = algorithm.init(key)
+    logits = jax.random.normal(key, agent.policy.logits.shape)
+    agent = eqx.tree_at(lambda each: each.policy.logits, agent, logits)
+    trajectory = sample(algorithm, agent, env, start(env, key, 6), key)[1]
+    found = algorithm._prepare(agent, trajectory).problem.gradient(agent.policy)[0].logits
+    estimator = VarianceOptimal(parameters.discount, per_parameter=baseline == "optimal")
+    wanted = estimator.gradient(agent.policy, trajectory)[0].logits
+    np.testing.assert_allclose(found * int(jnp.sum(trajectory.valid)) / 6, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_clip_radius_falls_with_the_updates_that_were_made():
+    env = Corridor()
+    parameters = PPO(
+        num_envs=2, segment_length=4, minibatch_size=8, hidden=(4,), final_clip_radius=0.1, value_clip_radius=0.3
+    )
+    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 2, 4))
+    state = begin(algorithm, env, jax.random.key(0))
+    step = jax.jit(lambda state: update_once(algorithm, env, state)[0])
+    for radius in (0.2, 0.175, 0.15):
+        trajectory = sample(algorithm, state.agent, env, state.streams, state.key)[1]
+        prepared = algorithm._prepare(state.agent, trajectory)
+        np.testing.assert_allclose(prepared.problem.objective.radius, radius, rtol=1e-6)
+        np.testing.assert_allclose(prepared.regression.old, state.agent.critic(trajectory.obs).reshape(-1), rtol=1e-5)
+        assert prepared.regression.radius == 0.3
+        state = step(state)

@@ -13,7 +13,7 @@ from steepest.core.trajectory import Trajectory
 from steepest.critics import TabularValue
 from steepest.estimators import LikelihoodRatio
 from steepest.estimators.estimator import score_gradient
-from steepest.estimators.likelihood_ratio import episode_scores, values
+from steepest.estimators.likelihood_ratio import values
 from steepest.objectives import Score
 from steepest.policies import network_policy
 
@@ -109,7 +109,7 @@ def test_no_gradient_flows_through_the_weight(name):
 def test_the_score_of_an_episode_is_the_sum_over_its_steps():
     """E8: the log of a trajectory's probability is the sum of the logs of its factors, differentiated by θ."""
     acting, trajectory, _ = sampled("categorical")
-    scores, _ = episode_scores(acting, trajectory)
+    scores, _ = episode_scores(acting, trajectory.obs, trajectory.action, trajectory.valid)
     vector, unravel = ravel_pytree(acting)
     for stream in range(STREAMS):
         total = jax.grad(

@@ -10,7 +10,7 @@ from tiny_mdp import CYCLE, LADDER, POLICY, fitted, linear_critic, streams
 
 from steepest.advantages import GAE, MonteCarlo, NStep
 from steepest.core.trajectory import flatten
-from steepest.critics import ValueRegression
+from steepest.critics import ClippedRegression, ValueRegression
 
 DISCOUNT = 0.8
 STATES = jnp.arange(3)
@@ -135,3 +135,30 @@ def test_no_gradient_flows_through_a_target_that_was_made_of_the_critic():
     made = jax.grad(lambda each: objective(each, bootstrapped(each)))(critic)
     constant = jax.grad(lambda each: objective(each, bootstrapped(critic)))(critic)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), made, constant)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "loss", "moves"),
+    [
+        (1.3, 2.0, 0.5 * 0.8**2, False),  # beyond the radius, towards the target: nothing more to gain
+        (0.5, 2.0, 0.5 * 1.5**2, True),  # beyond it, away from the target: the way back is open
+        (1.1, 2.0, 0.5 * 0.9**2, True),  # within it
+    ],
+)
+def test_beyond_the_clip_radius_a_value_gains_nothing_more(value, target, loss, moves):
+    """V_old is 1, and the radius 0.2."""
+    rows = ValueRegression((jnp.zeros(1),), jnp.array([target]), jnp.ones(1))
+    problem = ClippedRegression(rows, jnp.ones(1), 0.2)
+
+    def critic(value):
+        return lambda obs: value + 0 * obs
+
+    objective, slope = jax.value_and_grad(lambda value: problem.evaluate(critic(value))[0])(value)
+    np.testing.assert_allclose(-objective, loss, rtol=1e-5)
+    assert bool(jnp.abs(slope) > 0) == moves
+    several = ClippedRegression(
+        ValueRegression((jnp.zeros(3),), jnp.array([target, jnp.nan, 0.0]), jnp.array([1.0, 0.0, 1.0])),
+        jnp.array([1.0, 1.0, 5.0]),
+        0.2,
+    )
+    np.testing.assert_allclose(several.minibatch(jnp.array([0, 1])).evaluate(critic(value))[0], objective, rtol=1e-5)

@@ -169,3 +169,11 @@ def test_the_entropy_bonus_is_the_mean_entropy(policy, batch):
 def test_a_radius_that_is_not_positive_is_refused_by_name():
     with pytest.raises(ValueError, match=r"clip radius is 0\.0; it must be above 0"):
         Clipped(0.0)
+
+
+def test_a_clip_radius_goes_to_its_end_in_a_straight_line():
+    clipped = Clipped(0.2, 0.1)
+    for progress, radius in ((0.0, 0.2), (0.5, 0.15), (1.0, 0.1)):
+        inner = Sum((clipped, Entropy(0.1))).at(jnp.asarray(progress)).terms[0]
+        np.testing.assert_allclose(inner.radius, radius, rtol=1e-6)
+    assert Clipped(0.2).at(jnp.asarray(0.7)).radius == 0.2

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
@@ -18,7 +18,6 @@ from steepest.core.problem import (
     AbstractMaximisation,
     AbstractProblem,
     GivenGradient,
-    Objective,
     SampledProblem,
     weighted_mean,
     with_kl,
@@ -27,7 +26,8 @@ from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree
-from steepest.critics import StateValue, ValueRegression
+from steepest.critics import ClippedRegression, StateValue, ValueRegression
+from steepest.objectives import AbstractObjective, PlusValue
 
 _MEASURED_ROWS = 512
 """So many rows are enough to measure the entropy and the KL of an update; more would cost and tell no more."""
@@ -39,6 +39,7 @@ class Agent(eqx.Module):
     - `policy`, `critic`: their array leaves are the parameters; no critic, and every value is 0.
     - `policy_state`, `critic_state`: of the step rules.
     - `observations`, `rewards`: running normalisation, where it was asked for.
+    - `updates`: made so far.
     """
 
     policy: Any
@@ -47,6 +48,7 @@ class Agent(eqx.Module):
     critic_state: PyTree
     observations: ObservationNormaliser | None
     rewards: RewardScaler | None
+    updates: Int[Array, ""]
 
 
 class Statistics(eqx.Module):
@@ -90,19 +92,23 @@ class ActorCritic(AbstractAlgorithm):
       shares the policy's network and moves with it.
     - `normalise_advantages`: standardise them over the valid rows.
     - `normalise_observations`, `scale_rewards`: by running moments that are part of the agent.
+    - `value_clip_radius`: how far an update may take the critic's values; None leaves them free.
+    - `pose`: `(objective, batch, old) -> problem`, the problem that the rows pose to the policy.
     """
 
     spec: Spec = eqx.field(static=True)
     feed: Feed = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     advantage: Callable[..., Estimates]
-    objective: Objective
+    objective: AbstractObjective | PlusValue
     step_rule: AbstractStepRule
     critic_rule: AbstractStepRule | None
     discount: float | Float[Array, ""]
     normalise_advantages: bool = eqx.field(static=True)
     normalise_observations: bool = eqx.field(static=True)
     scale_rewards: bool = eqx.field(static=True)
+    value_clip_radius: float | Float[Array, ""] | None = None
+    pose: Callable[..., SampledProblem] = eqx.field(static=True, default=SampledProblem)
 
     def init(self, key: Key[Array, ""]) -> Agent:
         for_policy, for_critic = jax.random.split(key)
@@ -116,6 +122,7 @@ class ActorCritic(AbstractAlgorithm):
             critic_state=self.critic_rule.init(critic) if self.critic_rule is not None else None,
             observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
             rewards=RewardScaler.initial(self.spec.num_envs) if self.scale_rewards else None,
+            updates=jnp.zeros((), jnp.int32),
         )
 
     def act(self, key: Key[Array, ""], agent: Agent, obs: AnyArray) -> tuple[Array, Array]:
@@ -180,6 +187,7 @@ class ActorCritic(AbstractAlgorithm):
             critic_state=agent.critic_state if critic is None else critic.state,
             observations=_merged(agent.observations, statistics.observations),
             rewards=_merged(agent.rewards, statistics.rewards, statistics.streams),
+            updates=agent.updates + 1,
         )
         return after, UpdateInfo(metrics, finite)
 
@@ -201,18 +209,27 @@ class ActorCritic(AbstractAlgorithm):
             advantage = normalise(advantage, seen.valid)
         batch = Batch.of(seen, Estimates(advantage, estimates.value_target))
         target = flatten(estimates.value_target)
-        problem = SampledProblem(self.objective, batch, agent.policy(batch.obs))
+        objective = self.objective.at(agent.updates.astype(jnp.float32) / self.spec.total_updates)
+        problem = self.pose(objective, batch, agent.policy(batch.obs))
         some = problem.thinned(_MEASURED_ROWS)
         metrics = {"entropy": weighted_mean(some.old.entropy(), some.batch.weight)}
         if self._critic(agent) is not None:
             metrics["explained_variance"] = explained_variance(flatten(value), target, batch.weight)
         return Prepared(
             problem=problem,
-            regression=None if self.critic_rule is None else ValueRegression((batch.obs,), target, batch.weight),
+            regression=None if self.critic_rule is None else self._regression(batch, target, flatten(value)),
             statistics=statistics,
             metrics=metrics,
             finite=sampled.then(Finite.of(value=(value, next_value), advantage=advantage)),
         )
+
+    def _regression(
+        self, batch: Batch, target: Float[Array, " B"], value: Float[Array, " B"]
+    ) -> ValueRegression | ClippedRegression:
+        regression = ValueRegression((batch.obs,), target, batch.weight)
+        if self.value_clip_radius is None:
+            return regression
+        return ClippedRegression(regression, value, self.value_clip_radius)
 
     def _critic(self, agent: Agent) -> Callable[[AnyArray], Array] | None:
         """Whoever says what a state is worth: the critic, the second head of the policy, or nobody."""

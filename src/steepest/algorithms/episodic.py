@@ -25,8 +25,9 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
     """What an action's score is weighted with: the reward that followed it (G4), or all of the episode's (G3)."""
     discount_states: bool = False
     """Put in the factor γ^t, which makes it the gradient of J (option 2 of G5); most leave it out (option 1)."""
-    baseline: Literal["none", "average_return", "average_to_go", "per_time_step"] = "none"
-    """Subtract an average over the other episodes (G6): of returns, of all rewards-to-go, or of those at its time."""
+    baseline: Literal["none", "average_return", "average_to_go", "per_time_step", "optimal", "optimal_scalar"] = "none"
+    """Subtract an average over the other episodes (G6): of returns, of all rewards-to-go, or of those at its time; or
+    the one of least variance for the whole return, for each parameter or for all."""
     normalise_advantages: bool = True
     """Standardise the weights over the update; that subtracts their mean too."""
 
@@ -36,6 +37,11 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
             raise InputError(
                 "discount_states is True; the whole return is discounted from the start of the episode as it is. "
                 "Leave it out, or take weight 'reward_to_go'."
+            )
+        if self._optimal and self.weight != "whole_return":
+            raise InputError(
+                f"baseline is {self.baseline!r}, which is of the whole return, but weight is {self.weight!r}. Take "
+                "weight 'whole_return', or the baseline 'per_time_step'."
             )
 
     @property
@@ -55,8 +61,11 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
         self, spec: Spec, step_rule: AbstractStepRule, critic_rule: AbstractStepRule | None = None
     ) -> ActorCritic:
         """The shared body on whole episodes with the score: what is left to say is the rules."""
+        from steepest.algorithms.optimal_baseline import ByEpisode
         from steepest.core.interfaces import Feed
         from steepest.objectives import Score
+
+        options = {"pose": ByEpisode(spec.num_envs, self.baseline == "optimal")} if self._optimal else {}
 
         return self.actor_critic(
             spec,
@@ -65,7 +74,12 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
             objective=Score(),
             step_rule=step_rule,
             critic_rule=critic_rule,
+            **options,
         )
+
+    @property
+    def _optimal(self) -> bool:
+        return self.baseline in ("optimal", "optimal_scalar")
 
     def _baseline(self) -> AbstractBaseline | None:
         from steepest.advantages import AveragePerTimeStep, AverageReturn, AverageReturnToGo
@@ -75,7 +89,7 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
             "average_to_go": AverageReturnToGo,
             "per_time_step": AveragePerTimeStep,
         }
-        return kinds[self.baseline]() if self.baseline != "none" else None
+        return kinds[self.baseline]() if self.baseline in kinds else None
 
 
 @dataclasses.dataclass(frozen=True)

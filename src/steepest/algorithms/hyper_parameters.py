@@ -119,6 +119,7 @@ class OnPolicyHyperParameters(PlayingHyperParameters):
         objective: AbstractObjective,
         step_rule: AbstractStepRule,
         critic_rule: AbstractStepRule | None,
+        **options: Any,
     ) -> ActorCritic:
         """The shared body with these parts, and with what all algorithms can be told.
 
@@ -143,6 +144,7 @@ class OnPolicyHyperParameters(PlayingHyperParameters):
             normalise_advantages=self.normalise_advantages,
             normalise_observations=self.normalise_observations,
             scale_rewards=self.scale_rewards,
+            **options,
         )
 
 
@@ -181,7 +183,12 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
         return float(spec.total_updates) if self.anneal else math.inf
 
     def improving(
-        self, spec: Spec, objective: AbstractObjective, step_rule: AbstractStepRule, critic_rule: AbstractStepRule
+        self,
+        spec: Spec,
+        objective: AbstractObjective,
+        step_rule: AbstractStepRule,
+        critic_rule: AbstractStepRule,
+        **options: Any,
     ) -> ActorCritic:
         """The shared body on segments with GAE: what is left to say is the objective and the two rules."""
         from steepest.advantages import GAE
@@ -195,6 +202,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
             objective=plus_entropy(objective, self.entropy_bonus),
             step_rule=step_rule,
             critic_rule=critic_rule,
+            **options,
         )
 
 

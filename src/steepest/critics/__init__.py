@@ -7,7 +7,7 @@ from steepest.critics.q import (
     TabularActionValue,
     expected_target,
 )
-from steepest.critics.regression import ValueRegression
+from steepest.critics.regression import ClippedRegression, ValueRegression
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
 from steepest.critics.v import StateValue
@@ -16,6 +16,7 @@ __all__ = [
     "AbstractActionValue",
     "AbstractValue",
     "ActionValue",
+    "ClippedRegression",
     "LinearValue",
     "StateValue",
     "Stationary",

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Shaped
 import steepest._platform  # noqa: F401
 from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.types import AnyArray
+from steepest.core.validation import check_number
 
 
 class ValueRegression(AbstractMaximisation[Callable[..., Array]]):
@@ -38,3 +39,42 @@ class ValueRegression(AbstractMaximisation[Callable[..., Array]]):
         # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
         error = jnp.where(self.weight > 0, error, 0)
         return -0.5 * weighted_mean(jnp.square(error), self.weight), {}
+
+
+class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
+    r"""$-\tfrac12\,\mathrm{mean}\,\max\bigl((V_\phi - y)^2,\ (V_c - y)^2\bigr)$ with
+    $V_c = V_{old} + \mathrm{clip}(V_\phi - V_{old}, \pm\epsilon)$.
+
+    Where the value has gone further than the radius towards its target, there is nothing more to gain in this update.
+
+    **Arguments**
+
+    - `regression`: without the clipping.
+    - `old`: $V_{old}$, the values before the update, in the unit of return.
+    - `radius`: $\epsilon > 0$, in that unit.
+
+    **Reference** Schulman et al., the code of *Proximal Policy Optimization Algorithms*, 2017; that it seldom helps:
+    Andrychowicz et al., *What Matters in On-Policy Reinforcement Learning?*, 2021.
+    """
+
+    regression: ValueRegression
+    old: Float[Array, " B"]
+    radius: float | Float[Array, ""]
+
+    def __check_init__(self):
+        check_number("value clip radius", self.radius, above=0, remedy="0.2 is usual where rewards are scaled.")
+
+    @property
+    def size(self) -> int:
+        return self.regression.size
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "ClippedRegression":
+        return ClippedRegression(self.regression.minibatch(indices), self.old[indices], self.radius)
+
+    def evaluate(self, parameters: Callable[..., Array]) -> tuple[Float[Array, ""], Info]:
+        inner, old = self.regression, jax.lax.stop_gradient(self.old)
+        value, target = parameters(*inner.inputs), jax.lax.stop_gradient(inner.target)
+        near = old + jnp.clip(value - old, -self.radius, self.radius)
+        # Before the squares, as above.
+        errors = [jnp.where(inner.weight > 0, each - target, 0) for each in (value, near)]
+        return -0.5 * weighted_mean(jnp.maximum(*map(jnp.square, errors)), inner.weight), {}

@@ -6,7 +6,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 import steepest._platform  # noqa: F401
@@ -15,7 +14,7 @@ from steepest.core.errors import InputError
 from steepest.core.problem import Info
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
-from steepest.objectives import Score
+from steepest.objectives import Score, episode_scores
 
 
 class LikelihoodRatio(AbstractEstimator):
@@ -108,22 +107,9 @@ class VarianceOptimal(AbstractEstimator):
     def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
         zero = jnp.zeros(data.reward.shape)
         returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
-        scores, unravel = episode_scores(policy, data)
+        scores, unravel = episode_scores(policy, data.obs, data.action, data.valid)
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=self.leave_one_out)
         return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)
-
-
-def episode_scores(policy: Any, trajectory: Trajectory) -> tuple[Float[Array, "N P"], Callable[[Array], Any]]:
-    """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each episode, and the way back to the shape of the policy."""
-    vector, unravel = ravel_pytree(policy)
-
-    def log_probability(vector, obs, action, valid):
-        return jnp.sum(jnp.where(valid, unravel(vector)(obs).log_prob(action), 0))
-
-    scores = jax.vmap(jax.grad(log_probability), (None, 1, 1, 1))(
-        vector, trajectory.obs, trajectory.action, trajectory.valid
-    )
-    return scores, unravel
 
 
 def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:

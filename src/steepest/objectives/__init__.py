@@ -5,7 +5,7 @@ from steepest.objectives.deterministic import Deterministic
 from steepest.objectives.entropy import Entropy, plus_entropy
 from steepest.objectives.objective import AbstractObjective, Sum
 from steepest.objectives.ratio import Ratio
-from steepest.objectives.score import Score
+from steepest.objectives.score import Score, episode_scores
 from steepest.objectives.shared import PlusValue
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "Ratio",
     "Score",
     "Sum",
+    "episode_scores",
     "plus_entropy",
 ]

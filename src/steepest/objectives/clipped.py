@@ -22,6 +22,7 @@ class Clipped(AbstractObjective):
     **Arguments**
 
     - `radius`: $\epsilon > 0$, the ratio's distance from 1 at which the gain stops.
+    - `final_radius`: where it gets to at the end of the run, in a straight line; None leaves it alone.
 
     `info` holds `clip_fraction`, the share of rows whose ratio lies outside the radius.
 
@@ -29,9 +30,16 @@ class Clipped(AbstractObjective):
     """
 
     radius: float | Float[Array, ""]
+    final_radius: float | Float[Array, ""] | None = None
 
     def __check_init__(self):
         check_number("clip radius", self.radius, above=0, remedy="0.2 is usual.")
+        check_number("final clip radius", self.final_radius, above=0, remedy="0.01 is small.")
+
+    def at(self, progress: Float[Array, ""]) -> "Clipped":
+        if self.final_radius is None:
+            return self
+        return Clipped(self.radius + (self.final_radius - self.radius) * progress)
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         ratio = jnp.exp(distribution.log_prob(batch.action) - batch.log_prob)

@@ -18,6 +18,10 @@ class AbstractObjective(eqx.Module):
         """The objective of a policy, and what else was learnt on the way."""
         return self.of(policy(batch.obs), batch)
 
+    def at(self, progress: Float[Array, ""]) -> "AbstractObjective":
+        """The objective after this share of the run, from 0 to 1, for those that change on the way."""
+        return self
+
     @abc.abstractmethod
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The same, where the policy was evaluated already."""
@@ -27,6 +31,9 @@ class Sum(AbstractObjective):
     """Several objectives at once, on one evaluation of the policy."""
 
     terms: tuple[AbstractObjective, ...]
+
+    def at(self, progress: Float[Array, ""]) -> "Sum":
+        return Sum(tuple(term.at(progress) for term in self.terms))
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         (total, info), *others = [term.of(distribution, batch) for term in self.terms]

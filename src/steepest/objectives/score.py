@@ -1,7 +1,12 @@
 """The pseudo-loss of the score function (G16)."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Bool, Float, Shaped
 
 import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
@@ -22,3 +27,16 @@ class Score(AbstractObjective):
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         advantage = jax.lax.stop_gradient(batch.advantage)
         return weighted_mean(distribution.log_prob(batch.action) * advantage, batch.weight), {}
+
+
+def episode_scores(
+    policy: Any, obs: Shaped[Array, "T N ..."], action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
+) -> tuple[Float[Array, "N P"], Callable[[Array], Any]]:
+    """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each stream's episode, and the way back to the shape of the policy."""
+    vector, unravel = ravel_pytree(policy)
+
+    def log_probability(vector, obs, action, valid):
+        return jnp.sum(jnp.where(valid, unravel(vector)(obs).log_prob(action), 0))
+
+    scores = jax.vmap(jax.grad(log_probability), (None, 1, 1, 1))(vector, obs, action, valid)
+    return scores, unravel

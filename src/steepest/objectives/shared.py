@@ -33,6 +33,10 @@ class PlusValue(eqx.Module):
     def __check_init__(self):
         check_number("value coefficient", self.coefficient, above=0, remedy="0.5 is usual.")
 
+    def at(self, progress: Float[Array, ""]) -> "PlusValue":
+        """The same, with the policy's objective after this share of the run."""
+        return PlusValue(self.objective.at(progress), self.coefficient)
+
     def __call__(self, policy, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The objective of a policy with two heads, and what else was learnt on the way."""
         distribution, value = policy.both(batch.obs)

@@ -1,0 +1,49 @@
+"""The problem of whole episodes whose gradient has the variance-optimal baseline in it (G6)."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+
+import steepest._platform  # noqa: F401
+from steepest.advantages import variance_optimal
+from steepest.core.distributions import AbstractDistribution
+from steepest.core.problem import Info, Objective, Parameters, SampledProblem
+from steepest.core.trajectory import Batch
+from steepest.objectives import episode_scores
+
+
+class EpisodeProblem(SampledProblem[Parameters]):
+    """Rows of N streams that play an episode each, weighted with the return of the whole episode.
+
+    The optimal baseline weighs returns with squared scores, so it is made where scores are: in the gradient. It is in
+    leave-one-out form, and adds no bias.
+
+    - `streams`: N.
+    - `per_parameter`: one baseline for each parameter, or one for all.
+    """
+
+    streams: int = eqx.field(static=True)
+    per_parameter: bool = eqx.field(static=True)
+
+    def gradient(self, parameters: Parameters) -> tuple[Parameters, Info]:
+        objective, info = self.evaluate(parameters)
+        rows, shape = self.batch, (-1, self.streams)
+        obs, action = (each.reshape(*shape, *each.shape[1:]) for each in (rows.obs, rows.action))
+        scores, unravel = episode_scores(parameters, obs, action, (rows.weight > 0).reshape(shape))
+        returns = rows.advantage.reshape(shape)[0]
+        baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=True)
+        total = jnp.sum(scores * (returns[:, None] - baseline), axis=0)
+        return unravel(total / jnp.maximum(jnp.sum(rows.weight), 1)), info | {"objective": objective}
+
+
+@dataclasses.dataclass(frozen=True)
+class ByEpisode:
+    """Poses such a problem."""
+
+    streams: int
+    per_parameter: bool
+
+    def __call__(self, objective: Objective, batch: Batch, old: AbstractDistribution) -> EpisodeProblem:
+        """The problem of the rows of `streams` episodes."""
+        return EpisodeProblem(objective, batch, old, self.streams, self.per_parameter)
