@@ -22,11 +22,12 @@ from rich.table import Table
 INSTALLS = {
     # The JAX is steepest's own, so that the libraries are compared and not their compilers.
     "rejax": [["rejax==0.1.2", "gymnax==0.0.9", f"jax=={importlib.metadata.version('jax')}"]],
-    "sb3": [["torch==2.13.0"], ["stable-baselines3==2.9.2", "gymnasium"]],
+    "sb3": [["torch==2.13.0"], ["stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium"]],
 }
 """For each virtual environment, what `pip install` is called with, one call after the other."""
 
 SHARED = {
+    "algorithm": "ppo",
     "activation": "tanh",
     "clip_global_norm": 0.5,
     "clip_radius": 0.2,
@@ -66,6 +67,29 @@ COMPARISONS = (
         SHARED
         | {"num_envs": 8, "segment_length": 32, "minibatch_size": 256, "epochs": 20, "discount": 0.98, "trace": 0.8},
         {"SB3, default threads": ("0",), "SB3, 1 thread": ("1",)},
+    ),
+    Comparison(
+        "TRPO on CartPole-v1 with sb3-contrib's defaults, 1 × 2048",
+        "sb3",
+        "sb3_contrib_trpo.py",
+        {
+            "algorithm": "trpo",
+            "activation": "tanh",
+            "hidden": [64, 64],
+            "num_envs": 1,
+            "segment_length": 2048,
+            "kl_radius": 0.01,
+            "cg_iterations": 15,
+            "damping": 0.1,
+            "backtracks": 10,
+            "shrink": 0.8,
+            "critic_learning_rate": 1e-3,
+            "critic_epochs": 10,
+            "minibatch_size": 128,
+            "discount": 0.99,
+            "trace": 0.95,
+        },
+        {"sb3-contrib, default threads": ("0",), "sb3-contrib, 1 thread": ("1",)},
     ),
 )
 

@@ -1,6 +1,7 @@
-"""Steepest's compiled PPO on CartPole, as its own driver runs it: one XLA thread, metrics of every update read back.
+"""A compiled algorithm on CartPole, as its own driver runs it: one XLA thread, metrics of every update read back.
 
-Usage: `steepest_cartpole.py SETTINGS SECONDS`, where SETTINGS is JSON; it speaks as `harness.py` describes.
+Usage: `steepest_cartpole.py SETTINGS SECONDS`, where SETTINGS is JSON and names the algorithm too; it speaks as
+`harness.py` describes.
 """
 
 import importlib.metadata
@@ -10,13 +11,14 @@ import time
 
 from harness import rate, serve
 
-from steepest.algorithms import PPO
+from steepest.algorithms import ALGORITHMS
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.training.compiled import CompiledTraining
 
 settings, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
-parameters = PPO(**settings | {"hidden": tuple(settings["hidden"])})
+settings["hidden"] = tuple(settings["hidden"])
+parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
 env = CartPole()
 spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=1)
 
