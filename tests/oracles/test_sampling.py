@@ -5,30 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steepest.core.interfaces import AbstractAlgorithm, Feed
+from steepest.core.interfaces import AbstractActor, Feed
 from steepest.core.spaces import Discrete, Spec
 from steepest.oracles import LinearQuadratic, TabularMDP, random_mdp
 from steepest.policies import LinearGaussian, TabularPolicy
 from steepest.sampling.compiled import sample, start
 
 
-class Acting(AbstractAlgorithm):
+class Acting(AbstractActor):
     """Acts with the agent as its policy, and learns nothing."""
 
     spec: Spec
     feed: Feed
 
-    def init(self, key):
-        raise NotImplementedError
-
     def act(self, key, agent, obs):
         return agent(obs).sample_and_log_prob(key)
-
-    def act_deterministic(self, agent, obs):
-        return agent(obs).mode()
-
-    def update(self, key, agent, trajectory):
-        raise NotImplementedError
 
 
 def episodes(env, policy, count=4000, seed=0):

@@ -1,5 +1,8 @@
 """The natural gradient (S3)."""
 
+from collections.abc import Callable
+from typing import Generic
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -8,10 +11,45 @@ from jaxtyping import Array, Float, Key
 import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractStepRule
-from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
+from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters, with_kl
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
-from steepest.curvature import NaturalDirection
+from steepest.curvature import Direction, NaturalDirection
+
+
+class Departure(eqx.Module, Generic[Parameters]):
+    """Where a natural step starts, and which way it goes.
+
+    - `vector`, `unravel`: the parameters in a line, and back.
+    - `found`: the direction, and what it predicts.
+    - `info`: the problem's own, with the `objective`, the `gradient_norm`, and what the direction says.
+    """
+
+    vector: Float[Array, " P"]
+    unravel: Callable[[Array], Parameters] = eqx.field(static=True)
+    found: Direction
+    info: Info
+
+    @classmethod
+    def of(
+        cls, direction: NaturalDirection, problem: AbstractProblem[Parameters], parameters: Parameters
+    ) -> "Departure[Parameters]":
+        """The gradient of the problem, and the direction for it."""
+        vector, unravel = ravel_pytree(parameters)
+        tree, info = problem.gradient(parameters)
+        gradient = ravel_pytree(tree)[0]
+        found = direction(problem, parameters, gradient)
+        norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
+        return cls(vector, unravel, found, info | found.info | {"gradient_norm": norm})
+
+    def report(self, length: Array, kl: Array, gain: Array) -> Info:
+        """`info`, with what a step of `length` was predicted to do, and what was measured."""
+        return self.info | {
+            "predicted_kl": 0.5 * jnp.square(length) * self.found.curvature,
+            "measured_kl": kl,
+            "predicted_gain": length * self.found.slope,
+            "measured_gain": gain,
+        }
 
 
 class Natural(AbstractStepRule):
@@ -54,22 +92,8 @@ class Natural(AbstractStepRule):
         self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: None
     ) -> tuple[Parameters, None, Info]:
         problem = with_kl(problem)
-        vector, unravel = ravel_pytree(parameters)
-        tree, info = problem.gradient(parameters)
-        gradient = ravel_pytree(tree)[0]
-        found = self.direction(problem, parameters, gradient)
-        length = found.length(self.radius) if self.radius is not None else jnp.asarray(self.learning_rate)
-        moved = unravel(vector + length * found.x)
-        return (
-            moved,
-            None,
-            info
-            | found.info
-            | {
-                "gradient_norm": jnp.sqrt(jnp.sum(jnp.square(gradient))),
-                "predicted_kl": 0.5 * jnp.square(length) * found.curvature,
-                "measured_kl": problem.kl(moved, reverse=self.reverse_kl),
-                "predicted_gain": length * found.slope,
-                "measured_gain": problem.evaluate(moved)[0] - info["objective"],
-            },
-        )
+        start = Departure.of(self.direction, problem, parameters)
+        length = start.found.length(self.radius) if self.radius is not None else jnp.asarray(self.learning_rate)
+        moved = start.unravel(start.vector + length * start.found.x)
+        gain = problem.evaluate(moved)[0] - start.info["objective"]
+        return moved, None, start.report(length, problem.kl(moved, reverse=self.reverse_kl), gain)

@@ -3,7 +3,6 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 import steepest._platform  # noqa: F401
@@ -12,6 +11,7 @@ from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_k
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.curvature import NaturalDirection
+from steepest.steps.natural import Departure
 
 ACCEPTED, NO_GAIN, TOO_FAR, NOT_FINITE = 0, 1, 2, 3
 """The `verdict` in `info`: what became of the step, and for a failure what was wrong with the last one tried."""
@@ -55,15 +55,13 @@ class TrustRegion(AbstractStepRule):
         self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: None
     ) -> tuple[Parameters, None, Info]:
         problem = with_kl(problem)
-        vector, unravel = ravel_pytree(parameters)
-        tree, info = problem.gradient(parameters)
-        gradient = ravel_pytree(tree)[0]
-        found = self.direction(problem, parameters, gradient)
+        start = Departure.of(self.direction, problem, parameters)
+        vector, found = start.vector, start.found
         full = found.length(self.radius)
 
         def measured(length) -> tuple[Array, Array, Array]:
-            candidate = unravel(vector + length * found.x)
-            gain = problem.evaluate(candidate)[0] - info["objective"]
+            candidate = start.unravel(vector + length * found.x)
+            gain = problem.evaluate(candidate)[0] - start.info["objective"]
             kl = problem.kl(candidate, reverse=self.reverse_kl)
             finite = jnp.isfinite(gain) & jnp.isfinite(kl)
             wrong = jnp.where(kl > self.radius, TOO_FAR, jnp.where(gain > 0, ACCEPTED, NO_GAIN))
@@ -84,18 +82,9 @@ class TrustRegion(AbstractStepRule):
         length = jnp.where(accepted, full * jnp.asarray(self.shrink, full.dtype) ** backtracks, 0)
         # Not vector + 0 × x: where x is not finite, that would not be the old parameters.
         moved = jnp.where(accepted, vector + length * found.x, vector)
+        info = start.report(length, jnp.where(accepted, kl, 0), jnp.where(accepted, gain, 0))
         return (
-            unravel(moved),
+            start.unravel(moved),
             None,
-            info
-            | found.info
-            | {
-                "gradient_norm": jnp.sqrt(jnp.sum(jnp.square(gradient))),
-                "predicted_kl": 0.5 * jnp.square(length) * found.curvature,
-                "measured_kl": jnp.where(accepted, kl, 0),
-                "predicted_gain": length * found.slope,
-                "measured_gain": jnp.where(accepted, gain, 0),
-                "backtracks": backtracks,
-                "verdict": verdict.astype(full.dtype),
-            },
+            info | {"backtracks": backtracks, "verdict": verdict.astype(full.dtype)},
         )
