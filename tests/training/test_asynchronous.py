@@ -89,6 +89,10 @@ def close(one, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), one, other)
 
 
+def played(algorithm, env, agent, streams, key):
+    return sample(algorithm, agent, env, streams, key)[:2]
+
+
 @pytest.mark.parametrize("env", [Corridor(), Match(kind="box")], ids=lambda env: env.id)
 def test_one_worker_is_never_stale_and_makes_the_updates_of_a2c(monkeypatch, env):
     """Sampled and learnt from in turn, with the same keys, by the algorithm's own `update`."""
@@ -97,13 +101,14 @@ def test_one_worker_is_never_stale_and_makes_the_updates_of_a2c(monkeypatch, env
     algorithm = training_.algorithm
     for_agent, for_streams, key = seed_keys(jax.random.key(5))
     agent = algorithm.init(for_agent)
+    play, update_ = jax.jit(functools.partial(played, algorithm, env)), jax.jit(algorithm.update)
     streams = start(env, streams_key(for_streams, 0, 0), 2)
     streams, _, _ = sample(
         algorithm, agent, env, streams, acting_key(key, 2**31 - 1, 0)
     )  # to compile, and not learnt from
     for update in range(4):
-        streams, trajectory, _ = sample(algorithm, agent, env, streams, acting_key(key, update, 0))
-        agent, info = algorithm.update(update_keys(key, update)[1], agent, trajectory)
+        streams, trajectory = play(agent, streams, acting_key(key, update, 0))
+        agent, info = update_(update_keys(key, update)[1], agent, trajectory)
         np.testing.assert_allclose(rows[update]["objective"], info.metrics["objective"], rtol=1e-4, atol=1e-6)
     close(training_.agents()[5], agent)
     assert [row["staleness"] for row in rows] == [0] * 4
@@ -135,13 +140,13 @@ def test_a_late_gradient_is_that_of_the_copy_and_moves_the_newest_parameters(mon
     algorithm, first = training_.algorithm, training_.agents()[5]
     rows_of(training_)
     _, for_streams, key = seed_keys(jax.random.key(5))
-    agent = first
+    agent, play = first, jax.jit(functools.partial(played, algorithm, env))
+    gradients_of, learn = jax.jit(lambda *each: algorithm.gradients(*each)[0]), jax.jit(algorithm.learn)
     for index in range(2):
         streams = start(env, streams_key(for_streams, index, 0), 2)
-        streams, _, _ = sample(algorithm, first, env, streams, acting_key(key, 2**31 - 1, index))
-        _, trajectory, _ = sample(algorithm, first, env, streams, acting_key(key, 0, index))
-        gradients, _ = algorithm.gradients(algorithm.copy(first), trajectory)
-        agent, _ = algorithm.learn(key, agent, gradients)
+        streams, _ = play(first, streams, acting_key(key, 2**31 - 1, index))
+        _, trajectory = play(first, streams, acting_key(key, 0, index))
+        agent, _ = learn(key, agent, gradients_of(algorithm.copy(first), trajectory))
     close(training_.agents()[5], agent)
 
 
