@@ -26,7 +26,7 @@ from steepest.sampling import compiled
 from steepest.sampling.host import HostStreams
 from steepest.training.cluster import Cluster, Died
 from steepest.training.compiled import seed_keys, update_keys
-from steepest.training.driver import AbstractTraining, Row, not_finite
+from steepest.training.driver import OneSeedTraining, Row, not_finite
 from steepest.training.host import HostState, begin
 
 Leaves = list[np.ndarray]
@@ -180,7 +180,7 @@ def _prepared_shapes(algorithm: ActorCritic) -> Prepared:
     return jax.eval_shape(gradients, _copy_shapes(algorithm))
 
 
-class AsynchronousTraining(AbstractTraining):
+class AsynchronousTraining(OneSeedTraining):
     """One seed, whose parameters are here and whose environments are with workers on Ray.
 
     A gradient is applied when it arrives, to parameters that may have moved since they were copied. Its staleness is
@@ -293,19 +293,6 @@ class AsynchronousTraining(AbstractTraining):
         after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
         self._finite_names = info.finite.names
         return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
-
-    @property
-    def steps(self) -> int:
-        return int(self._state.steps)
-
-    def states(self) -> dict[int, PyTree]:
-        return {self.seeds[0]: self._state}
-
-    def restore(self, states: dict[int, PyTree]) -> None:
-        self._state = states[self.seeds[0]]
-
-    def agents(self) -> dict[int, PyTree]:
-        return {self.seeds[0]: self._state.agent}
 
     def close(self) -> None:
         if self._cluster is not None:

@@ -1,6 +1,7 @@
 """What the two ways of training have in common, seen from outside."""
 
 import abc
+from typing import Any
 
 import steepest._platform  # noqa: F401
 from steepest.core.errors import NonFiniteError
@@ -53,6 +54,25 @@ class AbstractTraining(abc.ABC):
 
     def close(self) -> None:  # noqa: B027  most hold nothing
         """Give back what is held."""
+
+
+class OneSeedTraining(AbstractTraining):
+    """One seed, whose state has an `agent` and `steps`."""
+
+    _state: Any
+
+    @property
+    def steps(self) -> int:
+        return int(self._state.steps)
+
+    def states(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state}
+
+    def restore(self, states: dict[int, PyTree]) -> None:
+        self._state = states[self.seeds[0]]
+
+    def agents(self) -> dict[int, PyTree]:
+        return {self.seeds[0]: self._state.agent}
 
 
 def not_finite(name: str, seed: int, update: int, steps: int) -> NonFiniteError:

@@ -12,11 +12,10 @@ from jaxtyping import Array, Int, Key
 
 import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.sampling.host import HostStreams
 from steepest.training.compiled import seed_keys, update_keys
-from steepest.training.driver import AbstractTraining, Row, not_finite
+from steepest.training.driver import OneSeedTraining, Row, not_finite
 
 
 class HostState(eqx.Module):
@@ -35,7 +34,7 @@ def begin(algorithm: AbstractAlgorithm, key: Key[Array, ""]) -> HostState:
     return HostState(algorithm.init(for_agent), for_updates, zero, zero)
 
 
-class HostTraining(AbstractTraining):
+class HostTraining(OneSeedTraining):
     """One seed, on environments that other libraries run.
 
     **Arguments**
@@ -89,19 +88,6 @@ class HostTraining(AbstractTraining):
             "return": float(np.mean(returns)) if returns else float("nan"),
             "length": float(np.mean(lengths)) if lengths else float("nan"),
         } | {name: float(value) for name, value in jax.device_get(metrics).items()}
-
-    @property
-    def steps(self) -> int:
-        return int(self._state.steps)
-
-    def states(self) -> dict[int, PyTree]:
-        return {self.seeds[0]: self._state}
-
-    def restore(self, states: dict[int, PyTree]) -> None:
-        self._state = states[self.seeds[0]]
-
-    def agents(self) -> dict[int, PyTree]:
-        return {self.seeds[0]: self._state.agent}
 
     def close(self) -> None:
         self._streams.close()
