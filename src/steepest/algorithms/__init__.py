@@ -2,6 +2,7 @@
 
 from steepest.algorithms.a2c import A2C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
+from steepest.algorithms.ddpg import DDPG
 from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
 from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
@@ -33,12 +34,14 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         FittedPolicyIteration,
         FiniteDifferenceAscent,
         RegressionAscent,
+        DDPG,
     )
 }
 
 __all__ = [
     "A2C",
     "ALGORITHMS",
+    "DDPG",
     "NPG",
     "PPO",
     "TRPO",
