@@ -37,38 +37,46 @@ class Ring(eqx.Module):
 
     - `written`: transitions that each stream has written so far; those of it that remain are the newest L.
 
+    Row $i N + n$ is slot i of stream n. The arrays have one axis for all rows: with two, XLA would lay them out anew,
+    and copy them, between writing and drawing.
+
     **Example**
 
     >>> from steepest.core.spaces import Box, Discrete
     >>> ring = Ring.initial(Spec(Box(-1, 1, (3,)), Discrete(2), num_envs=2, total_updates=1), capacity=10)
     >>> ring.obs.shape, int(ring.size)
-    ((5, 2, 3), 0)
+    ((10, 3), 0)
     """
 
-    obs: Shaped[Array, "L N ..."]
-    action: Shaped[Array, "L N ..."]
-    next_obs: Shaped[Array, "L N ..."]
-    reward: Float[Array, "L N"]
-    log_prob: Float[Array, "L N"]
-    terminated: Bool[Array, "L N"]
-    truncated: Bool[Array, "L N"]
+    obs: Shaped[Array, "LN ..."]
+    action: Shaped[Array, "LN ..."]
+    next_obs: Shaped[Array, "LN ..."]
+    reward: Float[Array, " LN"]
+    log_prob: Float[Array, " LN"]
+    terminated: Bool[Array, " LN"]
+    truncated: Bool[Array, " LN"]
     written: Int[Array, " N"]
 
     @classmethod
     def initial(cls, spec: Spec, capacity: int) -> "Ring":
         """An empty ring for `capacity` transitions of all streams together."""
-        shape = (max(1, capacity // spec.num_envs), spec.num_envs)
+        rows = max(1, capacity // spec.num_envs) * spec.num_envs
         observation, action = spec.observation, spec.action
         return cls(
-            obs=jnp.zeros((*shape, *observation.shape), observation.dtype),
-            action=jnp.zeros((*shape, *action.shape), action.dtype),
-            next_obs=jnp.zeros((*shape, *observation.shape), observation.dtype),
-            reward=jnp.zeros(shape, jnp.float32),
-            log_prob=jnp.zeros(shape, jnp.float32),
-            terminated=jnp.zeros(shape, bool),
-            truncated=jnp.zeros(shape, bool),
+            obs=jnp.zeros((rows, *observation.shape), observation.dtype),
+            action=jnp.zeros((rows, *action.shape), action.dtype),
+            next_obs=jnp.zeros((rows, *observation.shape), observation.dtype),
+            reward=jnp.zeros(rows, jnp.float32),
+            log_prob=jnp.zeros(rows, jnp.float32),
+            terminated=jnp.zeros(rows, bool),
+            truncated=jnp.zeros(rows, bool),
             written=jnp.zeros(spec.num_envs, jnp.int32),
         )
+
+    @property
+    def length(self) -> int:
+        """L: the rows of each stream."""
+        return self.reward.shape[0] // self.written.shape[0]
 
     @property
     def size(self) -> Int[Array, ""]:
@@ -77,7 +85,7 @@ class Ring(eqx.Module):
 
     def add(self, trajectory: Trajectory, wanted: Bool[Array, ""] | bool = True) -> "Ring":
         """Write the valid rows of a trajectory, of no more than L steps; none of them unless `wanted`."""
-        length, streams = self.reward.shape
+        length, streams = self.length, self.written.shape[0]
         steps = trajectory.reward.shape[0]
         if steps > length:
             raise ValueError(f"{steps} steps do not fit into a ring of {length} for each stream.")
@@ -88,11 +96,10 @@ class Ring(eqx.Module):
         row = jnp.where(valid, slot * streams + jnp.arange(streams)[None, :], length * streams).reshape(-1)
 
         def write(kept: Array, new: Array) -> Array:
-            flat = kept.reshape(length * streams, *kept.shape[2:])
-            rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[2:])
-            return flat.at[row].set(rows, mode="drop").reshape(kept.shape)
+            rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[1:])
+            return kept.at[row].set(rows, mode="drop")
 
-        return Ring(
+        ring = Ring(
             obs=write(self.obs, trajectory.obs),
             action=write(self.action, trajectory.action),
             next_obs=write(self.next_obs, trajectory.next_obs),
@@ -102,6 +109,8 @@ class Ring(eqx.Module):
             truncated=write(self.truncated, trajectory.truncated),
             written=self.written + count[-1],
         )
+        # Otherwise XLA writes once more for every reader, each time into a copy.
+        return jax.lax.optimization_barrier(ring)
 
     def draw(
         self, key: Key[Array, ""], count: int, *, steps: int = 1, discount: float | Float[Array, ""] = 1.0
@@ -123,15 +132,13 @@ class Ring(eqx.Module):
     def _gathered(
         self, stream: Int[Array, " B"], age: Int[Array, " B"], steps: int, discount: float | Float[Array, ""]
     ) -> Replayed:
-        length, streams = self.reward.shape
         newest = self.written[stream]
 
         def row(age):
-            return (newest - age) % length * streams + stream
+            return (newest - age) % self.length * self.written.shape[0] + stream
 
         def at(kept: Array, index) -> Array:
-            flat = kept.reshape(length * streams, *kept.shape[2:])
-            return flat.at[index].get(mode="promise_in_bounds")
+            return kept.at[index].get(mode="promise_in_bounds")
 
         first = last = row(age)
         reward = at(self.reward, first)
@@ -160,4 +167,4 @@ class Ring(eqx.Module):
         return jnp.all(same.reshape(same.shape[0], -1), axis=1)
 
     def _filled(self) -> Int[Array, " N"]:
-        return jnp.minimum(self.written, self.reward.shape[0])
+        return jnp.minimum(self.written, self.length)
