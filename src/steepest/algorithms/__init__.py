@@ -3,11 +3,14 @@
 from steepest.algorithms.a2c import A2C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
 from steepest.algorithms.ddpg import DDPG
+from steepest.algorithms.dpg import DPG
 from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
 from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.algorithms.npg import NPG
+from steepest.algorithms.off_pac import OffPAC
+from steepest.algorithms.off_policy_actor_critic import OffPolicyActorCritic
 from steepest.algorithms.online_actor_critic import OnlineActorCritic
 from steepest.algorithms.pg_baseline import PGBaseline
 from steepest.algorithms.ppo import PPO
@@ -34,6 +37,9 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         FittedPolicyIteration,
         FiniteDifferenceAscent,
         RegressionAscent,
+        OffPolicyActorCritic,
+        OffPAC,
+        DPG,
         DDPG,
     )
 }
@@ -42,6 +48,7 @@ __all__ = [
     "A2C",
     "ALGORITHMS",
     "DDPG",
+    "DPG",
     "NPG",
     "PPO",
     "TRPO",
@@ -50,6 +57,8 @@ __all__ = [
     "FiniteDifferenceAscent",
     "FittedPolicyIteration",
     "HyperParameters",
+    "OffPAC",
+    "OffPolicyActorCritic",
     "OnlineActorCritic",
     "PGBaseline",
     "PPOPenalty",
