@@ -171,7 +171,9 @@ def test_a_compatible_critic_belongs_to_its_policy_and_teaches_it_nothing_by_its
     fresh = CompatibleActionValue.initial(KEY, spec, FEEDBACK, hidden=())
     critic = eqx.tree_at(lambda each: each.weights.gain, fresh, jnp.array(2.0))
     obs, action = jnp.array([[0.5]]), jnp.array([[1.0]])
-    np.testing.assert_allclose(critic(obs, action) - critic(obs, FEEDBACK.gain * obs), (1.0 + 0.15) * 0.5 * 2, rtol=1e-5)
+    np.testing.assert_allclose(
+        critic(obs, action) - critic(obs, FEEDBACK.gain * obs), (1.0 + 0.15) * 0.5 * 2, rtol=1e-5
+    )
     moved = critic.beside(LinearGaussian(jnp.array(2.0), jnp.array(-1.0)))
     np.testing.assert_allclose(moved(obs, action), critic(obs, FEEDBACK.gain * obs), rtol=1e-5, atol=1e-6)
     slope = jax.grad(lambda each: jnp.sum(each(obs, action)))(critic)

@@ -1,6 +1,7 @@
-"""The body that learns from a ring: what it remembers, when it learns, what stands still, and whose gradient it takes."""
+"""The body that learns from a ring: what it remembers, when it learns, and what stands still meanwhile."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ def composed(parameters, env, updates=100):
     return parameters.compose(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
 
 
+@functools.cache
 def after(parameters, env, updates):
     algorithm = composed(parameters, env)
     state, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=updates))(KEY)

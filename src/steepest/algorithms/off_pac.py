@@ -78,7 +78,7 @@ class OffPAC(ReplayingHyperParameters):
 
         if self.uniform_share and not isinstance(spec.action, Discrete):
             raise InputError(f"uniform_share is {self.uniform_share}; it is of one discrete choice. Leave it out.")
-        improvement = ByRatio(self.fresh_actions, self.entropy_bonus)
+        improvement = ByRatio(actions=self.fresh_actions, entropy_bonus=self.entropy_bonus)
         return self.replaying(spec, improvement=improvement, behaviour=self._acting(spec, acting))
 
     def _acting(self, spec: Spec, acting: tuple[AbstractActor, object] | None) -> AbstractBehaviour:

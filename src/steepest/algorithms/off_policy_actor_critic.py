@@ -61,9 +61,8 @@ class OffPolicyActorCritic(ReplayingHyperParameters):
 
         form = self._form(isinstance(spec.action, Discrete), hasattr(spec.action, "low"))
         count = 1 if form == "reparameterised" else self.fresh_actions
-        return self.replaying(
-            spec, improvement=ByFreshActions(form, count, self.entropy_bonus), behaviour=OwnPolicy()
-        )
+        improvement = ByFreshActions(form=form, actions=count, entropy_bonus=self.entropy_bonus)
+        return self.replaying(spec, improvement=improvement, behaviour=OwnPolicy())
 
     def _form(self, discrete: bool, continuous: bool) -> Literal["expected", "score", "reparameterised"]:
         if self.form == "auto":

@@ -131,8 +131,8 @@ class ReplayActorCritic(AbstractAlgorithm):
 
     def guarded(self, after: Agent, before: Agent, good: Bool[Array, ""]) -> Agent:
         """The ring is not looked at: choosing between two of them would copy both, and it holds only what is finite."""
-        without = [dataclasses.replace(agent, ring=None) for agent in (after, before)]
-        return dataclasses.replace(super().guarded(*without, good), ring=after.ring)
+        new, old = (dataclasses.replace(agent, ring=None) for agent in (after, before))
+        return dataclasses.replace(super().guarded(new, old, good), ring=after.ring)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         for_learning, for_behaviour = jax.random.split(key)
@@ -255,4 +255,3 @@ class ReplayActorCritic(AbstractAlgorithm):
 
 def _seen(agent: Agent, obs: AnyArray) -> AnyArray:
     return obs if agent.observations is None else agent.observations(obs)
-

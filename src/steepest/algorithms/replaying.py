@@ -141,7 +141,7 @@ class DeterministicHyperParameters(ReplayingHyperParameters):
 
     policy: Literal["network"] = "network"
     """A network of its own."""
-    gaussian: Literal["bounded"] = "bounded"
+    gaussian: Literal["bounded"] = "bounded"  # pyright: ignore[reportIncompatibleVariableOverride]
     """The action ends at the bounds of the space, by tanh; the noise is for exploring only."""
     log_std: float = -2.3
     """log σ of that noise, relative to half the width of the action space: −2.3 is a tenth of it."""

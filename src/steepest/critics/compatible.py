@@ -18,8 +18,8 @@ from steepest.critics.v import StateValue
 class CompatibleActionValue(AbstractActionValue):
     r"""$Q(s,a) = (a - \mu_\theta(s))^\top\,\nabla_\theta\mu(s)^\top w + V(s)$, with $\mu$ the mode of the policy.
 
-    Its slope $\nabla_a Q = \nabla_\theta\mu^\top w$ is the one that a policy's gradient asks for: with the $w$ that fits
-    best, the deterministic policy gradient is exact, though $Q$ is not.
+    Its slope $\nabla_a Q = \nabla_\theta\mu^\top w$ is what a policy's gradient asks for: with the $w$ that fits best,
+    the deterministic policy gradient is exact, though $Q$ is not.
 
     - `weights`: $w$, shaped like the parameters of the policy.
     - `value`: $V$, what the policy's own action is worth.

@@ -1,7 +1,6 @@
 """What the policy itself would do in states that are given, as a critic judges it (G14)."""
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -40,7 +39,7 @@ class FreshAction(AbstractObjective):
     reparameterised: Haarnoja et al., *Soft Actor-Critic*, 2018, without its entropy.
     """
 
-    action_value: Callable[..., Array]
+    action_value: Any
     key: Key[Array, ""]
     form: FreshActionForm = eqx.field(static=True)
     actions: int = eqx.field(static=True, default=1)

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,12 +19,12 @@ from steepest.core.validation import check_number
 
 
 class AbstractBehaviour(eqx.Module):
-    """β: how actions are chosen in order to learn from them.
+    """β: how actions are chosen in order to learn from them."""
 
-    - `together`: whether `act` must be given the observations of all streams at once.
-    """
-
-    together: eqx.AbstractClassVar[bool]
+    @property
+    def together(self) -> bool:
+        """Whether `act` must be given the observations of all streams at once."""
+        return False
 
     def init(self, spec: Spec) -> PyTree:
         """What it carries from one step to the next."""
@@ -42,15 +42,13 @@ class AbstractBehaviour(eqx.Module):
         - `obs`: the observations themselves, as the environment gave them.
         """
 
-    def advance(self, key: Key[Array, ""], state: Any, ended: Bool[Array, "T N"]) -> PyTree:
+    def advance(self, key: Key[Array, ""], state: Any, ended: Bool[AnyArray, "T N"]) -> PyTree:
         """The next state, after steps of which some ended an episode."""
         return state
 
 
 class OwnPolicy(AbstractBehaviour):
     """The policy acts, with the noise that it has of its own."""
-
-    together: ClassVar[bool] = False
 
     def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
         return distribution.sample_and_log_prob(key)
@@ -63,7 +61,6 @@ class NoisyMode(AbstractBehaviour):
     """
 
     space: Box = eqx.field(static=True)
-    together: ClassVar[bool] = False
 
     def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
         action, log_prob = distribution.sample_and_log_prob(key)
@@ -87,11 +84,14 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
     space: Box = eqx.field(static=True)
     pull: float | Float[Array, ""] = 0.15
     std: float | Float[Array, ""] = 0.2
-    together: ClassVar[bool] = True
 
     def __check_init__(self):
         check_number("pull", self.pull, above=0, at_most=1, remedy="0.15 is usual.")
         check_number("std", self.std, at_least=0, remedy="0.2 is usual.")
+
+    @property
+    def together(self) -> bool:
+        return True
 
     def init(self, spec: Spec) -> Float[Array, "N d"]:
         return jnp.zeros((spec.num_envs, *self.space.shape))
@@ -109,7 +109,6 @@ class Uniform(AbstractBehaviour):
     """Every action is as likely as any other."""
 
     space: Space = eqx.field(static=True)
-    together: ClassVar[bool] = False
 
     def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
         count, space = distribution.entropy().shape, self.space
@@ -124,8 +123,10 @@ class Uniform(AbstractBehaviour):
                 return jax.random.randint(key, (*count, n), 0, 2), jnp.full(count, -n * math.log(2))
             case Box():
                 share = jax.random.uniform(key, (*count, *space.shape))
-                low, width = (each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low))
-                return low + width * share, jnp.full(count, -float(np.sum(np.log(width))))
+                low, width = (
+                    each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
+                )
+                return jnp.asarray(low) + width * share, jnp.full(count, -float(np.sum(np.log(width))))
 
 
 class Other(AbstractBehaviour):
@@ -133,7 +134,6 @@ class Other(AbstractBehaviour):
 
     actor: AbstractActor
     agent: Any
-    together: ClassVar[bool] = False
 
     def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
         return self.actor.act(key, self.agent, obs)

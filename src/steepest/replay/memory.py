@@ -39,7 +39,7 @@ def available_memory() -> int | None:
 
 
 def check_memory(spec: Spec, capacity: int) -> None:
-    """**Raises** `InputError` where a ring of so many transitions would not fit, with what it needs and what is free."""
+    """**Raises** `InputError` where a ring of so many transitions does not fit, with what it needs and what is free."""
     free, each = available_memory(), transition_bytes(spec)
     if free is None or capacity * each <= _SHARE * free:
         return

@@ -33,7 +33,7 @@ class Ring(eqx.Module):
     """L transitions of each of N streams, the oldest written over by the newest.
 
     Every stream has a ring of its own, so that what follows a transition stands in the next row. Rows that are not
-    `valid` are not written. Nothing is moved or copied, provided that whoever holds the ring gives it away (donates it).
+    `valid` are not written. Nothing is moved or copied where whoever holds the ring gives it away (donates it).
 
     - `written`: transitions that each stream has written so far; those of it that remain are the newest L.
 
@@ -119,7 +119,7 @@ class Ring(eqx.Module):
 
         **Arguments**
 
-        - `steps`: n; rewards are gathered over so many steps, fewer where the episode ends or the newest row comes first.
+        - `steps`: n; rewards are gathered over so many steps, or to the end, or to the newest row.
         - `discount`: γ, per step.
         """
         filled = self._filled()

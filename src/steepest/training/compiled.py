@@ -123,9 +123,7 @@ def run(
     where a run is cut into calls. Rows of metrics that no update filled hold `steps` 0.
     """
     once = functools.partial(update_once, algorithm, env)
-    blank = {
-        name: jnp.zeros((rows, *leaf.shape), leaf.dtype) for name, leaf in jax.eval_shape(once, state)[1].items()
-    }
+    blank = {name: jnp.zeros((rows, *leaf.shape), leaf.dtype) for name, leaf in jax.eval_shape(once, state)[1].items()}
 
     def goes_on(loop) -> Array:
         index, state, _ = loop
