@@ -13,6 +13,8 @@ from steepest.algorithms import (
     A2C,
     A3C,
     ALGORITHMS,
+    DDPG,
+    DPG,
     NPG,
     PPO,
     TRPO,
@@ -21,6 +23,8 @@ from steepest.algorithms import (
     FiniteDifferenceAscent,
     FittedPolicyIteration,
     ImportanceSampledPG,
+    OffPAC,
+    OffPolicyActorCritic,
     OnlineActorCritic,
     PGBaseline,
     PPOPenalty,
@@ -35,6 +39,10 @@ from steepest.experiments.configuration import hyper_parameters
 from steepest.training.compiled import begin, train, update_once
 
 SEGMENT = {"num_envs": 8, "segment_length": 16, "minibatch_size": 32, "hidden": (16,)}
+REPLAY = {
+    "num_envs": 8, "segment_length": 8, "replay_ratio": 1 / 16, "capacity": 4096, "batch_size": 32, "hidden": (16,),
+    "learning_rate": 1e-2, "critic_learning_rate": 1e-2, "target_rate": 0.1, "warm_up_steps": 0, "discount": 0.9,
+}  # fmt: skip
 SMALL = {
     "ppo": PPO(**SEGMENT, epochs=2, learning_rate=1e-2),
     "ppo_penalty": PPOPenalty(**SEGMENT, epochs=2, learning_rate=1e-2),
@@ -52,6 +60,10 @@ SMALL = {
     "finite_difference_ascent": FiniteDifferenceAscent(),
     "regression_ascent": RegressionAscent(perturbations=15),
     "importance_sampled_pg": ImportanceSampledPG(num_envs=8, hidden=(16,), gradient_steps=2),
+    "ddpg": DDPG(**REPLAY),
+    "dpg": DPG(**REPLAY),
+    "off_policy_actor_critic": OffPolicyActorCritic(**REPLAY),
+    "off_pac": OffPAC(**REPLAY, behaviour="soft", uniform_share=0.1),
 }
 KEY = jax.random.key(0)
 
@@ -69,10 +81,22 @@ def test_every_algorithm_is_in_the_table():
 WORLDS = {"corridor": Corridor(), "box": Match(kind="box")} | {
     kind: Match(kind=kind) for kind in ("discrete", "multi_discrete", "multi_binary")
 }
-CHOOSING = {"fitted_policy_iteration"}
-"""Algorithms for one discrete choice."""
+CHOOSING = {"fitted_policy_iteration", "off_pac"}
+"""Algorithms for one discrete choice, or with an option here that is."""
+CONTINUOUS = {"ddpg", "dpg"}
+"""Algorithms for continuous actions."""
+
+
+def fitting(name):
+    """A small world whose actions suit an algorithm."""
+    return Match(kind="box") if name in CONTINUOUS else Corridor()
+
+
 LEARNING = [
-    (name, world) for name in SMALL for world in ("corridor", "box") if name not in CHOOSING or world == "corridor"
+    (name, world)
+    for name in SMALL
+    for world, unfit in (("corridor", CONTINUOUS), ("box", CHOOSING))
+    if name not in unfit
 ] + [(name, world) for name in ("ppo", "trpo", "reinforce") for world in ("discrete", "multi_discrete", "multi_binary")]
 """Every algorithm on discrete and continuous actions; of those that treat the policy alike, one on every kind."""
 
@@ -103,7 +127,7 @@ def test_every_option_of_every_algorithm_runs_and_stays_finite(name, options):
 @pytest.mark.parametrize("name", SMALL)
 def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
     """No float64, no weak type: the second update of a run is not traced again."""
-    env = Corridor()
+    env = fitting(name)
     algorithm = composed(SMALL[name], env)
     state = jax.eval_shape(lambda key: begin(algorithm, env, key), KEY)
     after = jax.eval_shape(lambda state: update_once(algorithm, env, state)[0], state)
@@ -129,7 +153,7 @@ COMPUTED = {"ppo", "trpo", "finite_difference_ascent"}
 )
 def test_numbers_can_be_mapped_over(name, field):
     """Hyper-parameters are leaves: training over many at once can be traced, and gives what each gives alone."""
-    env, values = Corridor(), jnp.array([0.003, 0.03])
+    env, values = fitting(name), jnp.array([0.003, 0.03])
 
     def policy_after(value):
         algorithm = composed(dataclasses.replace(SMALL[name], **{field: value}), env, updates=2)
@@ -154,7 +178,7 @@ def test_the_clip_radius_is_a_leaf_of_the_composition_too():
 
 @pytest.mark.parametrize(
     ("name", "kind", "blamed"),
-    [(name, "nan reward", "reward") for name in SMALL]
+    [(name, "nan reward", "reward") for name in SMALL if name not in CONTINUOUS]
     + [(name, "nan observation", "observation") for name in ("ppo", "finite_difference_ascent")],
 )
 def test_nan_never_reaches_the_parameters_and_its_source_is_named(name, kind, blamed):

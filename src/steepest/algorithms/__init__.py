@@ -4,12 +4,16 @@ from steepest.algorithms.a2c import A2C
 from steepest.algorithms.a3c import A3C
 from steepest.algorithms.batch_actor_critic import BatchActorCritic
 from steepest.algorithms.behaviour_cloning import BehaviourCloning
+from steepest.algorithms.ddpg import DDPG
+from steepest.algorithms.dpg import DPG
 from steepest.algorithms.dual_descent import DualDescent
 from steepest.algorithms.finite_difference_ascent import FiniteDifferenceAscent
 from steepest.algorithms.fitted_policy_iteration import FittedPolicyIteration
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.algorithms.importance_sampled_pg import ImportanceSampledPG
 from steepest.algorithms.npg import NPG
+from steepest.algorithms.off_pac import OffPAC
+from steepest.algorithms.off_policy_actor_critic import OffPolicyActorCritic
 from steepest.algorithms.online_actor_critic import OnlineActorCritic
 from steepest.algorithms.pg_baseline import PGBaseline
 from steepest.algorithms.ppo import PPO
@@ -39,6 +43,10 @@ ALGORITHMS: dict[str, type[HyperParameters]] = {
         RegressionAscent,
         ImportanceSampledPG,
         BehaviourCloning,
+        OffPolicyActorCritic,
+        OffPAC,
+        DPG,
+        DDPG,
     )
 }
 
@@ -46,6 +54,8 @@ __all__ = [
     "A2C",
     "A3C",
     "ALGORITHMS",
+    "DDPG",
+    "DPG",
     "NPG",
     "PPO",
     "TRPO",
@@ -56,6 +66,8 @@ __all__ = [
     "FittedPolicyIteration",
     "HyperParameters",
     "ImportanceSampledPG",
+    "OffPAC",
+    "OffPolicyActorCritic",
     "OnlineActorCritic",
     "PGBaseline",
     "PPOPenalty",

@@ -5,13 +5,14 @@ import math
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.core.network import ActivationName
 from steepest.core.spaces import Spec
-from steepest.critics import StateValue
+from steepest.critics import AbstractActionValue, ActionValue, CompatibleActionValue, StateValue, TabularActionValue
 from steepest.policies import GaussianKind, SharedTrunkPolicy, TabularPolicy, network_policy
 
 
@@ -25,6 +26,7 @@ class Architecture:
     gaussian: GaussianKind
     log_std: float
     uniform_share: float = 0.0
+    action_value: Literal["network", "compatible"] = "network"
 
     @classmethod
     def of(cls, parameters: HyperParameters) -> "Architecture":
@@ -55,3 +57,12 @@ class Architecture:
     def draw_critic(self, key: Key[Array, ""], spec: Spec) -> StateValue:
         """A fresh critic."""
         return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+
+    def draw_action_value(self, key: Key[Array, ""], spec: Spec, policy: Any) -> AbstractActionValue:
+        """A fresh critic of actions; a table where the policy is one."""
+        if isinstance(policy, TabularPolicy):
+            return TabularActionValue(jnp.zeros(policy.logits.shape))
+        options = {"hidden": self.hidden, "activation": self.activation}
+        if self.action_value == "compatible":
+            return CompatibleActionValue.initial(key, spec, policy, **options)
+        return ActionValue.initial(key, spec, **options)

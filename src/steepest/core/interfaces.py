@@ -5,7 +5,9 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
-from jaxtyping import Array, Key
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key
 
 import steepest._platform  # noqa: F401
 from steepest.core.problem import AbstractMaximisation, Info, Parameters
@@ -80,3 +82,7 @@ class AbstractAlgorithm(AbstractActor):
     @abc.abstractmethod
     def update(self, key: Key[Array, ""], agent: Any, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
         """Learn from one trajectory."""
+
+    def guarded(self, after: Any, before: Any, good: Bool[Array, ""]) -> Any:
+        """The agent after an update in which all was `good`, else the one from before it."""
+        return jax.tree.map(lambda new, old: jnp.where(good, new, old), after, before)

@@ -1,28 +1,36 @@
 """Estimates of value, and how they are fitted."""
 
+from steepest.critics.compatible import CompatibleActionValue
 from steepest.critics.linear import LinearValue
 from steepest.critics.q import (
     AbstractActionValue,
     ActionValue,
     TabularActionValue,
+    deterministic_target,
     expected_target,
 )
 from steepest.critics.regression import ClippedRegression, ValueRegression
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
 from steepest.critics.v import StateValue
+from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
 
 __all__ = [
     "AbstractActionValue",
     "AbstractValue",
     "ActionValue",
     "ClippedRegression",
+    "CompatibleActionValue",
+    "LeastActionValue",
     "LinearValue",
     "StateValue",
     "Stationary",
     "TabularActionValue",
     "TabularValue",
     "ValueRegression",
+    "WithinBounds",
+    "deterministic_target",
     "expected_target",
     "polyak",
+    "within_bounds",
 ]

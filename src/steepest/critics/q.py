@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -27,6 +28,10 @@ class AbstractActionValue(eqx.Module):
     @abc.abstractmethod
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
         """The value of every action in each observation. **Raises** `InputError` unless actions are discrete."""
+
+    def beside(self, policy: Any) -> "AbstractActionValue":
+        """The critic as it is once the policy has moved; another one only where its features are the policy's."""
+        return self
 
 
 class ActionValue(AbstractActionValue):
@@ -105,7 +110,7 @@ def expected_target(
     next_obs: AnyArray,
     terminated: Bool[AnyArray, "*batch"],
     *,
-    discount: float | Float[Array, ""],
+    discount: float | Float[Array, "*#batch"],
     sampled: bool = False,
 ) -> Float[Array, "*batch"]:
     r"""What $Q^\pi$ should have said of each transition, whoever chose its action.
@@ -126,7 +131,7 @@ def expected_target(
     - `reward`: $r$, in the environment's unit.
     - `next_obs`: $s'$, the true successor, [*batch, …].
     - `terminated`: whether $s'$ is absorbing.
-    - `discount`: $\gamma \in [0, 1]$, per step.
+    - `discount`: $\gamma \in [0, 1]$, per step; or of each row, where $r$ gathers several steps.
     - `sampled`: draw $a'$ also where the expectation could be had.
 
     **Returns** $y$, in the unit of return. It is a constant: no gradient flows through it.
@@ -146,6 +151,41 @@ def expected_target(
         next_value = jnp.sum(jax.nn.softmax(distribution.logits) * critic.values(next_obs), axis=-1)
     else:
         next_value = critic(next_obs, distribution.sample(key))
+    return _target(reward, terminated, discount, next_value)
+
+
+def deterministic_target(
+    critic: AbstractActionValue,
+    policy: Callable[[AnyArray], AbstractDistribution],
+    reward: Float[AnyArray, "*batch"],
+    next_obs: AnyArray,
+    terminated: Bool[AnyArray, "*batch"],
+    *,
+    discount: float | Float[Array, "*#batch"],
+) -> Float[Array, "*batch"]:
+    r"""What $Q^\mu$ of a deterministic policy should have said: $y = r + \gamma\,(1-\mathrm{terminated})\,
+    \bar Q(s', \bar\mu(s'))$.
+
+    The arguments are those of `expected_target`; $\bar\mu$ is the mode of the policy. No gradient flows through $y$,
+    neither into the critic nor into the policy.
+
+    **Example**
+
+    >>> critic, greedy = TabularActionValue(jnp.array([[2.0, 4.0]])), lambda obs: Categorical(jnp.array([[0.0, 1.0]]))
+    >>> deterministic_target(critic, greedy, jnp.ones(1), jnp.array([0]), jnp.array([False]), discount=0.5)
+    Array([3.], dtype=float32)
+
+    **Reference** Lillicrap et al., *Continuous control with deep reinforcement learning*, 2016, algorithm 1.
+    """
+    return _target(reward, terminated, discount, critic(next_obs, policy(next_obs).mode()))
+
+
+def _target(
+    reward: Float[AnyArray, "*batch"],
+    terminated: Bool[AnyArray, "*batch"],
+    discount: float | Float[Array, "*#batch"],
+    next_value: Float[Array, "*batch"],
+) -> Float[Array, "*batch"]:
     reward = jnp.asarray(reward)
     keeps = 1 - jnp.asarray(terminated).astype(reward.dtype)
     return jax.lax.stop_gradient(reward + discount * keeps * next_value)

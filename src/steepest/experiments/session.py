@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
-from steepest.algorithms import A3C
+from steepest.algorithms import A3C, HyperParameters, OffPAC
 from steepest.algorithms.actor_critic import ActorCritic
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
@@ -62,7 +62,7 @@ def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
         total_updates=math.ceil(config.total_steps / per_update),
         max_episode_steps=task.max_episode_steps,
     )
-    algorithm = parameters.compose(spec)
+    algorithm = _composed(parameters, spec)
     if algorithm.feed.length is None and task.max_episode_steps is None:
         raise InputError(
             f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
@@ -70,6 +70,26 @@ def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
         )
     jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
     return algorithm
+
+
+def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
+    """The algorithm, with the policy of another run where one acts for it."""
+    if not isinstance(parameters, OffPAC) or parameters.acting_run is None:
+        return parameters.compose(spec)
+    run = RunDirectory.existing(parameters.acting_run)
+    config = RunConfiguration.parse(run.read_config())
+    task = task_of(config)
+    for role, theirs, ours in (
+        ("observation", task.observation_space, spec.observation),
+        ("action", task.action_space, spec.action),
+    ):
+        if theirs != ours:
+            raise InputError(
+                f"behaviour {run.path}: its {role} space is {describe(theirs)}, and here it is {describe(ours)}. "
+                f"Give a run on the same spaces."
+            )
+    actor, agent = load_agent(config, task, run, config.seeds[0])
+    return parameters.compose(spec, (actor, actor.settled(agent)))
 
 
 def task_of(config: RunConfiguration) -> Task:

@@ -3,6 +3,7 @@
 from steepest.objectives.clipped import Clipped
 from steepest.objectives.deterministic import Deterministic
 from steepest.objectives.entropy import Entropy, plus_entropy
+from steepest.objectives.fresh_action import FreshAction, FreshActionForm
 from steepest.objectives.objective import AbstractObjective, Sum
 from steepest.objectives.ratio import Ratio
 from steepest.objectives.score import Score, episode_scores
@@ -13,6 +14,8 @@ __all__ = [
     "Clipped",
     "Deterministic",
     "Entropy",
+    "FreshAction",
+    "FreshActionForm",
     "PlusValue",
     "Ratio",
     "Score",

@@ -23,7 +23,7 @@ from steepest.core.distributions import (
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
-GaussianKind = Literal["gaussian", "state_dependent", "squashed"]
+GaussianKind = Literal["gaussian", "state_dependent", "squashed", "bounded"]
 
 
 class AbstractHead(eqx.Module):
@@ -140,6 +140,26 @@ class SquashedGaussianHead(StateDependentGaussianHead):
         return TanhGaussian(location, self.bounded(scale), low, high)
 
 
+class BoundedHead(AbstractHead):
+    """A Gaussian around a mean that ends at the bounds of the space, by tanh; its σ is given, and nothing learns it.
+
+    For policies whose mode is what matters, with noise around it for exploring.
+    """
+
+    centre: tuple[float, ...] = eqx.field(static=True)
+    half_width: tuple[float, ...] = eqx.field(static=True)
+    log_std: float = eqx.field(static=True)
+
+    @property
+    def inputs(self) -> int:
+        return len(self.centre)
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Gaussian:
+        half = _along(outputs, self.half_width)
+        mean = _along(outputs, self.centre) + half * jnp.tanh(outputs)
+        return Gaussian(mean, jnp.broadcast_to(self.log_std + jnp.log(half), mean.shape))
+
+
 def _along(outputs: Float[Array, "*batch d"], constants: tuple[float, ...]) -> Float[Array, "*ones d"]:
     return jnp.asarray(constants, outputs.dtype).reshape(*[1] * (outputs.ndim - 1), len(constants))
 
@@ -151,7 +171,8 @@ def make_head(
 
     **Arguments**
 
-    - `gaussian`: for a `Box`: σ the same in all states, σ that depends on the state, or that and a tanh.
+    - `gaussian`: for a `Box`: σ the same in all states, σ that depends on the state, or that and a tanh; or a given σ
+      around a mean that ends at the bounds.
     - `log_std`: log σ at first, relative to half the width of the space.
     - `uniform_share`: for `Discrete`: so often the choice is uniform.
 
@@ -175,6 +196,8 @@ def make_head(
             centre, half = tuple(((low + high) / 2).tolist()), tuple(((high - low) / 2).tolist())
             if gaussian == "gaussian":
                 return GaussianHead(jnp.full(len(centre), log_std, jnp.float32), centre, half)
+            if gaussian == "bounded":
+                return BoundedHead(centre, half, log_std)
             kind = SquashedGaussianHead if gaussian == "squashed" else StateDependentGaussianHead
             return kind(centre, half, log_std)
         case Box(shape=(int(),)):

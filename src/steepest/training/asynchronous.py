@@ -290,7 +290,7 @@ class AsynchronousTraining(OneSeedTraining):
     def _guarded_learn(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
         after, info = self._shared.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
         fault = info.finite.first_bad
-        after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
+        after = self._shared.guarded(after, agent, fault < 0)
         self._finite_names = info.finite.names
         return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
 

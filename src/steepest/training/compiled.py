@@ -58,7 +58,7 @@ def update_once(
     streams, trajectory, metrics = source_of(env).sample(algorithm, state.agent, state.streams, for_acting)
     agent, info = algorithm.update(for_learning, state.agent, trajectory)
     fault = info.finite.first_bad
-    agent = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), agent, state.agent)
+    agent = algorithm.guarded(agent, state.agent, fault < 0)
     steps = state.steps + jnp.sum(trajectory.valid, dtype=jnp.int32)
     metrics = {"steps": steps} | metrics | info.metrics
     return TrainingState(agent, streams, state.key, state.update + 1, steps, fault), metrics
@@ -106,7 +106,7 @@ def train(
     return jax.lax.scan(lambda state, _: update_once(algorithm, env, state), begin(algorithm, env, key), length=updates)
 
 
-@functools.partial(jax.jit, static_argnames=("rows", "vectorise"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnames="rows", donate_argnames="state")
 def run(
     algorithm: AbstractAlgorithm,
     env: World,
@@ -115,44 +115,41 @@ def run(
     total_steps: Int[Array, ""] | int,
     *,
     rows: int = CAPACITY,
-    vectorise: bool,
-) -> tuple[TrainingState, dict[str, Shaped[Array, "rows K"]]]:
-    """Make up to `count` updates of K seeds; a seed that has its steps, or is at fault, rests.
+) -> tuple[TrainingState, dict[str, Shaped[Array, " rows"]]]:
+    """Make up to `count` updates of one seed; once it has its steps, or is at fault, it rests.
 
     `count` is not part of the program, so one compilation serves every call, and it does not matter to the result
     where a run is cut into calls. Rows of metrics that no update filled hold `steps` 0.
-
-    **Arguments**
-
-    - `vectorise`: compute the seeds side by side with `jax.vmap`, as an accelerator wants it. Otherwise they take
-      turns: on a CPU that is a fifth faster, and a seed's result does not depend on the others in a single bit.
     """
-
-    def active(state: TrainingState) -> Array:
-        return (state.steps < total_steps) & (state.fault < 0)
-
-    def once(state: TrainingState):
-        return jax.lax.cond(active(state), functools.partial(update_once, algorithm, env), rest, state)
-
-    def rest(state: TrainingState):
-        shapes = jax.eval_shape(functools.partial(update_once, algorithm, env), state)[1]
-        return state, {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
-
-    every_seed = jax.vmap(once) if vectorise else functools.partial(jax.lax.map, once)
-    shapes = jax.eval_shape(every_seed, state)[1]
-    blank = {name: jnp.zeros((rows, *leaf.shape), leaf.dtype) for name, leaf in shapes.items()}
+    once = functools.partial(update_once, algorithm, env)
+    blank = {name: jnp.zeros((rows, *leaf.shape), leaf.dtype) for name, leaf in jax.eval_shape(once, state)[1].items()}
 
     def goes_on(loop) -> Array:
         index, state, _ = loop
-        return (index < count) & jnp.any(active(state))
+        return (index < count) & (state.steps < total_steps) & (state.fault < 0)
 
     def body(loop):
         index, state, metrics = loop
-        state, row = every_seed(state)
+        state, row = once(state)
         return index + 1, state, {name: metrics[name].at[index].set(row[name]) for name in metrics}
 
     _, state, metrics = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), state, blank))
     return state, metrics
+
+
+@functools.partial(jax.jit, donate_argnames="states")
+def run_together(
+    algorithm: AbstractAlgorithm,
+    env: World,
+    states: list[TrainingState],
+    count: Int[Array, ""] | int,
+    total_steps: Int[Array, ""] | int,
+) -> tuple[list[TrainingState], list[dict[str, Shaped[Array, " rows"]]]]:
+    """`run` for several seeds at once, as an accelerator wants it."""
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    done = jax.vmap(lambda state: run(algorithm, env, state, count, total_steps))(stacked)
+    each = [jax.tree.map(lambda leaf, column=column: leaf[column], done) for column in range(len(states))]
+    return [state for state, _ in each], [metrics for _, metrics in each]
 
 
 def fault_names(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> tuple[str, ...]:
@@ -171,52 +168,59 @@ class CompiledTraining(AbstractTraining):
 
     def __init__(self, algorithm: AbstractAlgorithm, env: World, *, seeds: Sequence[int], total_steps: int):
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
-        keys = jax.vmap(jax.random.key)(jnp.asarray(self.seeds))
-        self._state: TrainingState = jax.jit(jax.vmap(functools.partial(begin, algorithm, env)))(keys)
-        self._vectorise = jax.default_backend() != "cpu"
+        start = jax.jit(functools.partial(begin, algorithm, env))
+        self._states: list[TrainingState] = [start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
 
     def advance(self, seconds: float) -> list[Row]:
-        before = np.asarray(self._state.update)
+        before = [int(state.update) for state in self._states]
         count = int(np.clip(seconds * self._updates_per_second, 1, CAPACITY))
         start = time.monotonic()
-        self._state, metrics = run(
-            self.algorithm, self.env, self._state, count, self.total_steps, vectorise=self._vectorise
-        )
-        metrics = jax.device_get(metrics)
+        columns = self._run(count)
         if self._updates_per_second or count > 1:  # the first call compiles, and so says nothing of speed
             self._updates_per_second = count / (time.monotonic() - start)
         else:
             self._updates_per_second = 1.0
-        made = np.asarray(self._state.update) - before
+        made = [int(state.update) - begun for state, begun in zip(self._states, before, strict=True)]
         self._check()
         return [
-            {"seed": seed, "update": int(before[column] + index + 1)}
-            | {name: float(values[index, column]) for name, values in metrics.items()}
-            for index in range(int(made.max(initial=0)))
+            {"seed": seed, "update": before[column] + index + 1}
+            | {name: float(values[index]) for name, values in columns[column].items()}
+            for index in range(max(made))
             for column, seed in enumerate(self.seeds)
             if index < made[column]
         ]
 
+    def _run(self, count: int) -> list[dict[str, np.ndarray]]:
+        """Make so many updates of every seed; returns their metrics.
+
+        On a CPU the seeds take turns: that is a fifth faster than side by side, a seed's result does not depend on the
+        others in a single bit, and what an agent holds is never copied.
+        """
+        if jax.default_backend() != "cpu":
+            self._states, metrics = run_together(self.algorithm, self.env, self._states, count, self.total_steps)
+            return jax.device_get(metrics)
+        columns = []
+        for index, state in enumerate(self._states):
+            self._states[index], metrics = run(self.algorithm, self.env, state, count, self.total_steps)
+            columns.append(jax.device_get(metrics))
+        return columns
+
     def _check(self) -> None:
-        faults = np.asarray(self._state.fault)
-        for column in np.flatnonzero(faults >= 0):
-            names = fault_names(self.algorithm, self.env, self._state.key[column])
-            update, steps = int(self._state.update[column]), int(self._state.steps[column])
-            raise not_finite(names[faults[column]], self.seeds[column], update, steps)
+        for seed, state in zip(self.seeds, self._states, strict=True):
+            if state.fault >= 0:
+                names = fault_names(self.algorithm, self.env, state.key)
+                raise not_finite(names[int(state.fault)], seed, int(state.update), int(state.steps))
 
     @property
     def steps(self) -> int:
-        return int(np.min(self._state.steps))
+        return min(int(state.steps) for state in self._states)
 
     def states(self) -> dict[int, PyTree]:
-        def one(column: int) -> TrainingState:
-            return jax.tree.map(lambda leaf: leaf[column], self._state)
-
-        return {seed: one(column) for column, seed in enumerate(self.seeds)}
+        return dict(zip(self.seeds, self._states, strict=True))
 
     def restore(self, states: dict[int, PyTree]) -> None:
-        self._state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[seed] for seed in self.seeds))
+        self._states = [states[seed] for seed in self.seeds]
 
     def agents(self) -> dict[int, PyTree]:
         return {seed: state.agent for seed, state in self.states().items()}

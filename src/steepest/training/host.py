@@ -66,7 +66,7 @@ class HostTraining(OneSeedTraining):
     def _guarded_update(self, key, agent, trajectory):
         after, info = self.algorithm.update(key, agent, trajectory)
         fault = info.finite.first_bad
-        after = jax.tree.map(lambda new, old: jnp.where(fault < 0, new, old), after, agent)
+        after = self.algorithm.guarded(after, agent, fault < 0)
         self._finite_names = info.finite.names
         return after, info.metrics, fault
 

@@ -1,0 +1,49 @@
+"""The critic whose features are the policy's own slopes (G15)."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import InputError
+from steepest.core.spaces import Spec
+from steepest.core.types import AnyArray, PyTree
+from steepest.critics.q import AbstractActionValue
+from steepest.critics.v import StateValue
+
+
+class CompatibleActionValue(AbstractActionValue):
+    r"""$Q(s,a) = (a - \mu_\theta(s))^\top\,\nabla_\theta\mu(s)^\top w + V(s)$, with $\mu$ the mode of the policy.
+
+    Its slope $\nabla_a Q = \nabla_\theta\mu^\top w$ is what a policy's gradient asks for: with the $w$ that fits best,
+    the deterministic policy gradient is exact, though $Q$ is not.
+
+    - `weights`: $w$, shaped like the parameters of the policy.
+    - `value`: $V$, what the policy's own action is worth.
+    - `policy`: the policy whose slopes are the features; held constant. `beside` puts another in its place.
+
+    **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014, theorem 3.
+    """
+
+    weights: PyTree
+    value: StateValue
+    policy: Any
+
+    @classmethod
+    def initial(cls, key: Key[Array, ""], spec: Spec, policy: Any, **options: Any) -> "CompatibleActionValue":
+        """Slopes of 0, and a fresh V; the options are those of `StateValue.initial`."""
+        return cls(jax.tree.map(jnp.zeros_like, policy), StateValue.initial(key, spec, **options), policy)
+
+    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+        policy = jax.lax.stop_gradient(self.policy)
+        mode, slope = jax.jvp(lambda each: each(obs).mode(), (policy,), (self.weights,))
+        return jnp.sum((action - mode) * slope, axis=-1) + self.value(obs)
+
+    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+        raise InputError("values: a compatible critic judges continuous actions. Ask for one: critic(obs, action).")
+
+    def beside(self, policy: Any) -> "CompatibleActionValue":
+        return eqx.tree_at(lambda each: each.policy, self, policy)

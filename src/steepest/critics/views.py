@@ -1,0 +1,56 @@
+"""Critics of actions, seen through a rule."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+import steepest._platform  # noqa: F401
+from steepest.core.spaces import Box
+from steepest.core.types import AnyArray
+from steepest.critics.q import AbstractActionValue
+
+
+class LeastActionValue(AbstractActionValue):
+    r"""$\min_i Q_i(s,a)$ of several critics.
+
+    A maximum over what one critic says finds its errors; two seldom err upwards in the same place.
+
+    **Reference** Fujimoto, van Hoof and Meger, *Addressing Function Approximation Error in Actor-Critic Methods*, 2018.
+    """
+
+    critics: tuple[AbstractActionValue, ...]
+
+    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+        return functools.reduce(jnp.minimum, [critic(obs, action) for critic in self.critics])
+
+    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+        return functools.reduce(jnp.minimum, [critic.values(obs) for critic in self.critics])
+
+
+class WithinBounds(AbstractActionValue):
+    """What is done is what the environment makes of an action: it cuts it to the bounds of `space`.
+
+    Beyond them nothing changes, so $\\nabla_a Q$ is 0 there.
+    """
+
+    critic: AbstractActionValue
+    space: Box
+
+    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+        return self.critic(obs, within_bounds(self.space, action))
+
+    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+        return self.critic.values(obs)
+
+
+def within_bounds(space: Box, action: AnyArray) -> Float[Array, "*batch"]:
+    """The action that the environment takes in place of this one.
+
+    >>> print(within_bounds(Box(-1, 1, (2,)), jnp.array([0.5, 3.0])))
+    [0.5 1. ]
+    """
+    along = (1,) * (action.ndim - len(space.shape)) + space.shape
+    low, high = (np.asarray(bound).reshape(along) for bound in (space.low, space.high))
+    return jnp.clip(action, low, high)

@@ -1,0 +1,6 @@
+"""What was done before, kept in order to learn from it again."""
+
+from steepest.replay.memory import available_memory, check_memory
+from steepest.replay.ring import Replayed, Ring
+
+__all__ = ["Replayed", "Ring", "available_memory", "check_memory"]

@@ -1,0 +1,68 @@
+"""How much a ring takes, and how much there is."""
+
+import math
+import pathlib
+
+import jax
+
+import steepest._platform  # noqa: F401
+from steepest.core.errors import InputError
+from steepest.core.spaces import Spec
+
+_SHARE = 0.8
+"""Of what is free; the rest is for everything else."""
+_REWARD_AND_LOG_PROB = 8
+_FLAGS = 2
+
+
+def transition_bytes(spec: Spec) -> int:
+    """The bytes of one transition in a ring: two observations, an action, two numbers and two flags.
+
+    >>> from steepest.core.spaces import Box
+    >>> transition_bytes(Spec(Box(-1, 1, (17,)), Box(-1, 1, (6,)), num_envs=1, total_updates=1))
+    170
+    """
+
+    def size(space) -> int:
+        return math.prod(space.shape) * space.dtype.itemsize
+
+    return 2 * size(spec.observation) + size(spec.action) + _REWARD_AND_LOG_PROB + _FLAGS
+
+
+def available_memory() -> int | None:
+    """The bytes that are free where arrays live; None where nobody says."""
+    statistics = jax.local_devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    found = [_free_in_machine(), _free_in_group()]
+    return min((each for each in found if each is not None), default=None)
+
+
+def check_memory(spec: Spec, capacity: int) -> None:
+    """**Raises** `InputError` where a ring of so many transitions does not fit, with what it needs and what is free."""
+    free, each = available_memory(), transition_bytes(spec)
+    if free is None or capacity * each <= _SHARE * free:
+        return
+    raise InputError(
+        f"capacity is {capacity}; its transitions of {each} bytes need {capacity * each / 1e9:.3g} GB, and "
+        f"{free / 1e9:.3g} GB are free. Use at most {int(_SHARE * free) // each}."
+    )
+
+
+def _free_in_machine() -> int | None:
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    (kilobytes,) = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return kilobytes * 1024
+
+
+def _free_in_group() -> int | None:
+    """Of a container that may use less than the machine has."""
+    group = pathlib.Path("/sys/fs/cgroup")
+    try:
+        limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.strip().isdigit() else None

@@ -1,0 +1,170 @@
+"""The newest transitions of every stream, in memory that is written over (C4)."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+
+import steepest._platform  # noqa: F401
+from steepest.core.spaces import Spec
+from steepest.core.trajectory import Trajectory
+
+
+class Replayed(eqx.Module):
+    r"""B transitions that were drawn; with n steps, what lies between $s_t$ and $s_{t+m}$, $1 \le m \le n$.
+
+    - `reward`: $\sum_{k<m}\gamma^k r_{t+k}$.
+    - `next_obs`: $s_{t+m}$, the true successor; never the first observation of another episode.
+    - `terminated`: whether it is absorbing.
+    - `discount`: $\gamma^m$, what its value counts.
+    - `log_prob`: $\log\beta(a_t|s_t)$ of whoever acted.
+    """
+
+    obs: Shaped[Array, "B ..."]
+    action: Shaped[Array, "B ..."]
+    next_obs: Shaped[Array, "B ..."]
+    reward: Float[Array, " B"]
+    log_prob: Float[Array, " B"]
+    terminated: Bool[Array, " B"]
+    discount: Float[Array, " B"]
+
+
+class Ring(eqx.Module):
+    """L transitions of each of N streams, the oldest written over by the newest.
+
+    Every stream has a ring of its own, so that what follows a transition stands in the next row. Rows that are not
+    `valid` are not written. Nothing is moved or copied where whoever holds the ring gives it away (donates it).
+
+    - `written`: transitions that each stream has written so far; those of it that remain are the newest L.
+
+    Row $i N + n$ is slot i of stream n. The arrays have one axis for all rows: with two, XLA would lay them out anew,
+    and copy them, between writing and drawing.
+
+    **Example**
+
+    >>> from steepest.core.spaces import Box, Discrete
+    >>> ring = Ring.initial(Spec(Box(-1, 1, (3,)), Discrete(2), num_envs=2, total_updates=1), capacity=10)
+    >>> ring.obs.shape, int(ring.size)
+    ((10, 3), 0)
+    """
+
+    obs: Shaped[Array, "LN ..."]
+    action: Shaped[Array, "LN ..."]
+    next_obs: Shaped[Array, "LN ..."]
+    reward: Float[Array, " LN"]
+    log_prob: Float[Array, " LN"]
+    terminated: Bool[Array, " LN"]
+    truncated: Bool[Array, " LN"]
+    written: Int[Array, " N"]
+
+    @classmethod
+    def initial(cls, spec: Spec, capacity: int) -> "Ring":
+        """An empty ring for `capacity` transitions of all streams together."""
+        rows = max(1, capacity // spec.num_envs) * spec.num_envs
+        observation, action = spec.observation, spec.action
+        return cls(
+            obs=jnp.zeros((rows, *observation.shape), observation.dtype),
+            action=jnp.zeros((rows, *action.shape), action.dtype),
+            next_obs=jnp.zeros((rows, *observation.shape), observation.dtype),
+            reward=jnp.zeros(rows, jnp.float32),
+            log_prob=jnp.zeros(rows, jnp.float32),
+            terminated=jnp.zeros(rows, bool),
+            truncated=jnp.zeros(rows, bool),
+            written=jnp.zeros(spec.num_envs, jnp.int32),
+        )
+
+    @property
+    def length(self) -> int:
+        """L: the rows of each stream."""
+        return self.reward.shape[0] // self.written.shape[0]
+
+    @property
+    def size(self) -> Int[Array, ""]:
+        """Transitions that can be drawn."""
+        return jnp.sum(self._filled())
+
+    def add(self, trajectory: Trajectory, wanted: Bool[Array, ""] | bool = True) -> "Ring":
+        """Write the valid rows of a trajectory, of no more than L steps; none of them unless `wanted`."""
+        length, streams = self.length, self.written.shape[0]
+        steps = trajectory.reward.shape[0]
+        if steps > length:
+            raise ValueError(f"{steps} steps do not fit into a ring of {length} for each stream.")
+        valid = jnp.asarray(trajectory.valid) & wanted
+        count = jnp.cumsum(valid, axis=0, dtype=jnp.int32)
+        slot = (self.written[None, :] + count - 1) % length
+        # Past the end: what is written there is dropped.
+        row = jnp.where(valid, slot * streams + jnp.arange(streams)[None, :], length * streams).reshape(-1)
+
+        def write(kept: Array, new: Array) -> Array:
+            rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[1:])
+            return kept.at[row].set(rows, mode="drop")
+
+        ring = Ring(
+            obs=write(self.obs, trajectory.obs),
+            action=write(self.action, trajectory.action),
+            next_obs=write(self.next_obs, trajectory.next_obs),
+            reward=write(self.reward, trajectory.reward),
+            log_prob=write(self.log_prob, trajectory.log_prob),
+            terminated=write(self.terminated, trajectory.terminated),
+            truncated=write(self.truncated, trajectory.truncated),
+            written=self.written + count[-1],
+        )
+        # Otherwise XLA writes once more for every reader, each time into a copy.
+        return jax.lax.optimization_barrier(ring)
+
+    def draw(
+        self, key: Key[Array, ""], count: int, *, steps: int = 1, discount: float | Float[Array, ""] = 1.0
+    ) -> Replayed:
+        """Draw transitions, each as likely as any other, with replacement. Something must have been written.
+
+        **Arguments**
+
+        - `steps`: n; rewards are gathered over so many steps, or to the end, or to the newest row.
+        - `discount`: γ, per step.
+        """
+        filled = self._filled()
+        edges = jnp.cumsum(filled)
+        rank = jax.random.randint(key, (count,), 0, edges[-1])
+        stream = jnp.searchsorted(edges, rank, side="right").astype(jnp.int32)
+        age = edges[stream] - rank  # 1 for the newest row of its stream
+        return self._gathered(stream, age, steps, discount)
+
+    def _gathered(
+        self, stream: Int[Array, " B"], age: Int[Array, " B"], steps: int, discount: float | Float[Array, ""]
+    ) -> Replayed:
+        newest = self.written[stream]
+
+        def row(age):
+            return (newest - age) % self.length * self.written.shape[0] + stream
+
+        def at(kept: Array, index) -> Array:
+            return kept.at[index].get(mode="promise_in_bounds")
+
+        first = last = row(age)
+        reward = at(self.reward, first)
+        factor = jnp.broadcast_to(jnp.asarray(discount, reward.dtype), reward.shape)
+        more = jnp.ones(reward.shape, bool)
+        for later in range(1, steps):
+            following = row(jnp.maximum(age - later, 1))
+            ended = at(self.terminated, last) | at(self.truncated, last)
+            more = more & ~ended & (age > later) & self._continues(at, last, following)
+            reward = reward + jnp.where(more, factor * at(self.reward, following), 0)
+            factor = jnp.where(more, factor * discount, factor)
+            last = jnp.where(more, following, last)
+        return Replayed(
+            obs=at(self.obs, first),
+            action=at(self.action, first),
+            next_obs=at(self.next_obs, last),
+            reward=reward,
+            log_prob=at(self.log_prob, first),
+            terminated=at(self.terminated, last),
+            discount=factor,
+        )
+
+    def _continues(self, at, last: Int[Array, " B"], following: Int[Array, " B"]) -> Bool[Array, " B"]:
+        """Whether a row begins where the one before it led to. After a resume on the host it does not."""
+        same = at(self.next_obs, last) == at(self.obs, following)
+        return jnp.all(same.reshape(same.shape[0], -1), axis=1)
+
+    def _filled(self) -> Int[Array, " N"]:
+        return jnp.minimum(self.written, self.length)
