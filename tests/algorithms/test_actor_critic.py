@@ -15,7 +15,7 @@ from steepest.core.trajectory import Trajectory
 from steepest.critics import StateValue
 from steepest.estimators import VarianceOptimal
 from steepest.sampling.compiled import sample, start
-from steepest.training.compiled import begin, run, update_once
+from steepest.training.compiled import begin, run, run_together, update_once
 
 KEY = jax.random.key(0)
 
@@ -66,10 +66,13 @@ def test_seeds_do_not_see_each_other(vectorise):
     )
 
     def trained(seeds):
-        keys = jax.vmap(jax.random.key)(jnp.array(seeds))
-        state = jax.jit(jax.vmap(lambda key: begin(algorithm, env, key)))(keys)
-        state, _ = run(algorithm, env, state, 3, 10**6, vectorise=vectorise)
-        return jax.tree.map(lambda leaf: np.asarray(leaf[-1]), state.agent)
+        fresh = jax.jit(lambda key: begin(algorithm, env, key))
+        states = [fresh(jax.random.key(seed)) for seed in seeds]
+        if vectorise:
+            states, _ = run_together(algorithm, env, states, 3, 10**6)
+        else:
+            states = [run(algorithm, env, state, 3, 10**6)[0] for state in states]
+        return jax.tree.map(np.asarray, states[-1].agent)
 
     tolerance = 1e-4 if vectorise else 0.0
     jax.tree.map(
