@@ -1,0 +1,66 @@
+"""Whole experiments of algorithms with a ring: kept, gone on with, on every kind of environment, and after a run."""
+
+import numpy as np
+import pytest
+
+import steepest
+from steepest.core.errors import InputError
+from steepest.experiments import session
+from steepest.experiments.train import prepare
+from steepest.policies.behaviour import Other
+from steepest.runs.directory import RunDirectory
+
+SMALL = {"hidden": (8,), "batch_size": 16, "warm_up_steps": 40, "num_envs": 2}
+
+
+def trained(path, *, stops):
+    """The arrays of the last checkpoint, of a run that was stopped so many times."""
+    path.mkdir()
+    run = RunDirectory(path)
+    hyper = {**SMALL, "exploration": "ornstein_uhlenbeck", "normalise_observations": True, "return_steps": 3}
+    made = prepare("ddpg", "Pendulum-v1", total_steps=500, seeds=(0,), run=run, evaluation_episodes=0, hyper=hyper)
+    for again in range(stops, -1, -1):
+        outcome = session.train_seeds(
+            made.config, made.task, (0,), run, report=lambda event: None, stop=lambda again=again: again > 0
+        )
+    assert outcome[0].finished
+    return max(run.checkpoints(0).glob("*.safetensors")).read_bytes()
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path):
+    """Ring, noise, statistics, targets and rules: all of it is in the checkpoint."""
+    assert trained(tmp_path / "one", stops=0) == trained(tmp_path / "other", stops=2)
+
+
+@pytest.mark.parametrize("backend", ["gymnasium", "envpool"])
+def test_it_trains_on_environments_of_the_host(backend):
+    options = {**SMALL, "backend": backend, "total_steps": 100, "evaluation_episodes": 2, "preset": False}
+    for name, more in (("ddpg", {"exploration": "ornstein_uhlenbeck"}), ("dpg", {"segment_length": 8, "capacity": 16})):
+        done = steepest.train(name, "Pendulum-v1", **options, **more, replay_ratio=0.5)
+        steps = 100 if name == "ddpg" else 112
+        assert done.metrics["replayed"][-1] == min(steps, 100 if name == "ddpg" else 16)
+        assert np.abs(done.policy([1.0, 0.0, 0.0])) <= 2
+
+
+def test_the_policy_of_a_run_acts_for_another(tmp_path):
+    """Off-PAC: the log-probabilities in the ring are those of the run's policy."""
+    steepest.train("a2c", "CartPole-v1", total_steps=64, num_envs=8, hidden=(8,), run_dir=tmp_path / "run")
+    options = {**SMALL, "total_steps": 64, "segment_length": 4, "replay_ratio": 0.25, "evaluation_episodes": 2}
+    done = steepest.train("off_pac", "CartPole-v1", behaviour=str(tmp_path / "run"), preset=False, **options)
+    behaviour = done.algorithm.behaviour
+    assert isinstance(behaviour, Other)
+    ring = done.agents[0].ring
+    late = slice(40, 64)  # after the uniform actions
+    expected = behaviour.agent.policy(ring.obs[late]).log_prob(ring.action[late])
+    np.testing.assert_allclose(ring.log_prob[late], expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"its observation space is Box\[4\].*, and here it is Box\[3\]"):
+        steepest.train("off_pac", "Pendulum-v1", behaviour=str(tmp_path / "run"), total_steps=64)
+    with pytest.raises(InputError, match="nowhere"):
+        steepest.train("off_pac", "CartPole-v1", behaviour=str(tmp_path / "nowhere"), total_steps=64)
+
+
+def test_a_ring_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("steepest.replay.memory.available_memory", lambda: 10**6)
+    with pytest.raises(InputError, match=r"capacity is 50000; .* need 0.0019 GB, and 0.001 GB are free. Use at most 2"):
+        steepest.train("ddpg", "Pendulum-v1", total_steps=50_000, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
