@@ -43,7 +43,7 @@ test: $(VENV)/installed-for-tests
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 mutants: $(VENV)/installed-for-tests
 	$(BIN)/python tests/mutants/run.py
