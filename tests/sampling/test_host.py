@@ -11,7 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from steepest.core.errors import InputError
-from steepest.core.interfaces import AbstractActor, Feed
+from steepest.core.interfaces import AbstractAlgorithm, Feed
+from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
 from steepest.sampling.host import HostStreams, acting
@@ -71,16 +72,25 @@ def wish(obs):
     return 30.0 * obs[..., 1] - 20.0 * obs[..., 2] + obs[..., 0]
 
 
-class Scripted(AbstractActor):
+class Scripted(AbstractAlgorithm):
     """Acts as `wish` says, with noise of the given scale, and learns nothing."""
 
     spec: Spec = eqx.field(static=True)
     feed: Feed = eqx.field(static=True)
     noise: float = eqx.field(static=True, default=0.0)
 
+    def init(self, key):
+        return {"offset": jnp.zeros(())}
+
     def act(self, key, agent, obs):
         action = wish(obs)[:, None] + agent["offset"] + self.noise * jax.random.normal(key, (obs.shape[0], 1))
         return action, -obs[:, 2]
+
+    def act_deterministic(self, agent, obs):
+        return wish(obs)[:, None] + agent["offset"]
+
+    def update(self, key, agent, trajectory):
+        return agent, UpdateInfo({}, Finite.of(reward=trajectory.reward))
 
 
 def scripted(feed, num_envs, noise=0.0):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from steepest.core.errors import EnvironmentFault, InputError
-from steepest.core.interfaces import AbstractActor, Feed
+from steepest.core.interfaces import AbstractAlgorithm, Feed
+from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.envs.adapters import envpool as adapter
 from steepest.sampling.host import HostStreams
@@ -24,12 +25,15 @@ EnvPoolEnvironment = adapter.EnvPoolEnvironment
 KEY = jax.random.key(3)
 
 
-class Scripted(AbstractActor):
+class Scripted(AbstractAlgorithm):
     """Acts on what it observes: with the sign of the last component, or at `noise` times random."""
 
     spec: Spec = eqx.field(static=True)
     feed: Feed = eqx.field(static=True)
     noise: float = eqx.field(static=True, default=0.0)
+
+    def init(self, key):
+        return jnp.zeros(())
 
     def act(self, key, agent, obs):
         space = self.spec.action
@@ -37,6 +41,12 @@ class Scripted(AbstractActor):
         if isinstance(space, Discrete):
             return (number > 0).astype(jnp.int32), number
         return jnp.broadcast_to(jnp.sin(9 * number)[:, None], (obs.shape[0], *space.shape)) * 1.5, number
+
+    def act_deterministic(self, agent, obs):
+        return self.act(KEY, agent, obs)[0]
+
+    def update(self, key, agent, trajectory):
+        return agent, UpdateInfo({}, Finite.of(reward=trajectory.reward))
 
 
 def streams(groups, feed, noise=0.0):
