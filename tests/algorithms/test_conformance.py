@@ -97,7 +97,7 @@ LEARNING = [
     for name in SMALL
     for world, unfit in (("corridor", CONTINUOUS), ("box", CHOOSING))
     if name not in unfit
-] + [(name, world) for name in ("ppo", "trpo", "reinforce") for world in ("discrete", "multi_discrete", "multi_binary")]
+] + [("ppo", world) for world in ("discrete", "multi_discrete", "multi_binary")]
 """Every algorithm on discrete and continuous actions; of those that treat the policy alike, one on every kind."""
 
 

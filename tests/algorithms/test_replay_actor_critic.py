@@ -226,11 +226,9 @@ def test_what_does_not_suit_the_task_is_refused(parameters, env, message):
     [
         (DDPG(**TINY, warm_up_steps=8, return_steps=3, normalise_observations=True), Match()),
         (DPG(**TINY, action_value="compatible"), Match()),
-        (DPG(**TINY, behaviour="uniform"), Match()),
         (OffPolicyActorCritic(**TINY, form="reparameterised", normalise_observations=True), Match()),
         (OffPolicyActorCritic(**TINY, policy="tabular", critics=1), Corridor()),
         (OffPolicyActorCritic(**TINY, form="score", fresh_actions=1), Corridor()),
-        (OffPolicyActorCritic(**TINY, gaussian="gaussian"), Match(kind="multi_discrete")),
         (OffPAC(**TINY, gaussian="gaussian", entropy_bonus=0.1), Match()),
         (OffPAC(**TINY, behaviour="soft", uniform_share=0.2), Corridor()),
     ],

@@ -80,7 +80,7 @@ def problem_of(kind):
 def dense_fisher(policy, problem):
     """The Hessian of the KL, [P, P]."""
     vector, unravel = ravel_pytree(policy)
-    return np.asarray(jax.hessian(lambda each: problem.kl(unravel(each)))(vector), np.float64)
+    return np.asarray(jax.jit(jax.hessian(lambda each: problem.kl(unravel(each))))(vector), np.float64)
 
 
 KINDS = ["categorical", "gaussian", "state_dependent", "shared trunk"]
@@ -93,7 +93,8 @@ def test_the_direction_solves_the_damped_system(kind, solver):
     gradient = ravel_pytree(problem.gradient(policy)[0])[0]
     damped = dense_fisher(policy, problem) + 0.1 * np.eye(len(gradient))
     exact = np.linalg.solve(damped, np.asarray(gradient, np.float64))
-    found = NaturalDirection(0.1, solver, iterations=60, tolerance=1e-6)(problem, policy, gradient)
+    direction = NaturalDirection(0.1, solver, iterations=60, tolerance=1e-6)
+    found = jax.jit(lambda gradient: direction(problem, policy, gradient))(gradient)
     np.testing.assert_allclose(found.x, exact, rtol=2e-2, atol=1e-2 * np.abs(exact).max())
     np.testing.assert_allclose(found.slope, gradient @ exact, rtol=1e-3)
     np.testing.assert_allclose(found.damped_curvature, exact @ damped @ exact, rtol=1e-2)
