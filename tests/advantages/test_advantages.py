@@ -192,3 +192,9 @@ def test_normalising_does_not_hide_nan():
 def test_n_below_one_is_refused_by_name():
     with pytest.raises(ValueError, match=r"n is 0; it must be a whole number and at least 1"):
         NStep(0.9, 0)
+
+
+@pytest.mark.parametrize(("value", "shape"), [(99.34, (200, 16)), (5.3, (200, 16)), (-3.2, (500, 16)), (0.0, (3, 1))])
+def test_advantages_all_alike_become_0_however_their_mean_is_rounded(value, shape):
+    found = normalise(jnp.full(shape, value), jnp.ones(shape, bool))
+    np.testing.assert_array_equal(found, 0)

@@ -14,6 +14,9 @@ def normalise(advantage: Float[Array, "*rows"], valid: Bool[Array, "*rows"]) -> 
     >>> normalise(jnp.array([1.0, 3.0, 99.0]), jnp.array([True, True, False]))[:2]
     Array([-1.,  1.], dtype=float32)
     """
+    # Measured from one of them, so that the rounding of a mean of equal numbers does not become a preference.
+    largest = jnp.max(jnp.where(valid, advantage, -jnp.inf))
+    advantage = advantage - jnp.where(jnp.any(valid), largest, 0)
     weight = valid.astype(advantage.dtype)
     share = weight / jnp.maximum(jnp.sum(weight), 1)
     mean = jnp.sum(advantage * share)

@@ -65,6 +65,11 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
         from steepest.core.interfaces import Feed
         from steepest.objectives import Score
 
+        if self._optimal and critic_rule is not None:
+            raise InputError(
+                f"baseline is {self.baseline!r}, but {self.name} has a critic in its place. Use reinforce, or leave "
+                "it out."
+            )
         options = {"pose": ByEpisode(spec.num_envs, self.baseline == "optimal")} if self._optimal else {}
 
         return self.actor_critic(

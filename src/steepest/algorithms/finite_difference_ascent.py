@@ -43,7 +43,7 @@ class FiniteDifferenceAscent(PerturbingHyperParameters):
 
     def __post_init__(self):
         super().__post_init__()
-        check_number("step", self.step, above=0, remedy="0.2 is usual.")
+        check_number("step", self.step, above=0, at_most=1e3, remedy="0.2 is usual.")
 
     def perturbation(self) -> FiniteDifference:
         """One parameter at a time."""

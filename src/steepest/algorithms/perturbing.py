@@ -40,7 +40,7 @@ class PerturbingHyperParameters(PlayingHyperParameters):
     def __post_init__(self):
         super().__post_init__()
         check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="Left out, it is as many as needed.")
-        check_number("learning_rate", self.learning_rate, above=0, remedy="0.1 is usual.")
+        check_number("learning_rate", self.learning_rate, above=0, at_most=1e3, remedy="0.1 is usual.")
         check_number("radius", self.radius, above=0, remedy="0.01 is usual.")
 
     @property

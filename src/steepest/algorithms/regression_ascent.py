@@ -43,7 +43,7 @@ class RegressionAscent(PerturbingHyperParameters):
     def __post_init__(self):
         super().__post_init__()
         check_number("perturbations", self.perturbations, at_least=1, whole=True, remedy="31 is usual.")
-        check_number("deviation", self.deviation, above=0, remedy="0.2 is usual.")
+        check_number("deviation", self.deviation, above=0, at_most=1e3, remedy="0.2 is usual.")
 
     def perturbation(self) -> Regression:
         """All parameters at once."""

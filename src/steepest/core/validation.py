@@ -31,11 +31,11 @@ def check_number(
     if whole:
         bounds.append("a whole number")
     if above is not None:
-        bounds.append(f"above {above:g}")
+        bounds.append(f"above {above:.10g}")
     if at_least is not None:
-        bounds.append(f"at least {at_least:g}")
+        bounds.append(f"at least {at_least:.10g}")
     if at_most is not None:
-        bounds.append(f"at most {at_most:g}")
+        bounds.append(f"at most {at_most:.10g}")
     good = (
         not math.isnan(number)
         and (not whole or number.is_integer())

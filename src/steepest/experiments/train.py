@@ -255,7 +255,10 @@ def _open(run: RunDirectory, experiment: Experiment) -> float:
     """Make the directory, or cut its metrics back to its checkpoints; returns the seconds of training so far."""
     config = experiment.config
     if not run.config.exists():
-        run.path.mkdir(parents=True, exist_ok=True)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"run directory {run.path}: {error.strerror}. Give another with --run-dir.") from error
         if experiment.demonstrations is not None:
             files.save(run.demonstrations, experiment.demonstrations)
         checkpoints.write_atomically(run.config, config.dump())

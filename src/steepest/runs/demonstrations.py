@@ -69,7 +69,15 @@ def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:
                 arrays = {name: file[name] for name in file.files}
         else:
             arrays = safetensors.numpy.load(content)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        safetensors.SafetensorError,
+    ) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"demonstrations {path}: not a file of arrays ({said}). Give another.") from error
     missing = [name for name in ("obs", "action") if name not in arrays]
