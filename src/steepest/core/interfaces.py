@@ -39,11 +39,14 @@ class Feed:
     - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
       its end is not `valid`. Otherwise streams run on from one trajectory to the next.
     - `together`: every call of `act` gets the observations of all streams, in their order.
+    - `overlaps`: where environments step outside the program, the last trajectory may be learnt from while they do;
+      so whoever acts is one update behind. Not for algorithms that must learn from the policy as it is.
     """
 
     length: int | None
     whole_episodes: bool = False
     together: bool = False
+    overlaps: bool = False
 
 
 class AbstractActor(eqx.Module):
