@@ -46,7 +46,7 @@ def test_both_ways_of_training_end_with_the_same_parameters(name, env):
     total = 3 * (parameters.steps_per_update or 4)
     compiled = CompiledTraining(algorithm, env, seeds=(5,), total_steps=total)
     served = ServedEnvironment(env, num_envs=4, key=seed_keys(jax.random.key(5))[1])
-    host = HostTraining(algorithm, [served], seed=5, total_steps=total)
+    host = HostTraining(algorithm, [served], seed=5, total_steps=total, overlap=False)
     rows = {"compiled": [], "host": []}
     for kind, training in (("compiled", compiled), ("host", host)):
         while not training.finished:

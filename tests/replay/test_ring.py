@@ -1,5 +1,6 @@
 """The ring: what it keeps, what can be drawn from it, and what it costs."""
 
+import dataclasses
 import functools
 
 import jax
@@ -113,6 +114,14 @@ def test_several_steps_do_not_go_on_where_another_episode_was_begun_without_an_e
     ring = add(add(Ring.initial(SPEC, 10), numbered(0, 2)), numbered(50, 2))
     rows = ring.draw(KEY, 200, steps=4, discount=1.0)
     assert set(np.asarray(rows.next_obs[:, 0]).astype(int).tolist()) == {2, 52, 1002, 1052}
+
+
+def test_the_newest_row_is_not_counted_again_where_nothing_moves():
+    """A state that leads to itself begins where it led to; even so nothing follows the newest row."""
+    still = numbered(0, 3)
+    still = dataclasses.replace(still, obs=still.obs * 0, next_obs=still.obs * 0, reward=still.reward * 0 + 1)
+    rows = add(Ring.initial(SPEC, 10), still).draw(KEY, 200, steps=5)
+    assert set(np.asarray(rows.reward).tolist()) == {1.0, 2.0, 3.0}
 
 
 def test_writing_and_drawing_happen_where_the_ring_is():

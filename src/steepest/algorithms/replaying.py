@@ -111,7 +111,7 @@ class ReplayingHyperParameters(PlayingHyperParameters):
             )
         return ReplayActorCritic(
             spec=spec,
-            feed=Feed(self.segment_length, together=behaviour.together),
+            feed=Feed(self.segment_length, together=behaviour.together, overlaps=True),
             architecture=Architecture.of(self),
             behaviour=behaviour,
             improvement=improvement,

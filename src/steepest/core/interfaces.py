@@ -41,12 +41,15 @@ class Feed:
     - `together`: every call of `act` gets the observations of all streams, in their order.
     - `demonstrated`: somebody else acted. A trajectory is then one step of streams that have nothing to do with
       each other, and no environment is played while the algorithm learns.
+    - `overlaps`: where environments step outside the program, the last trajectory may be learnt from while they do;
+      so whoever acts is one update behind. Not for algorithms that must learn from the policy as it is.
     """
 
     length: int | None
     whole_episodes: bool = False
     together: bool = False
     demonstrated: bool = False
+    overlaps: bool = False
 
 
 class AbstractActor(eqx.Module):

@@ -100,12 +100,15 @@ class HostStreams:
         self._columns = [slice(begin, end) for begin, end in itertools.pairwise(edges)]
         self._return, self._elapsed = np.zeros(edges[-1]), np.zeros(edges[-1], np.int64)
 
-    def sample(self, agent: Any, key: Key[Array, ""]) -> tuple[Trajectory, list[tuple[float, int]]]:
+    def sample(
+        self, agent: Any, key: Key[Array, ""], meanwhile: Callable[[], None] = lambda: None
+    ) -> tuple[Trajectory, list[tuple[float, int]]]:
         """Sample a trajectory; returns it, in host memory, and the return and length of each episode that ended.
 
         **Arguments**
 
         - `key`: of the actions; those of group g at step t are drawn with `fold_in(key, t × groups + g)`.
+        - `meanwhile`: called once, while the environments make their last step; the agent is not needed any more.
         """
         if self._whole or not self._obs:
             self._obs = [group.reset() for group in self._groups]
@@ -126,6 +129,7 @@ class HostStreams:
                 rows.log_prob[time, columns] = np.asarray(log_prob)
             if self._whole and not wanted.any():
                 break
+        meanwhile()
         for index in range(count):
             self._receive(rows, time, index, wanted)
         return rows, self._finished(rows)
