@@ -14,7 +14,7 @@ from steepest.critics import TabularValue
 from steepest.estimators import LikelihoodRatio
 from steepest.estimators.estimator import score_gradient
 from steepest.estimators.likelihood_ratio import values
-from steepest.objectives import Score
+from steepest.objectives import Score, episode_scores
 from steepest.policies import network_policy
 
 LENGTH, STREAMS = 5, 4
