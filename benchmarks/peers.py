@@ -28,6 +28,7 @@ INSTALLS = {
 
 SHARED = {
     "algorithm": "ppo",
+    "env": "CartPole-v1",
     "activation": "tanh",
     "clip_global_norm": 0.5,
     "clip_radius": 0.2,
@@ -74,6 +75,7 @@ COMPARISONS = (
         "sb3_contrib_trpo.py",
         {
             "algorithm": "trpo",
+            "env": "CartPole-v1",
             "activation": "tanh",
             "hidden": [64, 64],
             "num_envs": 1,
@@ -90,6 +92,24 @@ COMPARISONS = (
             "trace": 0.95,
         },
         {"sb3-contrib, default threads": ("0",), "sb3-contrib, 1 thread": ("1",)},
+    ),
+    Comparison(
+        "DDPG on Pendulum-v1, networks 256 × 256, batch 256, a gradient step for each step",
+        "sb3",
+        "sb3_ddpg.py",
+        {
+            "algorithm": "ddpg",
+            "env": "Pendulum-v1",
+            "activation": "relu",
+            "hidden": [256, 256],
+            "batch_size": 256,
+            "learning_rate": 1e-3,
+            "critic_learning_rate": 1e-3,
+            "discount": 0.99,
+            "target_rate": 0.005,
+            "warm_up_steps": 256,
+        },
+        {"SB3, default threads": ("0",), "SB3, 1 thread": ("1",)},
     ),
 )
 
@@ -150,7 +170,7 @@ def _has(python: pathlib.Path, requirement: str) -> bool:
 def compare(comparison: Comparison, python: pathlib.Path, *, rounds: int, seconds: float) -> Result:
     """Start every contender, each in a process of its own, then measure them in turns, so that noise hits all alike."""
     arguments = [json.dumps(comparison.settings), str(seconds)]
-    commands = {"steepest": [sys.executable, FOLDER / "peers" / "steepest_cartpole.py", *arguments]}
+    commands = {"steepest": [sys.executable, FOLDER / "peers" / "steepest_training.py", *arguments]}
     for name, further in comparison.peers.items():
         commands[name] = [python, FOLDER / "peers" / comparison.script, *arguments, *further]
     with contextlib.ExitStack() as stack:

@@ -20,3 +20,15 @@ import steepest._platform  # noqa: F401  one XLA thread, before anything starts 
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Every compiled program keeps some pages of its own, and Linux lets a process have 65,530 of them: past that, compiling
+# fails by a crash. Half of them is time to forget what earlier tests compiled.
+MAPPINGS = pathlib.Path("/proc/self/maps")
+MOST_MAPPINGS = 30_000
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Between two modules, so that no test sees a program compiled that it has compiled already."""
+    leaves = nextitem is not None and nextitem.path != item.path
+    if leaves and MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()

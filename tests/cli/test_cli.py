@@ -163,6 +163,10 @@ def test_lists_name_what_there_is(capsys):
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} >= {"ppo", "a2c", "reinforce"}
     assert main(["list", "envs"]) == 0
     assert "CartPole-v1" in capsys.readouterr().out
+    assert main(["list", "envs", "cartpole"]) == 0
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert "CartPole-v1" in shown
+    assert all("cartpole" in line.lower() for line in shown)
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -1,7 +1,9 @@
 """Whole experiments: what Python returns, what is kept, and what an interrupt costs."""
 
+import dataclasses
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import steepest
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
+from steepest.experiments.environments import resolve
 from steepest.experiments.evaluate import evaluate_run
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
@@ -123,6 +126,13 @@ def test_a_configuration_survives_being_written_and_read():
             ("ppo", "Blackjack-v1", {"backend": "gymnasium"}),
             "observation space is a Tuple; Box, Discrete.*FlattenObservation",
         ),
+        (
+            ("ppo", "CartPole-v1", {"learning_rate": float("inf")}),
+            "learning_rate is inf; it must be above 0 and finite",
+        ),
+        (("ppo", "CartPole-v1", {"action_low": -1.0}), "action_low is -1, but actions of CartPole-v1 are Discrete"),
+        (("ppo", "Pendulum-v1", {"action_high": 1.0}), "action_high is 1, but actions of Pendulum-v1 have bounds"),
+        (("ppo", "Pendulum-v1", {"action_low": float("nan")}), "action_low is nan; it must be finite"),
         (("ppo", "CartPole-v1", {"policy": "tabular"}), "policy is 'tabular'; it needs a discrete"),
     ],
 )
@@ -148,6 +158,40 @@ class Open(Match):
 def test_an_action_space_without_bounds_needs_them():
     with pytest.raises(InputError, match=r"without finite bounds.*--action-low"):
         steepest.train("ppo", Open(kind="box"), total_steps=128)
+
+
+class Restless(Match):
+    """A time limit that was taken for a number that may change."""
+
+    max_episode_steps: int = 4
+
+    @property
+    def observation_space(self):
+        return super().observation_space
+
+    @property
+    def action_space(self):
+        return super().action_space
+
+
+def test_a_time_limit_must_not_change():
+    with pytest.raises(InputError, match=r"Restless.max_episode_steps is a number that may change"):
+        steepest.train("ppo", Restless(), total_steps=128)
+
+
+def test_a_run_that_goes_on_meets_other_episodes():
+    made = []
+    task = dataclasses.replace(resolve("CartPole-v1", "gymnasium"), make=lambda count, seed: made.append(seed))
+    for seed, begun in ((0, 0), (0, 0), (0, 7), (1, 0)):
+        task.groups(4, seed, begun)
+    assert made[0] == made[1]
+    assert len(set(made)) == 3
+
+
+def test_two_processes_do_not_train_in_one_directory(tmp_path):
+    with RunDirectory(tmp_path).held(), pytest.raises(InputError, match="another process trains in it"):
+        steepest.train("ppo", "CartPole-v1", total_steps=128, run_dir=tmp_path, **small())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["nan reward", "nan observation"])
@@ -273,6 +317,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
         training(run, "--seeds", seeds, "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
     )
     wait_for_checkpoints(run, range(seeds), process)
+    with pytest.raises(InputError, match="another process trains in it"), RunDirectory(run).held():
+        pass
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -282,6 +328,24 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
     newest = [int(name.split(".")[0]) for name, _ in final_states(run, range(seeds))]
     columns = metrics.read(run / "metrics.csv")
     assert [columns["update"][columns["seed"] == seed].max() for seed in range(seeds)] == newest
+
+
+def test_a_worker_that_is_killed_is_one_line_that_says_how_to_go_on(tmp_path):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        training(run, "--seeds", "2", "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
+    )
+    wait_for_checkpoints(run, (0, 1), process)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    started = [int(each) for each in children if b"worker" in pathlib.Path(f"/proc/{each}/cmdline").read_bytes()]
+    os.kill(started[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert (
+        f"was ended by signal 9 (memory may have run out). What was saved is kept. Go on with it: steepest resume {run}"
+        in said
+    )
+    assert "Traceback" not in said
 
 
 def test_where_a_run_is_cut_into_calls_does_not_matter():

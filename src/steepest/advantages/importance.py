@@ -48,7 +48,7 @@ class ImportanceWeighted(eqx.Module):
     def __check_init__(self):
         if self.kind not in ("whole", "causal", "first_order"):
             raise unknown("importance weight", self.kind, ("whole", "causal", "first_order"))
-        check_number("weight limit", self.limit, above=0, remedy="10 is usual; inf never limits.")
+        check_number("weight limit", self.limit, above=0, infinite=True, remedy="10 is usual; inf never limits.")
 
     def __call__(self, trajectory: Trajectory, log_ratio: Float[Array, "T N"]) -> tuple[Array, Array]:
         """The weighted returns [T, N], and the logarithms [T, N] of the weights that the kind is named after.
@@ -69,7 +69,7 @@ class ImportanceWeighted(eqx.Module):
 
     def _reward_to_go(self, trajectory: Trajectory, reward: Float[AnyArray, "T N"]) -> Float[Array, "T N"]:
         paid = eqx.tree_at(lambda each: each.reward, trajectory, reward)
-        zero = jnp.zeros(reward.shape)
+        zero = jnp.zeros_like(reward)
         return MonteCarlo(self.discount)(paid, zero, zero).value_target
 
 

@@ -18,4 +18,4 @@ class Unit(eqx.Module):
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
     ) -> Estimates:
         """Ones, [T, N]; the values are not looked at."""
-        return Estimates(jnp.ones(trajectory.reward.shape), jnp.zeros(trajectory.reward.shape))
+        return Estimates(jnp.ones_like(trajectory.reward), jnp.zeros_like(trajectory.reward))

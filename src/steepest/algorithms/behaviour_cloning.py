@@ -73,7 +73,7 @@ class BehaviourCloning(HyperParameters):
             )
         check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 is usual.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="inf never clips.")
+        check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
         check_number("held_out", self.held_out, at_least=0, at_most=0.9, remedy="0.1 is usual.")
 

@@ -109,7 +109,7 @@ class AscendingHyperParameters(EpisodicHyperParameters):
     def __post_init__(self):
         super().__post_init__()
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="inf never clips.")
+        check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")
 
     def ascent(self) -> AbstractStepRule:
         """One step on everything."""

@@ -170,7 +170,9 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
         check_number("segment_length", self.segment_length, at_least=1, whole=True, remedy="5 to 2048 are usual.")
         check_number("trace", self.trace, at_least=0, at_most=1, remedy="0.95 is usual.")
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="0.5 is usual; inf never clips.")
+        check_number(
+            "clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="0.5 is usual; inf never clips."
+        )
         check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
 
     @property

@@ -57,7 +57,9 @@ class ImportanceSampledPG(PlayingHyperParameters):
     def __post_init__(self):
         super().__post_init__()
         check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="16 is usual.")
-        check_number("weight_limit", self.weight_limit, above=0, remedy="2 to 10 are usual; inf never limits.")
+        check_number(
+            "weight_limit", self.weight_limit, above=0, infinite=True, remedy="2 to 10 are usual; inf never limits."
+        )
         check_number("batches", self.batches, at_least=1, whole=True, remedy="4 is usual.")
         check_number("gradient_steps", self.gradient_steps, at_least=1, whole=True, remedy="8 is usual.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")

@@ -100,6 +100,8 @@ class PerturbationAscent(AbstractAlgorithm):
         policy, state, info = self.step_rule.step(for_step, agent.policy, problem, agent.step_state)
         finite = Finite.of(
             observation=(trajectory.obs, trajectory.next_obs),
+            action=trajectory.action,
+            log_prob=trajectory.log_prob,
             reward=trajectory.reward,
             gradient=gradient,
             policy=policy,
@@ -116,7 +118,8 @@ class PerturbationAscent(AbstractAlgorithm):
         return after, UpdateInfo(metrics, finite)
 
     def _offsets(self, key: Key[Array, ""], policy: Any) -> Float[Array, "M P"]:
-        return self.perturbation.offsets(key, ravel_pytree(policy)[0].shape[0])
+        vector = ravel_pytree(policy)[0]
+        return self.perturbation.offsets(key, vector.shape[0]).astype(vector.dtype)
 
     def _returns(self, trajectory: Trajectory) -> Float[Array, " N"]:
         """$\\sum_t \\gamma^t r_t$ of each stream's episode."""

@@ -33,7 +33,7 @@ class ProximalHyperParameters(SegmentHyperParameters):
         super().__post_init__()
         check_number("epochs", self.epochs, at_least=1, whole=True, remedy="4 to 10 are usual.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-4 is usual.")
-        check_number("kl_stop", self.kl_stop, above=0, remedy="0.02 is usual; inf never stops.")
+        check_number("kl_stop", self.kl_stop, above=0, infinite=True, remedy="0.02 is usual; inf never stops.")
         check_minibatch(self.minibatch_size, self.segment_length, self.num_envs)
 
     def climbing(self, spec: Spec) -> MinibatchAscent:

@@ -235,11 +235,11 @@ class ReplayActorCritic(AbstractAlgorithm):
         else:
             target = expected_target(key, critic, agent.policy, *successor, discount=rows.discount)
         action = within_bounds(self.spec.action, rows.action) if isinstance(self.spec.action, Box) else rows.action
-        return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size))
+        return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size, jnp.float32))
 
     def _problem(self, key: Key[Array, ""], policy: Any, critic: Any, rows: Replayed) -> SampledProblem[Any]:
         """What the policy is moved by."""
-        one = jnp.ones(self.batch_size)
+        one = jnp.ones(self.batch_size, jnp.float32)
         return self.improvement.problem(key, policy, critic, Batch(rows.obs, rows.action, rows.log_prob, one, one))
 
     def _judge(self, critics: tuple[Any, ...]) -> AbstractActionValue:

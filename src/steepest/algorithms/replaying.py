@@ -62,7 +62,7 @@ class ReplayingHyperParameters(PlayingHyperParameters):
         check_number("target_rate", self.target_rate, above=0, at_most=1, remedy="0.005 is usual; 1 copies.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="1e-3 is usual.")
         check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="inf never clips.")
+        check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")
         rows = self.num_envs * self.segment_length
         if not (self.replay_ratio * rows).is_integer():
             whole = max(1, round(self.replay_ratio * rows))

@@ -154,6 +154,8 @@ def _report(result: TrainResult) -> int:
         return 130
     if result.evaluation is not None:
         _print_evaluation(result.evaluation)
+    elif result.config.evaluation_episodes:
+        say(f"The evaluation was interrupted. Make up for it:\n  {program()} evaluate {run}")
     if "staleness" in result.metrics:
         staleness = result.metrics["staleness"]
         say(f"staleness of gradients: {staleness.mean():.1f} updates on average, {staleness.max():.0f} at most")
@@ -269,27 +271,34 @@ class Show:
 
     what: tyro.conf.Positional[Literal["algorithms", "estimators", "envs"]]
     """Which."""
+    matching: tyro.conf.Positional[str] = ""
+    """Only those whose name holds this, in capitals or not."""
 
 
 def show(words: Sequence[str]) -> int:
-    """`steepest list {algorithms,estimators,envs}`."""
+    """`steepest list {algorithms,estimators,envs} [TEXT]`."""
     given = parse(Show, words, program="steepest list")
+
+    def matches(name: str) -> bool:
+        return given.matching.lower() in name.lower()
+
     if given.what == "algorithms":
         tuned_for = preset_names()
-        for name, kind in ALGORITHMS.items():
-            print(f"{name:<{_NAMES}}{kind.title}")
+        for name in filter(matches, ALGORITHMS):
+            print(f"{name:<{_NAMES}}{ALGORITHMS[name].title}")
             if tuned_for.get(name):
                 print(f"{'':<{_NAMES}}tuned for {', '.join(tuned_for[name])}")
         return 0
     if given.what == "estimators":
-        for name, entry in ESTIMATORS.items():
-            print(f"{name:<38}{entry.identifier:<5}{entry.meaning}")
+        for name in filter(matches, ESTIMATORS):
+            print(f"{name:<38}{ESTIMATORS[name].identifier:<5}{ESTIMATORS[name].meaning}")
         return 0
 
     from steepest.experiments.environments import environment_ids
 
-    for backend, ids in environment_ids().items():
-        print(f"{backend}: {len(ids)}" if ids else f"{backend}: not installed (pip install 'steepest[{backend}]')")
+    for backend, known in environment_ids().items():
+        ids = list(filter(matches, known))
+        print(f"{backend}: {len(ids)}" if known else f"{backend}: not installed (pip install 'steepest[{backend}]')")
         for each in ids:
             print(f"  {each}")
     return 0

@@ -9,7 +9,7 @@ from steepest.cli import commands
 from steepest.cli.demonstrate import demonstrate
 from steepest.cli.gradients import gradients
 from steepest.cli.theorems import theorems
-from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, unknown
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, ProcessLost, unknown
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train an algorithm on an environment", commands.train),
@@ -26,13 +26,13 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 2: something given cannot be used, an environment misbehaves, or a number is not finite; one line on the
-    standard error says what, and what to do. 130: interrupted, and saved.
+    0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, or a process was
+    killed; one line on the standard error says what, and what to do. 130: interrupted, and saved.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)
-    except (InputError, EnvironmentFault, NonFiniteError) as error:
+    except (InputError, EnvironmentFault, NonFiniteError, ProcessLost) as error:
         print(f"steepest: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

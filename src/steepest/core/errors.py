@@ -15,6 +15,10 @@ class EnvironmentFault(RuntimeError):  # noqa: N818  Python has an EnvironmentEr
     """An environment raised, or returned something that its spaces rule out."""
 
 
+class ProcessLost(RuntimeError):  # noqa: N818  nothing that was written is wrong
+    """A process that trained was killed, or crashed."""
+
+
 class NonFiniteError(ArithmeticError):
     """A quantity became NaN or infinite. The parameters are those from before it did."""
 

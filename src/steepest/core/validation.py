@@ -14,9 +14,10 @@ def check_number(
     at_least: float | None = None,
     at_most: float | None = None,
     whole: bool = False,
+    infinite: bool = False,
     remedy: str,
 ) -> None:
-    """Refuse a number that is not finite or lies outside its bounds.
+    """Refuse a number that lies outside its bounds, or is not finite where `infinite` does not allow that.
 
     Traced values pass unseen: a hyper-parameter may be an array under `jax.vmap`.
 
@@ -36,8 +37,11 @@ def check_number(
         bounds.append(f"at least {at_least:.10g}")
     if at_most is not None:
         bounds.append(f"at most {at_most:.10g}")
+    if math.isinf(number) and not infinite:
+        bounds.append("finite")
     good = (
         not math.isnan(number)
+        and (infinite or not math.isinf(number))
         and (not whole or number.is_integer())
         and (above is None or number > above)
         and (at_least is None or number >= at_least)

@@ -144,5 +144,5 @@ def _playing(env: Any, num_envs: int, length: int | None, *, apart: bool = False
 @jax.jit
 def returns(trajectory: Trajectory, discount: float | Float[Array, ""]) -> Float[Array, " N"]:
     """The discounted return of the episode that each stream begins with."""
-    zero = jnp.zeros(trajectory.reward.shape)
+    zero = jnp.zeros_like(trajectory.reward)
     return MonteCarlo(discount)(trajectory, zero, zero).value_target[0]

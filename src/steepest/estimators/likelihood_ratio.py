@@ -81,7 +81,7 @@ class FittedCritic(AbstractEstimator):
 
     def gradient(self, policy: Any, data: tuple[Trajectory, Trajectory]) -> tuple[Any, Info]:
         first, second = data
-        zero = jnp.zeros(first.reward.shape)
+        zero = jnp.zeros_like(first.reward)
         target = MonteCarlo(self.estimator.discount)(first, zero, zero).value_target
         critic = self.fit(first, elapsed(_ended(first)), target)
         informed = eqx.tree_at(lambda each: each.critic, self.estimator, critic, is_leaf=lambda leaf: leaf is None)
@@ -105,7 +105,7 @@ class VarianceOptimal(AbstractEstimator):
         return rollouts.play(key, policy, episodes)
 
     def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
-        zero = jnp.zeros(data.reward.shape)
+        zero = jnp.zeros_like(data.reward)
         returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
         scores, unravel = episode_scores(policy, data.obs, data.action, data.valid)
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=self.leave_one_out)
@@ -115,7 +115,7 @@ class VarianceOptimal(AbstractEstimator):
 def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$ and $V(s'_t)$ of every row."""
     if critic is None:
-        zero = jnp.zeros(trajectory.reward.shape)
+        zero = jnp.zeros_like(trajectory.reward)
         return zero, zero
     time = elapsed(_ended(trajectory))
     return critic(trajectory.obs, time), critic(trajectory.next_obs, time + 1)

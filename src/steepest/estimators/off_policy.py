@@ -114,7 +114,7 @@ class DeterministicGradient(AbstractEstimator):
         return rollouts.play(key, policy if self.behaviour is None else self.behaviour, episodes)
 
     def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
-        one = jnp.ones(data.reward.shape)
+        one = jnp.ones_like(data.reward)
         objective = Deterministic(self.action_value)
         return score_gradient(objective, policy, data, one, _factor(self)), steps_of(data)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepest.core.errors import InputError, unknown
-from steepest.core.spaces import Space
+from steepest.core.spaces import Box, Space
 from steepest.envs import COMPILED, compiled
 
 if TYPE_CHECKING:
@@ -47,16 +48,19 @@ class Task:
     def importable(self) -> bool:
         return isinstance(self.source, str)
 
-    def groups(self, num_envs: int, seed: int, *, together: bool = False) -> list[AbstractVectorEnvironment]:
+    def groups(
+        self, num_envs: int, seed: int, begun: int = 0, *, together: bool = False
+    ) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
 
         **Arguments**
 
+        - `begun`: updates that the seed has made; after each number of them other episodes come.
         - `together`: one group in any case.
         """
         assert self.make is not None
         count = 2 if self.backend == "envpool" and num_envs % 2 == 0 and not together else 1
-        seeds = np.random.SeedSequence(seed).generate_state(count)
+        seeds = np.random.SeedSequence((seed, begun)).generate_state(count)
         return [self.make(num_envs // count, int(each)) for each in seeds]
 
 
@@ -69,8 +73,12 @@ def resolve(env: Any, backend: str = "auto", action_bounds: Bounds = (None, None
     - `backend`: who is to run it. `auto` takes the compiled one, then EnvPool's, then Gymnasium's.
     - `action_bounds`: to use where a continuous action space has none.
 
-    **Raises** `InputError` when there is no such environment, or not on this backend.
+    **Raises** `InputError` when there is no such environment, or not on this backend, or bounds that it does not use.
     """
+    return _within(_find(env, backend, action_bounds), action_bounds)
+
+
+def _find(env: Any, backend: str, action_bounds: Bounds) -> Task:
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if not isinstance(env, str):
@@ -97,6 +105,24 @@ def _given(env: Any, action_bounds: Bounds) -> Task:
     )
 
 
+def _within(task: Task, bounds: Bounds) -> Task:
+    """The task. **Raises** `InputError` for bounds that change nothing, since somebody counts on them."""
+    space = task.action_space
+    for name, bound in zip(("action_low", "action_high"), bounds, strict=True):
+        if bound is None:
+            continue
+        if not math.isfinite(bound):
+            raise InputError(f"{name} is {bound}; it must be finite. Leave it out for no bound.")
+        if not isinstance(space, Box):
+            raise InputError(f"{name} is {bound:g}, but actions of {task.id} are {type(space).__name__}. Leave it out.")
+        if not np.any((space.low if name == "action_low" else space.high) == np.float32(bound)):
+            raise InputError(
+                f"{name} is {bound:g}, but actions of {task.id} have bounds, {space.low.min():g} to "
+                f"{space.high.max():g}, or cannot be given any. Leave it out, or change the environment in a wrapper."
+            )
+    return task
+
+
 def _compiled(env: str) -> Task:
     found = compiled(env)
     assert found is not None
@@ -104,6 +130,12 @@ def _compiled(env: str) -> Task:
 
 
 def _describe_compiled(env: AbstractEnvironment, *, source: Any) -> Task:
+    limit = next((field for field in dataclasses.fields(env) if field.name == "max_episode_steps"), None)
+    if limit is not None and not limit.metadata.get("static"):
+        raise InputError(
+            f"{type(env).__name__}.max_episode_steps is a number that may change, and a time limit is part of the "
+            f"program. Declare it without a type, or as equinox.field(static=True)."
+        )
     return Task(
         id=env.id,
         backend="compiled",

@@ -20,10 +20,9 @@ def evaluate_run(path: str | pathlib.Path, *, episodes: int = 100, stochastic: b
     config, task, run = experiment.config, experiment.task, experiment.run
     assert run is not None
     loaded = {seed: session.load_agent(config, task, run, seed) for seed in config.seeds}
-    return summarise(
-        config,
-        {
-            seed: session.evaluate_agent(algorithm, task, agent, seed, episodes=episodes, stochastic=stochastic)
-            for seed, (algorithm, agent) in loaded.items()
-        },
-    )
+    returns = {}
+    for seed, (algorithm, agent) in loaded.items():
+        found = session.evaluate_agent(algorithm, task, agent, seed, episodes=episodes, stochastic=stochastic)
+        assert found is not None  # nobody stops it
+        returns[seed] = found
+    return summarise(config, returns)

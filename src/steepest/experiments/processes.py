@@ -4,10 +4,12 @@ The parent speaks to a worker by its standard input: a line asks it to stop in a
 stream, which a killed parent leaves behind too, ends it at once.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -85,7 +87,7 @@ def run_workers(
 
 class _Worker:
     def __init__(self, path: pathlib.Path, group: int, started: float, events: queue.SimpleQueue):
-        self._group = group
+        self._path, self._group = path, group
         self._process = subprocess.Popen(
             [sys.executable, "-m", "steepest.experiments.worker", str(path), str(group), str(started)],
             stdin=subprocess.PIPE,
@@ -112,10 +114,19 @@ class _Worker:
 
     def failure(self) -> Exception | None:
         status = self._process.returncode
-        return (
-            RuntimeError(f"the process that trained group {self._group} ended with status {status}") if status else None
+        if not status:
+            return None
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        short = " (memory may have run out)" if -status == signal.SIGKILL else ""
+        return errors.ProcessLost(
+            f"the process that trained group {self._group} of the seeds {how}{short}. What was saved is kept. Go on "
+            f"with it: steepest resume {self._path}"
         )
 
     def end(self) -> None:
         self._process.kill()
         self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                assert pipe is not None
+                pipe.close()

@@ -66,7 +66,7 @@ def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
     if algorithm.feed.length is None and task.max_episode_steps is None:
         raise InputError(
             f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
-            f"from whole episodes. Give it max_episode_steps, or choose ppo or a2c."
+            f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
         )
     jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
     return algorithm
@@ -143,7 +143,7 @@ def train_seeds(
     if config.demonstrations is not None and demonstrations is None:
         assert run is not None
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
-    training = _training(config, task, tuple(seeds), demonstrations, report)
+    training = _training(config, task, tuple(seeds), demonstrations, run, report)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -154,7 +154,11 @@ def train_seeds(
         training.close()
     if finished and config.evaluation_episodes:
         for seed, agent in agents.items():
-            returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=config.evaluation_episodes)
+            returns = evaluate_agent(
+                training.algorithm, task, agent, seed, episodes=config.evaluation_episodes, stop=stop
+            )
+            if returns is None:
+                break
             report({"event": "evaluated", "seed": seed, "returns": [float(each) for each in returns]})
     return {
         seed: Outcome(agents[seed], [row for row in kept if row["seed"] == seed], finished) for seed in training.seeds
@@ -172,6 +176,7 @@ def _training(
     task: Task,
     seeds: tuple[int, ...],
     demonstrations: Demonstrations | None,
+    run: RunDirectory | None,
     report: Report,
 ) -> AbstractTraining:
     algorithm, a3c = compose(config, task), asynchronous(config)
@@ -193,7 +198,10 @@ def _training(
     if task.env is not None:
         return CompiledTraining(algorithm, task.env, seeds=seeds, total_steps=config.total_steps)
     (seed,) = seeds
-    groups = task.groups(algorithm.spec.num_envs, seed, together=algorithm.feed.together)
+    # The episodes of a run that goes on are new ones: those it began with would come a second time.
+    newest = None if run is None else checkpoints.latest(run.checkpoints(seed))
+    begun = 0 if newest is None else int(newest.stem)
+    groups = task.groups(algorithm.spec.num_envs, seed, begun, together=algorithm.feed.together)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
 
 
@@ -292,9 +300,19 @@ def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) ->
 
 
 def evaluate_agent(
-    algorithm: AbstractAlgorithm, task: Task, agent: PyTree, seed: int, *, episodes: int, stochastic: bool = False
-) -> np.ndarray:
-    """The undiscounted returns of `episodes` episodes, in environments that training has not seen."""
+    algorithm: AbstractAlgorithm,
+    task: Task,
+    agent: PyTree,
+    seed: int,
+    *,
+    episodes: int,
+    stochastic: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> np.ndarray | None:
+    """The undiscounted returns of `episodes` episodes, in environments that training has not seen.
+
+    None where `stop`, which is asked between steps of environments on the host, said yes.
+    """
     key = jax.random.fold_in(jax.random.key(seed), _EVALUATION_KEY)
     if task.env is not None:
         returns = evaluate_compiled(algorithm, task.env, agent, key, episodes=episodes, stochastic=stochastic)
@@ -302,6 +320,6 @@ def evaluate_agent(
     assert task.make is not None
     env = task.make(min(episodes, _EVALUATION_ENVS), (seed + 1) * 7919)
     try:
-        return evaluate_host(algorithm, env, agent, key, episodes=episodes, stochastic=stochastic)
+        return evaluate_host(algorithm, env, agent, key, episodes=episodes, stochastic=stochastic, stop=stop)
     finally:
         env.close()

@@ -15,6 +15,7 @@ from jaxtyping import Array, Key
 import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space, Spec
+from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
@@ -130,6 +131,7 @@ def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
 
 def time_limit(task: Task, given: int | None) -> int:
     """The time limit: the environment's own, or the one given where that is shorter or the only one."""
+    check_number("max_episode_steps", given, at_least=1, whole=True, remedy="Leave it out for the environment's own.")
     limit = min(filter(None, (task.max_episode_steps, given)), default=None)
     if limit is None:
         raise InputError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -208,7 +208,6 @@ def reopen(path: str | pathlib.Path) -> Experiment:
     """The experiment of a run directory. **Raises** `InputError` when it is not one."""
     run = RunDirectory.existing(path)
     config = RunConfiguration.parse(run.read_config())
-    _check_cluster(config)
     return Experiment(config, session.task_of(config), run)
 
 
@@ -218,12 +217,12 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
     Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`.
     """
     config, task, run = experiment.config, experiment.task, experiment.run
-    started = 0.0
-    if run is not None:
-        started = _open(run, experiment)
+    _check_cluster(config)
     returns: dict[int, np.ndarray] = {}
     outcomes: dict[int, session.Outcome] = {}
-    with ProgressDisplay(config, show=show) as display, _interruptible() as stop:
+    with contextlib.ExitStack() as held:
+        started = 0.0 if run is None else _open(run, experiment, held)
+        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(_interruptible())
 
         def report(event: dict[str, Any]) -> None:
             if event["event"] == "evaluated":
@@ -251,14 +250,18 @@ def execute(experiment: Experiment, *, show: bool) -> TrainResult:
     return _result(experiment, outcomes, returns, finished)
 
 
-def _open(run: RunDirectory, experiment: Experiment) -> float:
-    """Make the directory, or cut its metrics back to its checkpoints; returns the seconds of training so far."""
+def _open(run: RunDirectory, experiment: Experiment, held: contextlib.ExitStack) -> float:
+    """Make the directory, or cut its metrics back to its checkpoints, and let no other process write to it.
+
+    **Returns** the seconds of training so far.
+    """
     config = experiment.config
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"run directory {run.path}: {error.strerror}. Give another with --run-dir.") from error
+    held.enter_context(run.held())
     if not run.config.exists():
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"run directory {run.path}: {error.strerror}. Give another with --run-dir.") from error
         if experiment.demonstrations is not None:
             files.save(run.demonstrations, experiment.demonstrations)
         checkpoints.write_atomically(run.config, config.dump())
@@ -266,7 +269,7 @@ def _open(run: RunDirectory, experiment: Experiment) -> float:
     return metrics.cut(run.metrics, {seed: int(path.stem) for seed, path in newest.items() if path is not None})
 
 
-@contextmanager
+@contextlib.contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a question's answer; a second one interrupts as usual."""
     asked = threading.Event()

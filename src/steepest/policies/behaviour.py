@@ -94,14 +94,14 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
         return True
 
     def init(self, spec: Spec) -> Float[Array, "N d"]:
-        return jnp.zeros((spec.num_envs, *self.space.shape))
+        return jnp.zeros((spec.num_envs, *self.space.shape), jnp.float32)
 
     def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
         half = (self.space.high - self.space.low)[None] / 2
-        return _cut(self.space, distribution.mode() + half * state), jnp.zeros(obs.shape[0])
+        return _cut(self.space, distribution.mode() + half * state), jnp.zeros(obs.shape[0], jnp.float32)
 
     def advance(self, key, state, ended) -> Float[Array, "N d"]:
-        drifted = (1 - self.pull) * state + self.std * jax.random.normal(key, state.shape)
+        drifted = (1 - self.pull) * state + self.std * jax.random.normal(key, state.shape, state.dtype)
         return jnp.where(jnp.any(ended, axis=0)[:, None], 0, drifted)
 
 

@@ -48,7 +48,7 @@ class TabularPolicy(eqx.Module):
                 f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
                 f"{spec.action}. Use 'network'."
             )
-        return cls(jnp.zeros((spec.observation.n, spec.action.n)), uniform_share)
+        return cls(jnp.zeros((spec.observation.n, spec.action.n), jnp.float32), uniform_share)
 
     def __call__(self, obs: AnyArray) -> Categorical:
         """$\\pi_\\theta(\\cdot|s)$: the softmax of the state's row."""

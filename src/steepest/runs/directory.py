@@ -1,8 +1,11 @@
 """A run is a directory: what was asked for, what happened, what came of it. Reading one does not import JAX."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from steepest.core.errors import InputError
@@ -29,6 +32,24 @@ class RunDirectory:
     def checkpoints(self, seed: int) -> pathlib.Path:
         """Where the checkpoints of a seed lie."""
         return self.path / "checkpoints" / f"seed-{seed}"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Train in it alone, until the end of a `with`. **Raises** `InputError` when another process does.
+
+        The lock is the operating system's, so it ends with a process that is killed.
+        """
+        opened = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"run directory {self.path}: another process trains in it. Wait until it has ended, or stop it."
+            ) from error
+        else:
+            yield
+        finally:
+            os.close(opened)
 
     @classmethod
     def fresh(cls, path: str | os.PathLike | None, label: str) -> "RunDirectory":

@@ -90,7 +90,7 @@ class MinibatchAscent(AbstractStepRule):
     def __check_init__(self):
         check_number("epochs", self.epochs, at_least=1, whole=True, remedy="4 to 10 are usual.")
         check_number("minibatch_size", self.minibatch_size, at_least=1, whole=True, remedy="64 to 512 are usual.")
-        check_number("kl_stop", self.kl_stop, above=0, remedy="0.02 is usual; inf never stops.")
+        check_number("kl_stop", self.kl_stop, above=0, infinite=True, remedy="0.02 is usual; inf never stops.")
 
     def init(self, parameters: PyTree) -> OptimiserState:
         return self.optimiser.init(ravel_pytree(parameters)[0])

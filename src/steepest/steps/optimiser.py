@@ -51,7 +51,9 @@ class Optimiser(eqx.Module):
 
     def __check_init__(self):
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-4 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, remedy="0.5 is usual; inf never clips.")
+        check_number(
+            "clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="0.5 is usual; inf never clips."
+        )
 
     def init(self, parameters: Float[Array, " P"]) -> OptimiserState:
         """The state before the first update."""

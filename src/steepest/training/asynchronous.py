@@ -105,7 +105,7 @@ class Worker:
         algorithm, environments = self._opening()
         _, for_streams, for_updates = seed_keys(jax.random.key(self._seed))
         self._structure = jax.tree.structure(_copy_shapes(algorithm))
-        self._reward_streams = jnp.zeros(algorithm.spec.num_envs)
+        self._reward_streams = jnp.zeros(algorithm.spec.num_envs, jnp.float32)
         self._key = jax.jit(lambda update: acting_key(for_updates, update, self._index))
         self._gradients = jax.jit(functools.partial(_gradients, algorithm))
         if isinstance(environments, AbstractEnvironment):

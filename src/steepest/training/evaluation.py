@@ -1,6 +1,7 @@
 """How good a policy is: the undiscounted returns of whole episodes, none of them chosen for being short."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,6 +17,9 @@ from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.compiled import advance, begin, clip_to, select
 from steepest.sampling.host import acting
 
+UNENDING = 100_000
+"""Steps after which an episode without a time limit is given up: a policy may well stay somewhere for ever."""
+
 
 @functools.partial(jax.jit, static_argnames=("episodes", "stochastic"))
 def evaluate_compiled(
@@ -27,12 +31,15 @@ def evaluate_compiled(
     episodes: int,
     stochastic: bool = False,
 ) -> Float[Array, " episodes"]:
-    """The returns of `episodes` episodes, all played side by side until the last has ended."""
+    """The returns of `episodes` episodes, all played side by side until the last has ended.
+
+    Where there is no time limit, that is after `UNENDING` steps at the latest; the return so far counts.
+    """
     for_start, for_acting, for_steps = jax.random.split(key, 3)
     agent = algorithm.settled(agent)
 
     def goes_on(loop) -> Array:
-        return ~jnp.all(loop[2])
+        return ~jnp.all(loop[2]) & ((env.max_episode_steps is not None) | (loop[0] < UNENDING))
 
     def step(loop):
         time, places, over = loop
@@ -56,11 +63,13 @@ def evaluate_host(
     *,
     episodes: int,
     stochastic: bool = False,
-) -> np.ndarray:
-    """The returns of `episodes` episodes, [episodes].
+    stop: Callable[[], bool] = lambda: False,
+) -> np.ndarray | None:
+    """The returns of `episodes` episodes, [episodes]; None where `stop` said yes before they had ended.
 
     Every environment plays a number of episodes that is fixed in advance. Taking those that end first would favour
-    short ones.
+    short ones. Where there is no time limit, play ends after `UNENDING` steps at the latest: the returns so far
+    count, and episodes that have not begun are left out.
     """
     act = acting(algorithm)
     act_deterministic = jax.jit(algorithm.act_deterministic)
@@ -68,7 +77,10 @@ def evaluate_host(
     quota[: episodes % env.num_envs] += 1
     total, finished, time = np.zeros(env.num_envs), [], 0
     agent, obs = algorithm.settled(agent), env.reset()
-    while quota.any():
+    unending = env.max_episode_steps is None
+    while quota.any() and not (unending and time == UNENDING):
+        if stop():
+            return None
         action = act(key, np.int32(time), agent, obs)[0] if stochastic else act_deterministic(agent, obs)
         env.send(np.asarray(action))
         step = env.receive()
@@ -79,4 +91,5 @@ def evaluate_host(
             quota[index] -= 1
         total[ended] = 0
         obs, time = step.obs, time + 1
+    finished.extend(total[quota > 0])
     return np.array(finished)

@@ -1,7 +1,7 @@
-"""A compiled algorithm on CartPole, as its own driver runs it: one XLA thread, metrics of every update read back.
+"""A compiled algorithm, as its own driver runs it: one XLA thread, metrics of every update read back.
 
-Usage: `steepest_cartpole.py SETTINGS SECONDS`, where SETTINGS is JSON and names the algorithm too; it speaks as
-`harness.py` describes.
+Usage: `steepest_training.py SETTINGS SECONDS`, where SETTINGS is JSON and names algorithm and environment too; it
+speaks as `harness.py` describes.
 """
 
 import importlib.metadata
@@ -13,14 +13,18 @@ from harness import rate, serve
 
 from steepest.algorithms import ALGORITHMS
 from steepest.core.spaces import Spec
-from steepest.envs.cart_pole import CartPole
+from steepest.envs import compiled
 from steepest.training.compiled import CompiledTraining
+
+UPDATES = 1_000_000
+"""As many as schedules are told of; a ring of transitions is laid out for no more."""
 
 settings, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
 settings["hidden"] = tuple(settings["hidden"])
+env = compiled(settings.pop("env"))
+assert env is not None
 parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
-env = CartPole()
-spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=1)
+spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=UPDATES)
 
 before = time.perf_counter()
 training = CompiledTraining(parameters.compose(spec), env, seeds=(0,), total_steps=2**31 - 1)
