@@ -295,7 +295,7 @@ def _values(critic: Callable[[AnyArray], Array] | None, trajectory: Trajectory) 
     row and the truncated ones, of which a stream hardly ever has two.
     """
     if critic is None:
-        zero = jnp.zeros(trajectory.reward.shape)
+        zero = jnp.zeros_like(trajectory.reward)
         return zero, zero
     truncated = trajectory.truncated.at[-1].set(False)
     first = jnp.argmax(truncated, axis=0)

@@ -114,19 +114,19 @@ class Uniform(AbstractBehaviour):
         count, space = distribution.entropy().shape, self.space
         match space:
             case Discrete(n=n):
-                return jax.random.randint(key, count, 0, n), jnp.full(count, -math.log(n))
+                return jax.random.randint(key, count, 0, n, jnp.int32), jnp.full(count, -math.log(n), jnp.float32)
             case MultiDiscrete(nvec=nvec):
-                sizes = jnp.asarray(nvec).reshape(*[1] * len(count), len(nvec))
-                action = jax.random.randint(key, (*count, len(nvec)), 0, sizes)
-                return action, jnp.full(count, -float(np.sum(np.log(nvec))))
+                sizes = jnp.asarray(nvec, jnp.int32).reshape(*[1] * len(count), len(nvec))
+                action = jax.random.randint(key, (*count, len(nvec)), 0, sizes, jnp.int32)
+                return action, jnp.full(count, -float(np.sum(np.log(nvec))), jnp.float32)
             case MultiBinary(n=n):
-                return jax.random.randint(key, (*count, n), 0, 2), jnp.full(count, -n * math.log(2))
+                return jax.random.randint(key, (*count, n), 0, 2, jnp.int32), jnp.full(count, -n * math.log(2), jnp.float32)
             case Box():
-                share = jax.random.uniform(key, (*count, *space.shape))
+                share = jax.random.uniform(key, (*count, *space.shape), jnp.float32)
                 low, width = (
                     each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
                 )
-                return jnp.asarray(low) + width * share, jnp.full(count, -float(np.sum(np.log(width))))
+                return jnp.asarray(low) + width * share, jnp.full(count, -float(np.sum(np.log(width))), jnp.float32)
 
 
 class Other(AbstractBehaviour):
