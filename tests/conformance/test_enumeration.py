@@ -68,7 +68,7 @@ def test_without_the_factor_of_the_state_it_is_the_other_gradient(mdp):
     """G5: option 1 has its own exact value, and it is not ∇J."""
     estimator = LikelihoodRatio(DISCOUNT, MonteCarlo(DISCOUNT), discount_states=False)
     found = expectation(estimator, policy(), mdp)
-    close(found, cut(mdp).policy_gradient(policy(), state_discounting=False).logits)
+    close(found, cut(mdp).policy_gradient(policy(), discount_states=False).logits)
     assert not np.allclose(found, cut(mdp).policy_gradient(policy()).logits, rtol=1e-2)
 
 

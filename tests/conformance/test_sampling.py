@@ -89,7 +89,7 @@ def acting(world):
 
 
 def option_one(world):
-    return cut(world).policy_gradient(acting(world), state_discounting=False)
+    return cut(world).policy_gradient(acting(world), discount_states=False)
 
 
 def with_weights(kind, **how):

@@ -90,8 +90,8 @@ def test_the_policy_gradient_is_the_slope_of_the_performance(horizon):
     np.testing.assert_allclose([gradient.gain, gradient.log_std], [slope(step, 0), slope(0, step)], rtol=1e-7)
 
 
-@pytest.mark.parametrize(("state_discounting", "steps"), [(True, None), (False, None), (True, 2), (False, 2)])
-def test_both_discountings_by_quadrature(state_discounting, steps):
+@pytest.mark.parametrize(("discount_states", "steps"), [(True, None), (False, None), (True, 2), (False, 2)])
+def test_both_discountings_by_quadrature(discount_states, steps):
     """G5: Σ_t w_t E[∇log π Q_t] with the score of a Gaussian written out."""
     problem, sigma = make(3), np.exp(-0.4)
     first, second = problem.state_moments(POLICY, 3)
@@ -106,16 +106,16 @@ def test_both_discountings_by_quadrature(state_discounting, steps):
 
             return mean_over_noise(product, -0.35 * state, sigma)
 
-        weight = 0.9**time if state_discounting else 1.0
+        weight = 0.9**time if discount_states else 1.0
         expected += weight * mean_over_noise(weighted_score, first[time], np.sqrt(second[time] - first[time] ** 2))
-    found = problem.policy_gradient(POLICY, state_discounting=state_discounting, steps=steps)
+    found = problem.policy_gradient(POLICY, discount_states=discount_states, steps=steps)
     np.testing.assert_allclose([found.gain, found.log_std], expected, rtol=1e-8)
 
 
 @BOTH
 def test_the_problem_has_the_gradient_the_fisher_information_and_the_surrogate(horizon):
     problem = make(horizon)
-    options = {"steps": None if horizon else 4, "state_discounting": False}
+    options = {"steps": None if horizon else 4, "discount_states": False}
     weight = horizon or 4
     with jax.enable_x64(True):
         policy = jax.tree.map(jnp.asarray, double(POLICY))
@@ -162,7 +162,7 @@ def test_the_optimal_gains_in_time_come_to_the_one_without_an_end():
     [
         (lambda: make(None).performance(LinearGaussian(0.1, 0.0)), "gain is 0.1; without a horizon"),
         (lambda: make(None).policy_gradient(LinearGaussian(-2.2, 0.0)), "Take a gain nearer to −1"),
-        (lambda: make(None).policy_gradient(POLICY, state_discounting=False), "nothing here ends"),
+        (lambda: make(None).policy_gradient(POLICY, discount_states=False), "nothing here ends"),
         (lambda: make(None).performance(LinearGaussian(float("nan"), 0.0)), "gain is nan"),
         (lambda: make(None).performance(lambda obs: obs), "policy is a function; it must be a LinearGaussian"),
         (lambda: make(None, discount=1.0), "discount is 1; without a horizon it must be below 1"),

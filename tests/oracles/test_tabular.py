@@ -121,9 +121,9 @@ def test_the_policy_gradient_is_the_slope_of_the_performance(horizon, kind):
     assert np.abs(flat - slopes).max() <= 1e-7 * np.abs(flat).max()
 
 
-@pytest.mark.parametrize("state_discounting", [True, False])
+@pytest.mark.parametrize("discount_states", [True, False])
 @pytest.mark.parametrize("steps", [None, 2])
-def test_both_discountings_are_the_means_of_what_samples_estimate(state_discounting, steps):
+def test_both_discountings_are_the_means_of_what_samples_estimate(discount_states, steps):
     """G5, by enumeration: Σ_t w_t ∇log π(a_t|s_t) R_t over the first `steps` decisions."""
     mdp = random_mdp(5, 2, 2, discount=0.6, horizon=4)
     policy = tabular_policy(mdp)
@@ -133,32 +133,30 @@ def test_both_discountings_are_the_means_of_what_samples_estimate(state_discount
         for time in range(4 if steps is None else steps):
             score = np.zeros((2, 2))
             score[states[time]] = np.eye(2)[actions[time]] - probs[states[time]]
-            weight = 0.6**time if state_discounting else 1.0
+            weight = 0.6**time if discount_states else 1.0
             expected += probability * weight * score * discounted(rewards[time:], 0.6)
-    found = mdp.policy_gradient(policy, state_discounting=state_discounting, steps=steps).logits
+    found = mdp.policy_gradient(policy, discount_states=discount_states, steps=steps).logits
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("state_discounting", [True, False])
-def test_episodes_that_end_count_as_the_limit_of_many_steps(lake, state_discounting):
+@pytest.mark.parametrize("discount_states", [True, False])
+def test_episodes_that_end_count_as_the_limit_of_many_steps(lake, discount_states):
     policy = tabular_policy(lake)
-    whole = lake.policy_gradient(policy, state_discounting=state_discounting).logits
-    long = lake.policy_gradient(policy, state_discounting=state_discounting, steps=2000).logits
+    whole = lake.policy_gradient(policy, discount_states=discount_states).logits
+    long = lake.policy_gradient(policy, discount_states=discount_states, steps=2000).logits
     np.testing.assert_allclose(whole, long, rtol=1e-10)
     assert np.all(whole[2] == 0)  # nothing is decided where everything is over
 
 
 def test_what_need_not_end_is_refused_without_discounting(lake):
-    with pytest.raises(
-        ValueError, match="state_discounting is False, but from state 0 this policy reaches no absorbing"
-    ):
-        random_mdp(0, 3, 2).policy_gradient(TabularPolicy(jnp.zeros((3, 2))), state_discounting=False)
+    with pytest.raises(ValueError, match="discount_states is False, but from state 0 this policy reaches no absorbing"):
+        random_mdp(0, 3, 2).policy_gradient(TabularPolicy(jnp.zeros((3, 2))), discount_states=False)
     stays = eqx.tree_at(lambda mdp: mdp.transition, lake, lake.transition.copy())
     stays.transition[0, 0] = [1, 0, 0]
     for_ever = TabularPolicy(jnp.array([[0.0, -jnp.inf], [0.0, 0.0], [0.0, 0.0]]))
-    with pytest.raises(ValueError, match="Give steps, a horizon, or state_discounting=True"):
-        stays.policy_gradient(for_ever, state_discounting=False)
-    assert np.isfinite(stays.policy_gradient(for_ever, state_discounting=False, steps=5).logits).all()
+    with pytest.raises(ValueError, match="Give steps, a horizon, or discount_states=True"):
+        stays.policy_gradient(for_ever, discount_states=False)
+    assert np.isfinite(stays.policy_gradient(for_ever, discount_states=False, steps=5).logits).all()
 
 
 @BOTH
@@ -177,10 +175,10 @@ def test_the_fisher_information_is_the_hessian_of_the_kl_of_the_exact_problem(ho
 
 
 @BOTH
-@pytest.mark.parametrize("state_discounting", [True, False])
-def test_the_problem_has_the_policy_gradient_and_the_first_order_model_of_j(horizon, state_discounting):
+@pytest.mark.parametrize("discount_states", [True, False])
+def test_the_problem_has_the_policy_gradient_and_the_first_order_model_of_j(horizon, discount_states):
     mdp, steps = random_mdp(7, 4, 3, discount=0.9, horizon=horizon), None if horizon else 5
-    options = {"state_discounting": state_discounting, "steps": steps}
+    options = {"discount_states": discount_states, "steps": steps}
     with jax.enable_x64(True):
         policy, other = (jax.tree.map(jnp.asarray, double(tabular_policy(mdp, seed))) for seed in (0, 1))
         problem = mdp.problem(policy, **options)

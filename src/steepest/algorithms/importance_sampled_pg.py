@@ -81,8 +81,8 @@ class ImportanceSampledPG(PlayingHyperParameters):
 
         if spec.max_episode_steps is None:
             raise InputError(
-                "importance_sampled_pg keeps whole episodes, and the environment has no time limit. Give it "
-                "max_episode_steps, or choose ppo."
+                "importance_sampled_pg keeps whole episodes, and the environment has no time limit. Put it "
+                "into gymnasium.wrappers.TimeLimit, or choose ppo."
             )
         return EpisodeMemory(
             spec=spec,

@@ -154,7 +154,7 @@ class LinearQuadratic(eqx.Module):
         return values[0] if self.horizon is None else values
 
     @exact(check=_check)
-    def _decisions(self, policy: LinearGaussian, state_discounting: bool, steps: int | None):
+    def _decisions(self, policy: LinearGaussian, discount_states: bool, steps: int | None):
         """$w_t$, $w_t E[s_t]$, $w_t E[s_t^2]$ and $p_{t+1}$, one for each time; summed over time without an end."""
         curvature, _ = self._coefficients(policy)
         length = steps or self.horizon
@@ -168,31 +168,31 @@ class LinearQuadratic(eqx.Module):
             return *(jnp.stack([each]) for each in (total, first, second)), curvature[1:]
         first, second = self.state_moments(policy, length)
         weight = jnp.ones_like(first)
-        if state_discounting:
+        if discount_states:
             weight = self.discount ** jnp.arange(length, dtype=first.dtype)
         following = jnp.broadcast_to(curvature[1:], weight.shape) if self.horizon is None else curvature[1 : length + 1]
         return weight, weight * first, weight * second, following
 
-    def _checked_decisions(self, policy: LinearGaussian, state_discounting: bool, steps: int | None):
+    def _checked_decisions(self, policy: LinearGaussian, discount_states: bool, steps: int | None):
         check_steps(steps, self.horizon)
-        if not state_discounting and steps is None and self.horizon is None:
+        if not discount_states and steps is None and self.horizon is None:
             raise InputError(
-                "state_discounting is False, and nothing here ends, so the sum over time is not finite. Give steps, "
-                "a horizon, or state_discounting=True."
+                "discount_states is False, and nothing here ends, so the sum over time is not finite. Give steps, "
+                "a horizon, or discount_states=True."
             )
-        return self._decisions(policy, state_discounting, steps)
+        return self._decisions(policy, discount_states, steps)
 
     def policy_gradient(
-        self, policy: LinearGaussian, *, state_discounting: bool = True, steps: int | None = None
+        self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> LinearGaussian:
         """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$ in $(k, \\log\\sigma)$; by default ∇J.
 
         **Arguments**
 
-        - `state_discounting`: $w_t = \\gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
+        - `discount_states`: $w_t = \\gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
         - `steps`: only so many first time steps count, with the advantages of the whole problem. `None` counts all.
         """
-        return self._gradient(policy, *self._checked_decisions(policy, state_discounting, steps))
+        return self._gradient(policy, *self._checked_decisions(policy, discount_states, steps))
 
     @exact()
     def _gradient(self, policy: LinearGaussian, weight, first, second, curvature) -> LinearGaussian:
@@ -201,10 +201,10 @@ class LinearQuadratic(eqx.Module):
         return LinearGaussian(gain, -2 * jnp.exp(2 * policy.log_std) * jnp.sum(weight * (1 + worth)))
 
     def fisher(
-        self, policy: LinearGaussian, *, state_discounting: bool = True, steps: int | None = None
+        self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "2 2"]:
         """$F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a mean over time with weights w."""
-        return self._fisher(policy, *self._checked_decisions(policy, state_discounting, steps))
+        return self._fisher(policy, *self._checked_decisions(policy, discount_states, steps))
 
     @exact()
     def _fisher(self, policy: LinearGaussian, weight, first, second, curvature) -> Float[AnyArray, "2 2"]:
@@ -229,7 +229,7 @@ class LinearQuadratic(eqx.Module):
         policy: LinearGaussian,
         objective: AbstractObjective | None = None,
         *,
-        state_discounting: bool = True,
+        discount_states: bool = True,
         steps: int | None = None,
         nodes: int = 40,
     ) -> SampledProblem:
@@ -241,7 +241,7 @@ class LinearQuadratic(eqx.Module):
         quadrature of the ratio: 1e-8 for changes of 0.3 in either parameter. The other arguments are those of
         `policy_gradient`.
         """
-        moments = self._checked_decisions(policy, state_discounting, steps)
+        moments = self._checked_decisions(policy, discount_states, steps)
         standard, share = np.polynomial.hermite_e.hermegauss(nodes)
         batch, old = self._rows(policy, standard, share / share.sum(), *moments)
         batch, old = jax.tree.map(jnp.asarray, (batch, old))

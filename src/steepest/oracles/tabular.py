@@ -158,7 +158,7 @@ class TabularMDP(eqx.Module):
         return jnp.einsum("sa,saz->sz", probs, self.transition), jnp.sum(probs * self.reward, axis=1)
 
     def decisions(
-        self, probs: Float[AnyArray, "S A"], *, state_discounting: bool = True, steps: int | None = None
+        self, probs: Float[AnyArray, "S A"], *, discount_states: bool = True, steps: int | None = None
     ) -> tuple[Float[AnyArray, " S"], Float[AnyArray, "S A"]]:
         r"""How much each state counts, $d(s) = \sum_t w_t p_t(s)$, and $c(s,a) = \sum_t w_t p_t(s) A_t(s,a)$.
 
@@ -166,24 +166,24 @@ class TabularMDP(eqx.Module):
 
         **Arguments**
 
-        - `state_discounting`: $w_t = \gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
+        - `discount_states`: $w_t = \gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
         - `steps`: only so many first time steps count, with the advantages of the whole problem. This is what samples
           estimate that are cut by a time limit, with an exact value at the cut. `None` counts all.
 
-        **Raises** `InputError` for `state_discounting=False` where neither a horizon nor `steps` nor absorbing states
+        **Raises** `InputError` for `discount_states=False` where neither a horizon nor `steps` nor absorbing states
         that `probs` certainly reach make the sum finite.
         """
         check_steps(steps, self.horizon)
         open_states = None
-        if not state_discounting and steps is None and self.horizon is None:
+        if not discount_states and steps is None and self.horizon is None:
             open_states = self._open_states(probs)
-        return self._decisions(probs, state_discounting, steps, open_states)
+        return self._decisions(probs, discount_states, steps, open_states)
 
     @exact(check=_check_probs)
     def _decisions(
         self,
         probs: Float[AnyArray, "S A"],
-        state_discounting: bool,
+        discount_states: bool,
         steps: int | None,
         open_states: Bool[AnyArray, " S"] | None,
     ) -> tuple[Float[AnyArray, " S"], Float[AnyArray, "S A"]]:
@@ -199,7 +199,7 @@ class TabularMDP(eqx.Module):
             weight = counted * self.state_distribution(probs)
             return weight, weight[:, None] * advantages
         visits = counted[None] * self.state_probabilities(probs, length)
-        if state_discounting:
+        if discount_states:
             visits = visits * self.discount ** jnp.arange(len(visits), dtype=visits.dtype)[:, None]
         weight = jnp.sum(visits, axis=0)
         if self.horizon is None:
@@ -209,7 +209,7 @@ class TabularMDP(eqx.Module):
     def _open_states(self, probs: Float[AnyArray, "S A"]) -> Bool[np.ndarray, " S"]:
         """The states that episodes may visit before they end, all of which must lead to an end."""
         if is_traced(self.transition):
-            raise InputError("state_discounting is False; under a trace it needs a horizon, or steps. Give either.")
+            raise InputError("discount_states is False; under a trace it needs a horizon, or steps. Give either.")
         allowed = np.ones(self.reward.shape, bool) if is_traced(probs) else np.asarray(probs) > 0
         leads = np.einsum("sa,saz->sz", allowed.astype(float), self.transition) > 0
         reachable, ending = self.initial > 0, self.absorbing
@@ -219,8 +219,8 @@ class TabularMDP(eqx.Module):
         endless = np.flatnonzero(reachable & ~ending)
         if endless.size:
             raise InputError(
-                f"state_discounting is False, but from state {endless[0]} this policy reaches no absorbing state, so "
-                f"the sum over time need not be finite. Give steps, a horizon, or state_discounting=True."
+                f"discount_states is False, but from state {endless[0]} this policy reaches no absorbing state, so "
+                f"the sum over time need not be finite. Give steps, a horizon, or discount_states=True."
             )
         return reachable & ~self.absorbing
 
@@ -231,23 +231,23 @@ class TabularMDP(eqx.Module):
         _, pullback = jax.vjp(lambda each: _probabilities(eqx.combine(each, rest), *self.reward.shape), parameters)
         return eqx.combine(pullback(jnp.asarray(coefficient))[0], rest)
 
-    def policy_gradient(self, policy: PyTree, *, state_discounting: bool = True, steps: int | None = None) -> PyTree:
+    def policy_gradient(self, policy: PyTree, *, discount_states: bool = True, steps: int | None = None) -> PyTree:
         """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$, a tree like the policy; by default ∇J.
 
         The arguments, and what is refused, are those of `decisions`.
         """
         probs = self.probabilities(policy)
-        _, coefficient = self.decisions(probs, state_discounting=state_discounting, steps=steps)
+        _, coefficient = self.decisions(probs, discount_states=discount_states, steps=steps)
         return self.gradient_of(policy, coefficient)
 
     def fisher(
-        self, policy: PyTree, *, state_discounting: bool = True, steps: int | None = None
+        self, policy: PyTree, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "n n"]:
         """$F = \\sum_s \\bar d(s)\\,E_a[\\nabla\\log\\pi\\,\\nabla\\log\\pi^\\top]$ over the ravelled parameters.
 
         $\\bar d$ is the d of `decisions`, whose arguments these are, divided by its sum.
         """
-        weight, _ = self.decisions(self.probabilities(policy), state_discounting=state_discounting, steps=steps)
+        weight, _ = self.decisions(self.probabilities(policy), discount_states=discount_states, steps=steps)
         return self._fisher(policy, weight / weight.sum())
 
     @exact()
@@ -263,7 +263,7 @@ class TabularMDP(eqx.Module):
         policy: PyTree,
         objective: AbstractObjective | None = None,
         *,
-        state_discounting: bool = True,
+        discount_states: bool = True,
         steps: int | None = None,
     ) -> SampledProblem:
         """The policy-improvement problem around `policy`, for step rules: every pair of state and action is a row.
@@ -274,7 +274,7 @@ class TabularMDP(eqx.Module):
         other arguments are those of `decisions`.
         """
         probs = self.probabilities(policy)
-        weight, coefficient = self.decisions(probs, state_discounting=state_discounting, steps=steps)
+        weight, coefficient = self.decisions(probs, discount_states=discount_states, steps=steps)
         batch, old = self._rows(policy, probs, weight, coefficient)
         batch, old = jax.tree.map(jnp.asarray, (batch, old))
         return SampledProblem(Ratio() if objective is None else objective, Batch(**batch), old)

@@ -120,7 +120,9 @@ class Uniform(AbstractBehaviour):
                 action = jax.random.randint(key, (*count, len(nvec)), 0, sizes, jnp.int32)
                 return action, jnp.full(count, -float(np.sum(np.log(nvec))), jnp.float32)
             case MultiBinary(n=n):
-                return jax.random.randint(key, (*count, n), 0, 2, jnp.int32), jnp.full(count, -n * math.log(2), jnp.float32)
+                return jax.random.randint(key, (*count, n), 0, 2, jnp.int32), jnp.full(
+                    count, -n * math.log(2), jnp.float32
+                )
             case Box():
                 share = jax.random.uniform(key, (*count, *space.shape), jnp.float32)
                 low, width = (

@@ -79,7 +79,7 @@ def _measured(tables: Tables, probs, arbitrary, others) -> PyTree:
         def causal(baseline):  # [K, T]
             return jnp.einsum("t,ktn,kt->kn", weight, score, to_go - baseline)
 
-        truth = exact_gradient(mdp, probs, state_discounting=True)
+        truth = exact_gradient(mdp, probs, discount_states=True)
         mean, _ = moments(chance, causal(arbitrary[times, every.states]))
         bias = jnp.linalg.norm(mean - truth) / jnp.linalg.norm(truth)
 

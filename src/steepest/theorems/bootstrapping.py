@@ -86,7 +86,7 @@ def _measured(tables: Tables, probs, errors) -> PyTree:
 
         estimates = [n_step(n) for n in range(1, STEPS + 1)]
         estimates += [discounted_to_go(surprise, mdp.discount * trace) for trace in TRACES]
-        truth = exact_gradient(mdp, probs, state_discounting=True)
+        truth = exact_gradient(mdp, probs, discount_states=True)
         found = [moments(chance, jnp.einsum("t,ktn,kt->kn", weight, score, each)) for each in estimates]
         bias = jnp.stack([jnp.linalg.norm(mean - truth) for mean, _ in found]) / jnp.linalg.norm(truth)
         variance = jnp.stack([each for _, each in found])

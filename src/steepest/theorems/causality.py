@@ -61,8 +61,8 @@ def _measured(tables: Tables, probs) -> PyTree:
         whole, whole_variance = moments(chance, jnp.sum(score, axis=1) * to_go[:, :1])
         causal, causal_variance = moments(chance, jnp.einsum("t,ktn,kt->kn", weight, score, to_go))
         option_1, _ = moments(chance, jnp.einsum("ktn,kt->kn", score, to_go))
-        truth = exact_gradient(mdp, probs, state_discounting=True)
-        undiscounted = exact_gradient(mdp, probs, state_discounting=False)
+        truth = exact_gradient(mdp, probs, discount_states=True)
+        undiscounted = exact_gradient(mdp, probs, discount_states=False)
 
         def off(mean, target):
             return jnp.linalg.norm(mean - target) / jnp.linalg.norm(target)

@@ -43,7 +43,7 @@ def _measured(tables: Tables, logits, other_logits) -> PyTree:
         mdp = TabularMDP(*table, horizon=STEPS)
         old, new = Categorical(logits), Categorical(other_logits)
         probs, other = jax.nn.softmax(logits), jax.nn.softmax(other_logits)
-        weight, _ = mdp.decisions(probs, state_discounting=False)
+        weight, _ = mdp.decisions(probs, discount_states=False)
         share = weight / jnp.sum(weight)
 
         def mean_kl(each):

@@ -70,8 +70,8 @@ def moments(
     return mean, jnp.sum(probability[:, None] * (estimate - mean[None]) ** 2)
 
 
-def exact_gradient(mdp: TabularMDP, probs: Float[AnyArray, "S A"], *, state_discounting: bool) -> Float[Array, " n"]:
+def exact_gradient(mdp: TabularMDP, probs: Float[AnyArray, "S A"], *, discount_states: bool) -> Float[Array, " n"]:
     """The policy gradient in the logits of a table, from the theorem and not from trajectories."""
-    _, coefficient = mdp.decisions(probs, state_discounting=state_discounting)
+    _, coefficient = mdp.decisions(probs, discount_states=discount_states)
     slope = probs * (coefficient - jnp.sum(probs * coefficient, axis=1, keepdims=True))
     return slope.ravel()
