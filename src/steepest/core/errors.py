@@ -23,15 +23,22 @@ class NonFiniteError(ArithmeticError):
     """A quantity became NaN or infinite. The parameters are those from before it did."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown(kind: str, name: str, known: Iterable[str], shown_by: str = "") -> InputError:
     """An `InputError` for a name that is not among `known`, with the nearest one that is.
+
+    **Arguments**
+
+    - `shown_by`: the command that shows them, for when they are too many for a line.
 
     >>> unknown("algorithm", "pp", ["ppo", "a2c"])
     InputError("unknown algorithm 'pp'; did you mean 'ppo'? Known: a2c, ppo.")
     """
     names = sorted(known)
     folded = {each.lower(): each for each in names}
-    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    near = near or [each for each in folded if name and each.startswith(name.lower())]
     hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
     known_ones = f" Known: {', '.join(names)}." if len(names) <= _LISTED else ""
+    if not known_ones and shown_by:
+        known_ones = f" {shown_by} shows them."
     return InputError(f"unknown {kind} {name!r}{hint}{known_ones}")

@@ -97,7 +97,7 @@ def check_names(names: Iterable[str]) -> None:
     """**Raises** `InputError` for a name that is none, with the nearest that is."""
     for name in names:
         if name not in ESTIMATORS:
-            raise unknown("estimator", name, ESTIMATORS)
+            raise unknown("estimator", name, ESTIMATORS, "steepest list estimators")
 
 
 def select(names: Iterable[str], available: Collection[str], parameters: int) -> tuple[list[str], list[str]]:

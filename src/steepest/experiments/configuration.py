@@ -103,7 +103,7 @@ def hyper_parameters(algorithm: str, given: dict[str, Any]) -> HyperParameters:
 def algorithm_class(name: str) -> type[HyperParameters]:
     """The hyper-parameters' class of an algorithm. **Raises** `InputError` with the nearest name for an unknown one."""
     if name not in ALGORITHMS:
-        raise unknown("algorithm", name, ALGORITHMS)
+        raise unknown("algorithm", name, ALGORITHMS, "steepest list algorithms")
     return ALGORITHMS[name]
 
 

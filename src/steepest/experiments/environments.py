@@ -161,7 +161,7 @@ def _envpool(env: str, action_bounds: Bounds) -> Task:
 
     known = envpool.known_ids()
     if known and env not in known:
-        raise unknown("EnvPool environment", env, known)
+        raise unknown("EnvPool environment", env, known, "steepest list envs")
 
     def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
         return envpool.EnvPoolEnvironment(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)

@@ -35,7 +35,7 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         self.library = f"envpool {envpool.__version__}"
         self.num_envs = num_envs
         if name not in envpool.list_all_envs():
-            raise unknown("EnvPool environment", name, known_ids())
+            raise unknown("EnvPool environment", name, known_ids(), "steepest list envs")
         try:
             with without_noise():
                 self._pool: Any = envpool.make_gymnasium(name, num_envs=num_envs, seed=_base(seed), num_threads=threads)

@@ -257,7 +257,7 @@ def _check_registered(source: str) -> None:
             f"environment {source}: {module} cannot be imported: {_one_line(error)}. Install it, or correct its name."
         ) from error
     except gymnasium.error.Error as error:
-        raise unknown("environment", source, known_ids()) from error
+        raise unknown("environment", source, known_ids(), "steepest list envs") from error
 
 
 def _together(name: str, factory: Factory, num_envs: int) -> SyncVectorEnv:
