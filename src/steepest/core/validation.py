@@ -37,7 +37,7 @@ def check_number(
         bounds.append(f"at least {at_least:.10g}")
     if at_most is not None:
         bounds.append(f"at most {at_most:.10g}")
-    if math.isinf(number) and not infinite:
+    if math.isinf(number) and not (infinite or whole):
         bounds.append("finite")
     good = (
         not math.isnan(number)
