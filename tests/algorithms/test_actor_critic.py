@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from worlds import Corridor, Match
 
-from steepest.algorithms import A2C, PPO, Reinforce
+from steepest.algorithms import A2C, PPO, BatchActorCritic, Reinforce
 from steepest.algorithms.actor_critic import _values, explained_variance
 from steepest.core.problem import GivenGradient
 from steepest.core.spaces import Box, Discrete, Spec
@@ -174,6 +174,19 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
     estimator = VarianceOptimal(parameters.discount, per_parameter=baseline == "optimal")
     wanted = estimator.gradient(agent.policy, trajectory)[0].logits
     np.testing.assert_allclose(found * int(jnp.sum(trajectory.valid)) / 6, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("return_steps", "trace"), [(1, 0.0), (6, 1.0)], ids=["one reward is lambda 0", "the segment is lambda 1"]
+)
+def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(return_steps, trace):
+    """G10 between G8 and G9: the advantages of both and what both critics are fitted to, but for rounding."""
+    algorithm, agent, trajectory = sampled(BatchActorCritic, Corridor(), minibatch_size=24, return_steps=return_steps)
+    gae = BatchActorCritic(num_envs=4, segment_length=6, hidden=(8,), minibatch_size=24, trace=trace)
+    found = algorithm._prepare(agent, trajectory)
+    wanted = gae.compose(algorithm.spec)._prepare(agent, trajectory)
+    np.testing.assert_allclose(found.problem.batch.advantage, wanted.problem.batch.advantage, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.regression.target, wanted.regression.target, rtol=1e-4, atol=1e-5)
 
 
 def test_the_clip_radius_falls_with_the_updates_that_were_made():

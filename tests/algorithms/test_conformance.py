@@ -242,6 +242,7 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("critic_epochs", 0, "critic_epochs is 0"),
             ("value_coefficient", 0.0, "value_coefficient is 0.0"),
             ("batch_size", 0, "batch_size is 0"),
+            ("return_steps", 0, "return_steps is 0"),
             ("held_out", 1.0, "held_out is 1.0; it must be at least 0 and at most 0.9"),
             ("workers", 0, "workers is 0; it must be a whole number and at least 1"),
         ]
@@ -279,6 +280,7 @@ def test_every_weight_of_an_episode_teaches(options):
         ("dual_descent", {"rounds": 2, "reverse_kl": True}),
         ("trpo", {"solver": "dense", "hidden": (), "fisher": "empirical", "fisher_rows": 32}),
         ("npg", {"policy": "shared"}),
+        ("batch_actor_critic", {"return_steps": 3, "policy": "shared"}),
         ("online_actor_critic", {"num_envs": 1}),
     ],
     ids=str,

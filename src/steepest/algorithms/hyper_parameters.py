@@ -161,7 +161,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
     clip_global_norm: Number = 0.5
     """Longer gradients of first-order steps are shortened to this."""
     critic_learning_rate: Number | None = None
-    """Of the critic's optimiser; the policy's, where it has one, when left out."""
+    """Of the critic's optimiser; the policy's, where it has one, when left out. A shared network moves with its own."""
     anneal: bool = False
     """Let learning rates fall linearly to 0 at the end of training."""
 
@@ -190,9 +190,11 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
         objective: AbstractObjective,
         step_rule: AbstractStepRule,
         critic_rule: AbstractStepRule,
+        *,
+        advantage: Callable[..., Estimates] | None = None,
         **options: Any,
     ) -> ActorCritic:
-        """The shared body on segments with GAE: what is left to say is the objective and the two rules."""
+        """The shared body on segments, with GAE unless told otherwise: left to say are the objective and two rules."""
         from steepest.advantages import GAE
         from steepest.core.interfaces import Feed
         from steepest.objectives import plus_entropy
@@ -200,7 +202,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
         return self.actor_critic(
             spec,
             feed=Feed(self.segment_length),
-            advantage=GAE(self.discount, self.trace),
+            advantage=GAE(self.discount, self.trace) if advantage is None else advantage,
             objective=plus_entropy(objective, self.entropy_bonus),
             step_rule=step_rule,
             critic_rule=critic_rule,

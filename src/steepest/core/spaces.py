@@ -100,6 +100,9 @@ class Box:
     def __hash__(self):
         return hash(self._identity())
 
+    def __str__(self):
+        return f"Box of shape {self.shape}"  # for messages: the bounds of a picture would fill the screen
+
 
 Space = Discrete | MultiDiscrete | MultiBinary | Box
 
