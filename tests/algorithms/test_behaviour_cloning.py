@@ -191,13 +191,6 @@ def test_a_rate_that_is_too_large_is_stopped_by_name_and_the_policy_stays():
     jax.tree.map(np.testing.assert_array_equal, state.agent, before.agent)
 
 
-def test_a_trunk_to_share_with_a_critic_is_not_offered():
-    wrong = BehaviourCloning()
-    object.__setattr__(wrong, "policy", "shared")  # which the checks of types in these tests would not let through
-    with pytest.raises(InputError, match="policy is 'shared'; behaviour_cloning takes 'network' or 'tabular'"):
-        wrong.__post_init__()
-
-
 def test_a_table_needs_choices():
     env = Match(kind="box")
     data = *demonstrated(env, 4), env.observation_space, env.action_space

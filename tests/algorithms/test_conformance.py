@@ -254,6 +254,15 @@ def test_what_cannot_work_is_refused_by_name(name, field, value, message):
         ALGORITHMS[name](**{field: value})
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_what_is_none_of_the_choices_is_refused_with_the_choices(name):
+    for field, message in (("policy", "it must be 'network'"), ("activation", "'tanh', 'relu', 'elu'")):
+        wrong = ALGORITHMS[name]()
+        object.__setattr__(wrong, field, "lin")  # which the checks of types in these tests would not let through
+        with pytest.raises(InputError, match=f"{field} is 'lin'; .*{message}"):
+            wrong.__post_init__()
+
+
 EPISODIC = [
     {"weight": "whole_return", "baseline": "average_return"},
     {"discount_states": True, "baseline": "per_time_step"},

@@ -221,11 +221,17 @@ def test_what_does_not_suit_the_task_is_refused(parameters, env, message):
         composed(parameters, env, updates=10**15)
 
 
+def test_a_linear_policy_stands_beside_a_critic_with_hidden_layers():
+    agent = composed(OffPAC(**TINY, policy="linear"), Match()).init(KEY)
+    assert [weight.shape for weight in agent.policy.network.weights] == [(2, 2)]
+    assert len(agent.critics[0].network.weights) == 2
+
+
 @pytest.mark.parametrize(
     ("parameters", "env"),
     [
         (DDPG(**TINY, warm_up_steps=8, return_steps=3, normalise_observations=True), Match()),
-        (DPG(**TINY, action_value="compatible"), Match()),
+        (DPG(**TINY, action_value="compatible", policy="linear"), Match()),
         (OffPolicyActorCritic(**TINY, form="reparameterised", normalise_observations=True), Match()),
         (OffPolicyActorCritic(**TINY, policy="tabular", critics=1), Corridor()),
         (OffPolicyActorCritic(**TINY, form="score", fresh_actions=1), Corridor()),

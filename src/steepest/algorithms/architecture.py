@@ -20,7 +20,7 @@ from steepest.policies import GaussianKind, SharedTrunkPolicy, TabularPolicy, ne
 class Architecture:
     """The function approximators, as hyper-parameters describe them."""
 
-    policy: Literal["network", "shared", "tabular"]
+    policy: Literal["network", "linear", "shared", "tabular"]
     hidden: tuple[int, ...]
     activation: ActivationName
     gaussian: GaussianKind
@@ -42,7 +42,7 @@ class Architecture:
         return make(
             key,
             spec,
-            hidden=self.hidden,
+            hidden=() if self.policy == "linear" else self.hidden,
             activation=self.activation,
             gaussian=self.gaussian,
             log_std=self.log_std,

@@ -7,7 +7,6 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from steepest.algorithms.hyper_parameters import HyperParameters, Number
-from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
@@ -67,10 +66,6 @@ class BehaviourCloning(HyperParameters):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.policy not in ("network", "tabular"):
-            raise InputError(
-                f"policy is {self.policy!r}; {self.name} takes 'network' or 'tabular'. Choose one of them."
-            )
         check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 is usual.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
         check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")

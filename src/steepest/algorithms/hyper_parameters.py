@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from steepest.core.errors import InputError
-from steepest.core.validation import check_number
+from steepest.core.validation import check_choices, check_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class HyperParameters(abc.ABC):
 
     def __post_init__(self):
         """Refuse what cannot work, with the field, the value, the bound and the remedy."""
+        check_choices(self)
         check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
         for width in self.hidden:
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
@@ -92,9 +93,9 @@ class OnPolicyHyperParameters(PlayingHyperParameters):
 
     num_envs: int = 8
     """Environments that are sampled side by side."""
-    policy: Literal["network", "shared", "tabular"] = "network"
-    """A network of its own; one that the critic shares, with two heads, and `value_coefficient` between their losses;
-    or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "shared", "tabular"] = "network"
+    """A network of its own; none, so that it is linear in the observation; a network that the critic shares, with two
+    heads, and `value_coefficient` between their losses; or a logit for each pair of discrete observation and action."""
     value_coefficient: Number = 0.5
     """Weight of the critic's loss beside the policy's objective, where they share a network."""
     scale_rewards: bool = False

@@ -46,8 +46,9 @@ class OffPAC(ReplayingHyperParameters):
     directory of a run, whose first seed acts."""
     uniform_share: float = 0.0
     """ε of the policy: so often its choice, one of several, is uniform. `soft` asks for it; 0.1 is usual."""
-    policy: Literal["network", "tabular"] = "network"
-    """A network; or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "tabular"] = "network"
+    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
+    action."""
     fresh_actions: int = 8
     """Actions drawn in each state for V(s), where actions are not one discrete choice."""
     entropy_bonus: Number = 0.0

@@ -37,8 +37,9 @@ class OffPolicyActorCritic(ReplayingHyperParameters):
     name: ClassVar[str] = "off_policy_actor_critic"
     title: ClassVar[str] = "Off-policy actor–critic with a ring and new actions"
 
-    policy: Literal["network", "tabular"] = "network"
-    """A network; or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "tabular"] = "network"
+    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
+    action."""
     gaussian: Literal["gaussian", "state_dependent", "squashed"] = "squashed"
     form: Literal["auto", "expected", "score", "reparameterised"] = "auto"
     """How the gradient is had: a sum over all actions, scores of actions that are drawn, or through the critic's

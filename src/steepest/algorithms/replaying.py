@@ -58,7 +58,6 @@ class ReplayingHyperParameters(PlayingHyperParameters):
         check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 to 256 are usual.")
         check_number("warm_up_steps", self.warm_up_steps, at_least=0, whole=True, remedy="1000 is usual.")
         check_number("return_steps", self.return_steps, at_least=1, whole=True, remedy="1 to 5 are usual.")
-        check_number("critics", self.critics, at_least=1, at_most=2, whole=True, remedy="2 is more cautious.")
         check_number("target_rate", self.target_rate, above=0, at_most=1, remedy="0.005 is usual; 1 copies.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="1e-3 is usual.")
         check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
@@ -139,8 +138,8 @@ class ReplayingHyperParameters(PlayingHyperParameters):
 class DeterministicHyperParameters(ReplayingHyperParameters):
     """Of those among them whose policy is one action for each state, with noise around it for exploring."""
 
-    policy: Literal["network"] = "network"
-    """A network of its own."""
+    policy: Literal["network", "linear"] = "network"
+    """A network of its own; or none, so that it is linear in the observation."""
     gaussian: Literal["bounded"] = "bounded"  # pyright: ignore[reportIncompatibleVariableOverride]
     """The action ends at the bounds of the space, by tanh; the noise is for exploring only."""
     log_std: float = -2.3
