@@ -64,3 +64,12 @@ def test_a_ring_that_does_not_fit_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(InputError, match=r"capacity is 50000; .* need 0.0019 GB, and 0.001 GB are free. Use at most 2"):
         steepest.train("ddpg", "Pendulum-v1", total_steps=50_000, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_return_that_is_shown_is_of_all_episodes_since_it_was_shown_last():
+    """Where an update is a few steps, hardly any update ends an episode, and least of all the last one."""
+    nothing = {"episodes": 0, "return": np.nan}
+    rows = [{"episodes": 1, "return": 4.0}, nothing, {"episodes": 3, "return": 8.0}, nothing]
+    rows = [row | {"steps": 8 * index, "seed": 0} for index, row in enumerate(rows)]
+    assert session._progress(rows) == {"steps": 24, "return": 7.0}
+    assert np.isnan(session._progress(rows[-1:])["return"])

@@ -101,7 +101,8 @@ class Box:
         return hash(self._identity())
 
     def __str__(self):
-        return f"Box of shape {self.shape}"  # for messages: the bounds of a picture would fill the screen
+        """In a few words: the bounds of a picture would fill the screen."""
+        return f"Box{list(self.shape)} in [{self.low.min():g}, {self.high.max():g}]"
 
 
 Space = Discrete | MultiDiscrete | MultiBinary | Box

@@ -18,7 +18,6 @@ from steepest.core.spaces import Box, Discrete, Space
 from steepest.core.validation import check_number
 from steepest.envs.adapters import minari
 from steepest.envs.adapters.vector import clipped
-from steepest.experiments import session
 from steepest.experiments.environments import Task
 from steepest.experiments.setting import Trained, open_task, time_limit, trained
 from steepest.runs import demonstrations as files
@@ -194,6 +193,6 @@ def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> 
     ):
         if not same:
             raise InputError(
-                f"demonstrations: the {role} space of {whose} is {session.describe(found)}, and that of {task.id} is "
-                f"{session.describe(wanted)}. Give demonstrations of this environment."
+                f"demonstrations: the {role} space of {whose} is {found}, and that of {task.id} is "
+                f"{wanted}. Give demonstrations of this environment."
             )

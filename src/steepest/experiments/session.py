@@ -85,7 +85,7 @@ def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
     ):
         if theirs != ours:
             raise InputError(
-                f"behaviour {run.path}: its {role} space is {describe(theirs)}, and here it is {describe(ours)}. "
+                f"behaviour {run.path}: its {role} space is {theirs}, and here it is {ours}. "
                 f"Give a run on the same spaces."
             )
     actor, agent = load_agent(config, task, run, config.seeds[0])
@@ -107,14 +107,7 @@ def task_of(config: RunConfiguration) -> Task:
 
 def spaces(task: Task) -> dict[str, str]:
     """The spaces of a task, in words."""
-    return {"observation": describe(task.observation_space), "action": describe(task.action_space)}
-
-
-def describe(space: Any) -> str:
-    """A space in a few words, with its shape or its sizes."""
-    if hasattr(space, "low"):
-        return f"Box{list(space.shape)} in [{space.low.min():g}, {space.high.max():g}]"
-    return repr(space)
+    return {"observation": str(task.observation_space), "action": str(task.action_space)}
 
 
 def train_seeds(
@@ -239,8 +232,9 @@ def _loop(
             kept.extend(rows)
         else:
             metrics.append(run.metrics, rows)
-        for row in {row["seed"]: row for row in rows}.values():
-            report({"event": "progress", **{name: row[name] for name in ("seed", "steps", "return")}, "rate": rate})
+        for seed in dict.fromkeys(row["seed"] for row in rows):
+            mine = [row for row in rows if row["seed"] == seed]
+            report({"event": "progress", "seed": seed, **_progress(mine), "rate": rate})
         stopping = stop()
         if run is not None and (stopping or training.finished or now - saved >= config.checkpoint_seconds):
             _save(training, config, run)
@@ -248,6 +242,14 @@ def _loop(
         if stopping:
             break
     return kept
+
+
+def _progress(rows: list[Row]) -> dict[str, float]:
+    """How far one seed is after these updates, and the mean return of the episodes that ended in them; NaN if none."""
+    ended = [row for row in rows if row["episodes"]]
+    episodes = sum(row["episodes"] for row in ended)
+    mean = sum(row["return"] * row["episodes"] for row in ended) / episodes if episodes else math.nan
+    return {"steps": rows[-1]["steps"], "return": mean}
 
 
 def _save(training: AbstractTraining, config: RunConfiguration, run: RunDirectory) -> None:

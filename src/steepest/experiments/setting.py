@@ -165,8 +165,8 @@ class Trained:
         ):
             if _kind(trained) != _kind(wanted):
                 raise InputError(
-                    f"the policy was trained on {self.config.env}; its {role} space is {session.describe(trained)}, "
-                    f"and that of {place.id} is {session.describe(wanted)}. Give a run on {place.id}."
+                    f"the policy was trained on {self.config.env}; its {role} space is {trained}, "
+                    f"and that of {place.id} is {wanted}. Give a run on {place.id}."
                 )
 
 
@@ -246,6 +246,6 @@ def check_policy(policy: Any, place: Setting) -> None:
         eqx.filter_eval_shape(lambda policy, obs: policy(obs).mode(), policy, obs)
     except (TypeError, ValueError, IndexError) as error:
         raise InputError(
-            f"policy does not take an observation of {place.id}, {session.describe(place.observation)}: {error}. "
+            f"policy does not take an observation of {place.id}, {place.observation}: {error}. "
             "Make it for these spaces."
         ) from error
