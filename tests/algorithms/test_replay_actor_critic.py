@@ -191,6 +191,8 @@ def test_a_fault_keeps_the_agent_and_what_was_really_seen():
         (DDPG, {"capacity": 7}, "capacity is 7; it must be a whole number and at least 8. An update adds 8"),
         (DDPG, {"warm_up_steps": -1}, "warm_up_steps is -1"),
         (DDPG, {"return_steps": 0}, "return_steps is 0"),
+        (DDPG, {"return_steps": 33}, "return_steps is 33; .* at most 32. .* 32 transitions of each environment"),
+        (DDPG, {"batch_size": 65}, "batch_size is 65; .* at most 64. .* the capacity is 64"),
         (DDPG, {"critics": 3}, "critics is 3; it must be"),
         (DDPG, {"target_rate": 0.0}, "target_rate is 0.0"),
         (OffPAC, {"behaviour": "soft"}, "behaviour is 'soft', but uniform_share is 0"),
@@ -210,6 +212,11 @@ def test_what_cannot_work_is_refused_by_name(kind, options, message):
         (DPG(), Match(kind="multi_binary"), "dpg asks how its critic changes.*is MultiBinary"),
         (OffPolicyActorCritic(form="expected"), Match(), "form is 'expected'; it needs one discrete choice"),
         (OffPolicyActorCritic(form="reparameterised"), Corridor(), "'reparameterised'; it needs continuous actions"),
+        (
+            DPG(behaviour="uniform", exploration="ornstein_uhlenbeck"),
+            Match(),
+            "exploration is 'ornstein_uhlenbeck', but",
+        ),
         (OffPAC(uniform_share=0.1), Match(), "uniform_share is 0.1; it is of one discrete choice"),
         (OffPAC(behaviour="runs/x"), Corridor(), "behaviour is 'runs/x', a run; train through steepest.train"),
         (OffPAC(capacity=10**15), Corridor(), "capacity is .* GB are free. Use at most"),
@@ -219,6 +226,14 @@ def test_what_cannot_work_is_refused_by_name(kind, options, message):
 def test_what_does_not_suit_the_task_is_refused(parameters, env, message):
     with pytest.raises(InputError, match=message):
         composed(parameters, env, updates=10**15)
+
+
+def test_the_ratio_that_is_proposed_is_taken_as_it_is_printed():
+    options = {"num_envs": 3, "segment_length": 7}
+    with pytest.raises(InputError, match=r"The nearest that can is 0\.0952381") as refused:
+        DDPG(**options, replay_ratio=0.1)
+    proposed = float(str(refused.value).split()[-1].rstrip("."))
+    assert composed(DDPG(**options, replay_ratio=proposed), Match()).gradient_steps == 2
 
 
 def test_a_linear_policy_stands_beside_a_critic_with_hidden_layers():

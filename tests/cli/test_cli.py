@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import pytest
 
-from steepest.cli.main import main
+from steepest.cli.main import COMMANDS, main
 
 SMALL = ["--num-envs", "4", "--segment-length", "32", "--minibatch-size", "32", "--epochs", "1", "--hidden", "8"]
 TRAIN = ["train", "ppo", "--env", "CartPole-v1"]
@@ -50,6 +51,8 @@ def one_line(capsys, words):
         ([*TRAIN, "--minibatch-size", "100"], "minibatch_size is 100; it must divide"),
         ([*TRAIN, "--num-envs", "0"], "num_envs is 0; it must be"),
         ([*TRAIN, "--total-steps", "0"], "total_steps is 0; it must be"),
+        ([*TRAIN, "--total-steps", "1.5"], "It must be a whole number; 100000 or 1e5, say."),
+        ([*TRAIN, "--no-such"], "unknown flag '--no-such'. steepest train ppo --help shows them."),
         ([*TRAIN, "--total-steps", "-5"], "total_steps is -5; it must be"),
         ([*TRAIN, "--seeds", "0"], "seeds is 0; it must be"),
         ([*TRAIN, "--seed", "-1"], "seed is -1; it must be"),
@@ -103,13 +106,18 @@ assert "jax" not in sys.modules
 
 def test_training_says_what_it_took_and_what_to_do_next(run, capsys, tmp_path):
     path = tmp_path / "run"
-    status = main([*TRAIN, "--total-steps", "100", "--evaluation-episodes", "2", "--run-dir", str(path)])
+    status = main(
+        [*TRAIN, "--total-steps", "1e2", "--epochs", "2", "--evaluation-episodes", "2", "--run-dir", str(path)]
+    )
     out, err = capsys.readouterr()
     assert status == 0
     assert "run by compiled (steepest)" in err
-    assert "hyper-parameters tuned for CartPole-v1" in err
+    (tuned,) = [line for line in err.splitlines() if "hyper-parameters tuned for CartPole-v1" in line]
+    assert "discount 0.98" in tuned
+    assert "epochs" not in tuned  # which was given
     assert f" evaluate {path}" in err
-    assert "interquartile mean over seeds" in out
+    assert "mean return" in out
+    assert "95% interval" not in out  # of a single seed
 
 
 def test_evaluate_prints_one_object(run, capsys):
@@ -120,7 +128,7 @@ def test_evaluate_prints_one_object(run, capsys):
     assert found["episodes"] == 3
     assert [set(each) for each in found["seeds"]] == [{"seed", "mean_return", "std_return"}]
     assert main(["evaluate", str(run), "--episodes", "3", "--stochastic"]) == 0
-    assert "interquartile mean" in capsys.readouterr().out
+    assert "mean return" in capsys.readouterr().out
 
 
 def test_resume_of_a_finished_run_changes_nothing(run, capsys):
@@ -135,6 +143,26 @@ def test_plot_draws_several_runs_into_one_picture(run, capsys, tmp_path):
     assert out.read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.strip() == str(out)
     assert "Give a path that ends in" in one_line(capsys, ["plot", str(run), "--out", str(tmp_path / "x.y")])
+    assert main(["plot", str(run), "--out", str(tmp_path / "new" / "one.svg")]) == 0
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    config = json.loads((run / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"env": "Acrobot-v1"}))
+    capsys.readouterr()
+    assert "runs on Acrobot-v1 and CartPole-v1 have no axis in common" in one_line(
+        capsys, ["plot", str(run), str(other)]
+    )
+
+
+def test_where_memory_runs_out_it_is_one_line(capsys, monkeypatch):
+    def fails(words):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 264800217936 bytes.")
+
+    monkeypatch.setitem(COMMANDS, "train", ("", fails))
+    assert "memory has run out. Use fewer environments" in one_line(capsys, TRAIN)
+    monkeypatch.setitem(COMMANDS, "train", ("", lambda words: [][0]))
+    with pytest.raises(IndexError):
+        main(TRAIN)
 
 
 @pytest.mark.parametrize("words", [["evaluate"], ["resume"]])

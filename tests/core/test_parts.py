@@ -244,6 +244,7 @@ def test_spaces_are_equal_and_hash_alike_when_their_bounds_are():
         (float("nan"), {"at_least": 0}, "x is nan; it must be at least 0. Try 0."),
         (2.5, {"whole": True}, "x is 2.5; it must be a whole number. Try 0."),
         (float("inf"), {"whole": True}, "x is inf; it must be a whole number. Try 0."),
+        ("1", {}, "x is '1'; it must be a number. Try 0."),
     ],
 )
 def test_a_number_out_of_bounds_is_refused_with_field_value_bound_and_remedy(value, bounds, message):

@@ -184,7 +184,7 @@ def test_the_command_line_records_trains_evaluates_and_plots(expert, tmp_path, c
     assert main([*CLONE, "--demonstrations", "demos.npz", *rest]) == 0
     out, err = capsys.readouterr()
     assert "demonstrated transitions of 3 episodes: demos.npz" in err
-    assert "interquartile mean over seeds" in out
+    assert "mean return" in out
     assert {each.name for each in (tmp_path / "clone").iterdir()} == {
         "config.json", "metrics.csv", "checkpoints", "demonstrations.safetensors", "evaluation.json", "curve.png",
     }  # fmt: skip

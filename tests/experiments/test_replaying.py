@@ -6,6 +6,7 @@ import pytest
 import steepest
 from steepest.core.errors import InputError
 from steepest.experiments import session
+from steepest.experiments.evaluate import evaluate_run
 from steepest.experiments.train import prepare
 from steepest.policies.behaviour import Other
 from steepest.runs.directory import RunDirectory
@@ -53,6 +54,7 @@ def test_the_policy_of_a_run_acts_for_another(tmp_path):
     late = slice(40, 64)  # after the uniform actions
     expected = behaviour.agent.policy(ring.obs[late]).log_prob(ring.action[late])
     np.testing.assert_allclose(ring.log_prob[late], expected, rtol=1e-4, atol=1e-5)
+    assert done.config.hyper_parameters["behaviour"] == str(tmp_path / "run")
     with pytest.raises(InputError, match=r"its observation space is Box\[4\].*, and here it is Box\[3\]"):
         steepest.train("off_pac", "Pendulum-v1", behaviour=str(tmp_path / "run"), total_steps=64)
     with pytest.raises(InputError, match="nowhere"):
@@ -64,6 +66,40 @@ def test_a_ring_that_does_not_fit_is_refused_before_anything_is_written(tmp_path
     with pytest.raises(InputError, match=r"capacity is 50000; .* need 0.0019 GB, and 0.001 GB are free. Use at most 2"):
         steepest.train("ddpg", "Pendulum-v1", total_steps=50_000, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_run_that_acts_is_named_from_everywhere_and_needed_only_to_learn(tmp_path, monkeypatch):
+    """On the host: what is evaluated there is compiled with the other policy's arrays at hand."""
+    monkeypatch.chdir(tmp_path)
+    steepest.train("a2c", "CartPole-v1", total_steps=64, num_envs=8, hidden=(8,), run_dir="first")
+    options = {**SMALL, "total_steps": 64, "evaluation_episodes": 2, "backend": "gymnasium", "preset": False}
+    done = steepest.train("off_pac", "CartPole-v1", behaviour="first", run_dir="second", replay_ratio=0.5, **options)
+    assert done.evaluation["episodes"] == 2
+    assert done.config.hyper_parameters["behaviour"] == str(tmp_path / "first")
+    (tmp_path / "first").rename(tmp_path / "moved")
+    assert evaluate_run("second", episodes=2)["episodes"] == 2
+    with pytest.raises(
+        InputError, match=r"behaviour is neither 'uniform' nor 'soft', and as a run .*first: there is no"
+    ):
+        steepest.train("off_pac", "CartPole-v1", behaviour="first", **options)
+
+
+def test_whoever_always_does_the_same_cannot_act_for_another(tmp_path):
+    steepest.train("ddpg", "Pendulum-v1", total_steps=60, evaluation_episodes=0, run_dir=tmp_path / "run", **SMALL)
+    with pytest.raises(InputError, match=r"ddpg has one action for each state.* Give a run of a stochastic policy"):
+        steepest.train("off_pac", "Pendulum-v1", behaviour=str(tmp_path / "run"), total_steps=60)
+
+
+def test_a_run_that_ends_before_learning_begins_says_so(tmp_path):
+    made = prepare("ddpg", "Pendulum-v1", total_steps=40, seeds=(0,), evaluation_episodes=0, hyper=SMALL)
+    told = []
+    session.train_seeds(made.config, made.task, (0,), None, report=told.append, stop=lambda: False)
+    assert told[0]["text"] == "warm_up_steps is 40 and total_steps 40: nothing will be learnt."
+
+
+def test_more_episodes_than_fit_are_refused():
+    with pytest.raises(InputError, match=r"batches is 10000000; its transitions .* GB are free. Use at most \d+\."):
+        steepest.train("importance_sampled_pg", "CartPole-v1", total_steps=100, batches=10**7)
 
 
 def test_the_return_that_is_shown_is_of_all_episodes_since_it_was_shown_last():

@@ -200,6 +200,20 @@ def test_nan_stops_the_run_by_name_and_the_last_good_checkpoint_stays(kind, tmp_
         steepest.train("ppo", Probe(kind=kind), total_steps=1000, run_dir=tmp_path / "run", **small())
 
 
+@pytest.mark.parametrize("backend", ["compiled", "gymnasium"])
+def test_what_was_learnt_before_a_number_went_wrong_is_kept(backend, tmp_path):
+    """The rows and the parameters of every update before it, though no checkpoint was due yet."""
+    options = {"num_envs": 2, "hidden": (8,), "batch_size": 8, "warm_up_steps": 100, "critic_learning_rate": 1e38}
+    with pytest.raises(NonFiniteError, match="is not finite at update"):
+        steepest.train("ddpg", "Pendulum-v1", total_steps=4000, backend=backend, run_dir=tmp_path / "run", **options)
+    columns = metrics.read(tmp_path / "run" / "metrics.csv")
+    assert columns["steps"][-1] >= 98
+    np.testing.assert_array_equal(np.diff(columns["steps"]), 2)
+    assert np.all(np.isfinite(columns["objective"][columns["gradient_steps"] > 0]))
+    found = evaluate_run(tmp_path / "run", episodes=2)
+    assert np.isfinite(found["iqm"])
+
+
 def test_too_large_a_step_is_stopped_before_the_parameters_are_lost(tmp_path):
     run = tmp_path / "run"
     with pytest.raises(NonFiniteError, match="is not finite at update"):

@@ -85,21 +85,22 @@ def test_every_row_is_as_likely_as_any_other():
     assert chi_squared < freedom + 4 * np.sqrt(2 * freedom)
 
 
+@pytest.mark.parametrize("steps", [3, 12])
 @pytest.mark.parametrize("flag", ["terminated", "truncated"])
-def test_several_steps_stop_at_an_end_and_at_the_newest_row(flag):
+def test_several_steps_stop_at_an_end_and_at_the_newest_row(flag, steps):
     """Against sums that are written out: rows 2 … 8 remain, an episode ends with row 5."""
     ring = Ring.initial(SPEC, 14)
     for first in (0, 3, 6):
         ended = np.zeros((3, STREAMS), bool)
         ended[2] = first == 3
         ring = add(ring, numbered(first, 3, **{flag: ended}))
-    rows = jax.jit(functools.partial(Ring.draw, count=500, steps=3, discount=0.5))(ring, KEY)
+    rows = jax.jit(functools.partial(Ring.draw, count=500, steps=steps, discount=0.5))(ring, KEY)
     seen = set()
     for obs, next_obs, reward, terminated, discount in zip(
         rows.obs[:, 0], rows.next_obs[:, 0], rows.reward, rows.terminated, rows.discount, strict=True
     ):
         first, stream = int(obs) % 1000, int(obs) // 1000
-        last = min(first + 2, 5 if first <= 5 else 8)
+        last = min(first + steps - 1, 5 if first <= 5 else 8)
         numbers = 1000 * stream + np.arange(first, last + 1)
         assert int(next_obs) == numbers[-1] + 1
         np.testing.assert_allclose(reward, np.sum(numbers * 0.5 ** np.arange(len(numbers))))
@@ -148,6 +149,16 @@ def test_a_million_transitions_of_half_cheetah_fit_into_250_megabytes():
     rows = [leaf for leaf in jax.tree.leaves(ring) if leaf.ndim and leaf.shape[0] == 1_000_000]
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in rows)
     assert size == transition_bytes(spec) * 1_000_000 <= 250e6
+
+
+def test_a_return_over_many_steps_is_not_a_longer_program():
+    """It was, and a return over a few hundred steps took minutes to compile."""
+
+    def program(steps):
+        draw = functools.partial(Ring.draw, count=8, steps=steps)
+        return len(str(jax.make_jaxpr(draw)(Ring.initial(SPEC, 4000), KEY)))
+
+    assert program(1000) < 1.1 * program(20)
 
 
 def test_what_cannot_fit_is_refused_with_the_number():

@@ -46,8 +46,9 @@ class BehaviourCloning(HyperParameters):
     title: ClassVar[str] = "Behaviour cloning: maximum likelihood of demonstrated actions"
     demonstrated: ClassVar[bool] = True
 
-    policy: Literal["network", "tabular"] = "network"
-    """A network; or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "tabular"] = "network"
+    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
+    action."""
     normalise_observations: bool = True
     """Shift and scale observations by the mean and deviation of the demonstrated ones."""
     batch_size: int = 64

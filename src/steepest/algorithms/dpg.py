@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from steepest.algorithms.hyper_parameters import Number
 from steepest.algorithms.replaying import DeterministicHyperParameters
+from steepest.core.errors import InputError
 
 if TYPE_CHECKING:
     from steepest.algorithms.replay_actor_critic import ReplayActorCritic
@@ -54,6 +55,10 @@ class DPG(DeterministicHyperParameters):
         from steepest.algorithms.improvement import ByDeterministicGradient
         from steepest.policies.behaviour import Uniform
 
+        if self.behaviour == "uniform" and self.exploration != "gaussian":
+            raise InputError(
+                f"exploration is '{self.exploration}', but behaviour is 'uniform', which plays no noise. Leave one out."
+            )
         noisy = self.exploring(spec)
         behaviour = Uniform(spec.action) if self.behaviour == "uniform" else noisy
         return self.replaying(spec, improvement=ByDeterministicGradient(), behaviour=behaviour, deterministic=True)

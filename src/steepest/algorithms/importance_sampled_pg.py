@@ -41,8 +41,9 @@ class ImportanceSampledPG(PlayingHyperParameters):
 
     num_envs: int = 16
     """Environments that are sampled side by side: one whole episode of each in an update."""
-    policy: Literal["network", "tabular"] = "network"
-    """A network; or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "tabular"] = "network"
+    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
+    action."""
     weight: Literal["first_order", "causal", "whole"] = "first_order"
     """The ratio of the action itself; of all actions up to it; or of the whole episode."""
     weight_limit: Number = 2.0
@@ -77,6 +78,7 @@ class ImportanceSampledPG(PlayingHyperParameters):
         from steepest.advantages import ImportanceWeighted
         from steepest.algorithms.architecture import Architecture
         from steepest.algorithms.episode_memory import EpisodeMemory
+        from steepest.replay import check_memory
         from steepest.steps import Ascent, Optimiser
 
         if spec.max_episode_steps is None:
@@ -84,6 +86,7 @@ class ImportanceSampledPG(PlayingHyperParameters):
                 "importance_sampled_pg keeps whole episodes, and the environment has no time limit. Put it "
                 "into gymnasium.wrappers.TimeLimit, or choose ppo."
             )
+        check_memory(spec, self.batches, field="batches", transitions=spec.num_envs * spec.max_episode_steps)
         return EpisodeMemory(
             spec=spec,
             architecture=Architecture.of(self),

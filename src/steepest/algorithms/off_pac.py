@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from steepest.algorithms.hyper_parameters import Number
@@ -28,6 +29,8 @@ class OffPAC(ReplayingHyperParameters):
     | critic | one or two networks of (s, a), regression to r + γQ̄(s′, a′) with a′ from the policy (C4) |
     | objective | ρ (Q(s, a) − V(s)), ρ = π/β from the log-probabilities that were stored (G13), + β · entropy |
     | step rule | one ascent step with Adam, on a minibatch of the ring, for each transition |
+
+    `return` in the metrics is that of whoever acts, not of what is learnt: that is evaluated at the end.
 
     States remain those of the behaviour: what the policy would come to see is left out. No action may be impossible to
     the behaviour that the policy could want.
@@ -67,6 +70,12 @@ class OffPAC(ReplayingHyperParameters):
     def acting_run(self) -> str | None:
         """The directory of the run that acts, if one does."""
         return None if self.behaviour in ("uniform", "soft") else self.behaviour
+
+    def anchored(self) -> OffPAC:
+        """The same, with the whole path of the run that acts: the run that learns may be looked at from elsewhere."""
+        if self.acting_run is None:
+            return self
+        return dataclasses.replace(self, behaviour=os.path.abspath(self.acting_run))
 
     def compose(self, spec: Spec, acting: tuple[AbstractActor, object] | None = None) -> ReplayActorCritic:
         """Put the parts together for a task.

@@ -24,8 +24,9 @@ class PerturbingHyperParameters(PlayingHyperParameters):
     num_envs: int | None = None
     """Environments that are sampled side by side: a multiple of the perturbed policies, which share them evenly. When
     left out, one for each."""
-    policy: Literal["network", "tabular"] = "network"
-    """A network; or a logit for each pair of discrete observation and action."""
+    policy: Literal["network", "linear", "tabular"] = "network"
+    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
+    action."""
     hidden: tuple[int, ...] = ()
     """Widths of the hidden layers of the policy; none gives a linear one. Every parameter costs episodes."""
     discount: Number = 1.0

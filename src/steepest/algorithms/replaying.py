@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Literal
 
 from steepest.algorithms.hyper_parameters import Number, PlayingHyperParameters
@@ -55,16 +56,14 @@ class ReplayingHyperParameters(PlayingHyperParameters):
         check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="1 to 16 are usual.")
         check_number("segment_length", self.segment_length, at_least=1, whole=True, remedy="1 is usual.")
         check_number("replay_ratio", self.replay_ratio, above=0, remedy="1 is usual.")
-        check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 to 256 are usual.")
         check_number("warm_up_steps", self.warm_up_steps, at_least=0, whole=True, remedy="1000 is usual.")
-        check_number("return_steps", self.return_steps, at_least=1, whole=True, remedy="1 to 5 are usual.")
         check_number("target_rate", self.target_rate, above=0, at_most=1, remedy="0.005 is usual; 1 copies.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="1e-3 is usual.")
         check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
         check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")
         rows = self.num_envs * self.segment_length
-        if not (self.replay_ratio * rows).is_integer():
-            whole = max(1, round(self.replay_ratio * rows))
+        whole = max(1, round(self.replay_ratio * rows))
+        if not math.isclose(self.replay_ratio * rows, whole, rel_tol=1e-4):  # a ratio is typed with a few digits
             raise InputError(
                 f"replay_ratio is {self.replay_ratio:g}; num_envs × segment_length × replay_ratio = {self.num_envs} × "
                 f"{self.segment_length} × {self.replay_ratio:g} gradient steps cannot be made. The nearest that can is "
@@ -76,6 +75,23 @@ class ReplayingHyperParameters(PlayingHyperParameters):
             at_least=rows,
             whole=True,
             remedy=f"An update adds {rows} transitions; 1000000 is usual.",
+        )
+        check_number(
+            "batch_size",
+            self.batch_size,
+            at_least=1,
+            at_most=self.capacity,
+            whole=True,
+            remedy=f"64 to 256 are usual; the capacity is {self.capacity}.",
+        )
+        slots = self.capacity // self.num_envs
+        check_number(
+            "return_steps",
+            self.return_steps,
+            at_least=1,
+            at_most=slots,
+            whole=True,
+            remedy=f"1 to 5 are usual; {slots} transitions of each environment are remembered.",
         )
 
     @property
@@ -149,8 +165,6 @@ class DeterministicHyperParameters(ReplayingHyperParameters):
 
     def exploring(self, spec: Spec) -> AbstractBehaviour:
         """Who acts. **Raises** `InputError` unless actions are continuous."""
-        import math
-
         from steepest.policies.behaviour import NoisyMode, OrnsteinUhlenbeck
 
         if not isinstance(spec.action, Box):

@@ -33,7 +33,7 @@ def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default:
         raise InputError(f"{_one_line(complaints.getvalue())} See {program} --help.") from None
     if rest:
         if rest[0].startswith("-"):
-            raise unknown("flag", rest[0].split("=")[0], _flags(found))
+            raise unknown("flag", rest[0].split("=")[0], _flags(found), f"{program} --help")
         raise InputError(f"{program}: unexpected argument {rest[0]!r}. See {program} --help.")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -27,6 +28,29 @@ _NAMES = max(map(len, ALGORITHMS)) + 2
 """The width of a column of names."""
 
 
+def _whole(words: list[str]) -> int:
+    try:
+        number = float(words[0])
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError("It must be a whole number; 100000 or 1e5, say.")
+    return int(number)
+
+
+Whole = Annotated[
+    int,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=_whole,
+        is_instance=lambda value: isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""A whole number, as people write large ones too: 1e6."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Train an algorithm on an environment; everything goes into a run directory."""
@@ -37,7 +61,7 @@ class Train:
     """Id of the environment: steepest list envs."""
     backend: Literal["auto", "compiled", "envpool", "gymnasium"] = "auto"
     """Who runs it; auto takes the compiled one, then EnvPool's, then Gymnasium's."""
-    total_steps: int = 100_000
+    total_steps: Whole = 100_000
     """Environment steps for each seed, or demonstrated transitions to learn from; rounded up to a whole update."""
     seed: int = 0
     """The first seed."""
@@ -136,10 +160,12 @@ def _announce(experiment: Experiment, preset: dict[str, object]) -> None:
         counted = f" of {found['episodes']} episodes" if found["episodes"] else ""
         say(f"{found['transitions']:,} demonstrated transitions{counted}: {found['origin']}")
     say(f"{config.total_steps:,} steps, {seeds}, kept in {run.path if run else 'memory'}")
+    tuned_here = bool(preset)
+    preset = {name: value for name, value in preset.items() if config.hyper_parameters[name] == value}
     if preset:
         listed = ", ".join(f"{name} {_short(value)}" for name, value in preset.items())
         say(f"hyper-parameters tuned for {config.env} (--no-preset for the paper's): {listed}")
-    elif config.preset:
+    elif config.preset and not tuned_here:
         say(f"hyper-parameters of the paper: nothing was tuned for {config.env}")
 
 
@@ -174,6 +200,8 @@ def _print_evaluation(evaluation: dict) -> None:
     console = Console()
     console.print(f"{evaluation['algorithm']} on {evaluation['env']}, {evaluation['episodes']} episodes for each seed")
     console.print(table)
+    if len(evaluation["seeds"]) == 1:
+        return  # of one, no interval tells how seeds differ
     low, high = evaluation["iqm_ci95"]
     console.print(f"interquartile mean over seeds {evaluation['iqm']:.1f}, 95% interval {low:.1f} to {high:.1f}")
 
@@ -259,8 +287,12 @@ def plot(words: Sequence[str]) -> int:
         label = config.algorithm if len(given.runs) == 1 else f"{config.algorithm}, {path.name}"
         curves[label] = metrics.read(RunDirectory(path).metrics)
         titles.add(config.env)
+    if len(titles) > 1:
+        raise InputError(
+            f"steepest plot: runs on {' and '.join(sorted(titles))} have no axis in common. Plot them apart."
+        )
     out = given.out or RunDirectory(given.runs[0]).curve
-    plot_curves(curves, ", ".join(sorted(titles)), out)
+    plot_curves(curves, titles.pop(), out)
     print(out)
     return 0
 

@@ -26,8 +26,8 @@ COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, or a process was
-    killed; one line on the standard error says what, and what to do. 130: interrupted, and saved.
+    0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, memory has run out,
+    or a process was killed; one line on the standard error says what, and what to do. 130: interrupted, and saved.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -41,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        print("steepest: memory has run out. Use fewer environments, or a smaller batch or network.", file=sys.stderr)
+        return 2
 
 
 def _dispatch(words: list[str]) -> int:

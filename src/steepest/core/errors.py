@@ -1,7 +1,7 @@
 """The errors a user may meet. Each message is one line that names the field, the value and the remedy."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _LISTED = 12
 """Longer lists of what is known do not fit one line."""
@@ -20,7 +20,12 @@ class ProcessLost(RuntimeError):  # noqa: N818  nothing that was written is wron
 
 
 class NonFiniteError(ArithmeticError):
-    """A quantity became NaN or infinite. The parameters are those from before it did."""
+    """A quantity became NaN or infinite. The parameters are those from before it did.
+
+    - `rows`: of the metrics, what was learnt before it and not yet handed over.
+    """
+
+    rows: Sequence[dict[str, float]] = ()
 
 
 def unknown(kind: str, name: str, known: Iterable[str], shown_by: str = "") -> InputError:

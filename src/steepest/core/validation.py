@@ -28,6 +28,8 @@ def check_number(
     Traceback (most recent call last):
     steepest.core.errors.InputError: discount is 1.5; it must be at least 0 and at most 1. 0.99 is usual.
     """
+    if isinstance(value, str | bytes | tuple | list | dict):
+        raise InputError(f"{field} is {value!r}; it must be a number. {remedy}")
     if not isinstance(value, numbers.Real):
         return
     number = float(value)

@@ -14,8 +14,9 @@ import numpy as np
 import steepest._platform  # noqa: F401
 from steepest.algorithms import A3C, HyperParameters, OffPAC
 from steepest.algorithms.actor_critic import ActorCritic
+from steepest.algorithms.replaying import DeterministicHyperParameters, ReplayingHyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import InputError
+from steepest.core.errors import InputError, NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
 from steepest.core.types import PyTree
@@ -34,6 +35,8 @@ from steepest.training.host import HostTraining
 
 _BEAT = 0.5
 """Seconds between two looks at the clock, the progress display and the keyboard."""
+_SAVING = 20
+"""Training goes on for at least so many times as long as it took to save, as it does where a ring is large."""
 _EVALUATION_ENVS = 16
 _EVALUATION_KEY = 2**31 - 1
 """Folded into a seed's key, where updates are folded in otherwise: no run makes so many."""
@@ -50,9 +53,16 @@ class Outcome:
     finished: bool
 
 
-def compose(config: RunConfiguration, task: Task) -> AbstractAlgorithm:
-    """The algorithm for the task. **Raises** `InputError` where the two do not fit."""
+def compose(config: RunConfiguration, task: Task, *, to_learn: bool = True) -> AbstractAlgorithm:
+    """The algorithm for the task. **Raises** `InputError` where the two do not fit.
+
+    **Arguments**
+
+    - `to_learn`: no is enough for whoever only acts; then a run that acts for this one need not be there any more.
+    """
     parameters = config.build()
+    if not to_learn and isinstance(parameters, OffPAC):
+        parameters = dataclasses.replace(parameters, behaviour="uniform")
     num_envs = parameters.streams(task.observation_space, task.action_space)
     per_update = parameters.steps_per_update or num_envs * (task.max_episode_steps or 1)
     spec = Spec(
@@ -76,9 +86,18 @@ def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
     """The algorithm, with the policy of another run where one acts for it."""
     if not isinstance(parameters, OffPAC) or parameters.acting_run is None:
         return parameters.compose(spec)
-    run = RunDirectory.existing(parameters.acting_run)
-    config = RunConfiguration.parse(run.read_config())
-    task = task_of(config)
+    try:
+        run = RunDirectory.existing(parameters.acting_run)
+        config = RunConfiguration.parse(run.read_config())
+        task = task_of(config)
+        actor, agent = load_agent(config, task, run, config.seeds[0])
+    except InputError as error:
+        raise InputError(f"behaviour is neither 'uniform' nor 'soft', and as a run it cannot act: {error}") from None
+    if isinstance(config.build(), DeterministicHyperParameters):
+        raise InputError(
+            f"behaviour {run.path}: {config.algorithm} has one action for each state, and actions that it never takes "
+            f"have no ratio. Give a run of a stochastic policy, or 'uniform'."
+        )
     for role, theirs, ours in (
         ("observation", task.observation_space, spec.observation),
         ("action", task.action_space, spec.action),
@@ -88,7 +107,6 @@ def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
                 f"behaviour {run.path}: its {role} space is {theirs}, and here it is {ours}. "
                 f"Give a run on the same spaces."
             )
-    actor, agent = load_agent(config, task, run, config.seeds[0])
     return parameters.compose(spec, (actor, actor.settled(agent)))
 
 
@@ -131,12 +149,13 @@ def train_seeds(
     - `started`: seconds of training that came before, for the `wall_time` of the metrics.
     - `demonstrations`: what to learn from, where it is not an environment; None takes those in the run directory.
 
-    **Raises** `NonFiniteError`, and whatever an environment raises; the checkpoints from before it stay.
+    **Raises** `NonFiniteError`, once the parameters from before it are saved; and whatever an environment raises.
     """
     if config.demonstrations is not None and demonstrations is None:
         assert run is not None
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
     training = _training(config, task, tuple(seeds), demonstrations, run, report)
+    _warn_of_warm_up(config, training.seeds, report)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -156,6 +175,16 @@ def train_seeds(
     return {
         seed: Outcome(agents[seed], [row for row in kept if row["seed"] == seed], finished) for seed in training.seeds
     }
+
+
+def _warn_of_warm_up(config: RunConfiguration, seeds: Iterable[int], report: Report) -> None:
+    parameters = config.build()
+    if isinstance(parameters, ReplayingHyperParameters) and parameters.warm_up_steps >= config.total_steps:
+        text = (
+            f"warm_up_steps is {parameters.warm_up_steps} and total_steps {config.total_steps}: nothing will be learnt."
+        )
+        for seed in seeds:
+            report({"event": "notice", "seed": seed, "text": text})
 
 
 def asynchronous(config: RunConfiguration) -> A3C | None:
@@ -222,9 +251,13 @@ def _loop(
 ) -> list[Row]:
     kept: list[Row] = []
     begin = saved = time.monotonic()
+    pause = config.checkpoint_seconds
     while not training.finished:
-        before, mark = training.steps, time.monotonic()
-        rows = training.advance(_BEAT)
+        before, mark, fault = training.steps, time.monotonic(), None
+        try:
+            rows = training.advance(_BEAT)
+        except NonFiniteError as error:
+            rows, fault = error.rows, error
         now = time.monotonic()
         rate = (training.steps - before) * len(training.seeds) / (now - mark)
         rows = [row | {"wall_time": started + now - begin, "steps_per_second": rate} for row in rows]
@@ -235,10 +268,13 @@ def _loop(
         for seed in dict.fromkeys(row["seed"] for row in rows):
             mine = [row for row in rows if row["seed"] == seed]
             report({"event": "progress", "seed": seed, **_progress(mine), "rate": rate})
-        stopping = stop()
-        if run is not None and (stopping or training.finished or now - saved >= config.checkpoint_seconds):
+        stopping = fault is not None or stop()
+        if run is not None and (stopping or training.finished or now - saved >= pause):
             _save(training, config, run)
             saved = time.monotonic()
+            pause = max(config.checkpoint_seconds, _SAVING * (saved - now))
+        if fault is not None:
+            raise fault
         if stopping:
             break
     return kept
@@ -290,7 +326,7 @@ def check_checkpoints(config: RunConfiguration, task: Task, run: RunDirectory) -
 
 
 def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, Any]:
-    algorithm, path = compose(config, task), checkpoints.latest(run.checkpoints(seed))
+    algorithm, path = compose(config, task, to_learn=False), checkpoints.latest(run.checkpoints(seed))
     if path is None:
         return algorithm, None
     world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)

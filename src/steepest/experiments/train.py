@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import steepest._platform  # noqa: F401
-from steepest.algorithms import A3C, HyperParameters
+from steepest.algorithms import A3C, HyperParameters, OffPAC
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
@@ -149,6 +149,8 @@ def prepare(
     if isinstance(parameters, str):
         parameters = tuned(parameters, task.id) if preset else hyper_parameters(parameters, {})
         parameters = dataclasses.replace(parameters, **hyper)
+    if isinstance(parameters, OffPAC):
+        parameters = parameters.anchored()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
         algorithm=parameters.name,

@@ -38,14 +38,19 @@ def available_memory() -> int | None:
     return min((each for each in found if each is not None), default=None)
 
 
-def check_memory(spec: Spec, capacity: int) -> None:
-    """**Raises** `InputError` where a ring of so many transitions does not fit, with what it needs and what is free."""
+def check_memory(spec: Spec, count: int, *, field: str = "capacity", transitions: int = 1) -> None:
+    """**Raises** `InputError` where what is remembered does not fit, with what it needs and what is free.
+
+    **Arguments**
+
+    - `count`: the value of `field`, each one of which holds so many `transitions`.
+    """
     free, each = available_memory(), transition_bytes(spec)
-    if free is None or capacity * each <= _SHARE * free:
+    if free is None or count * transitions * each <= _SHARE * free:
         return
     raise InputError(
-        f"capacity is {capacity}; its transitions of {each} bytes need {capacity * each / 1e9:.3g} GB, and "
-        f"{free / 1e9:.3g} GB are free. Use at most {int(_SHARE * free) // each}."
+        f"{field} is {count}; its transitions of {each} bytes need {count * transitions * each / 1e9:.3g} GB, and "
+        f"{free / 1e9:.3g} GB are free. Use at most {int(_SHARE * free) // (transitions * each)}."
     )
 
 

@@ -144,13 +144,18 @@ class Ring(eqx.Module):
         reward = at(self.reward, first)
         factor = jnp.broadcast_to(jnp.asarray(discount, reward.dtype), reward.shape)
         more = jnp.ones(reward.shape, bool)
-        for later in range(1, steps):
+
+        def one_more(later, gathered):
+            reward, factor, last, more = gathered
             following = row(jnp.maximum(age - later, 1))
             ended = at(self.terminated, last) | at(self.truncated, last)
             more = more & ~ended & (age > later) & self._continues(at, last, following)
             reward = reward + jnp.where(more, factor * at(self.reward, following), 0)
             factor = jnp.where(more, factor * discount, factor)
-            last = jnp.where(more, following, last)
+            return reward, factor, jnp.where(more, following, last), more
+
+        gathered = reward, factor, last, more
+        reward, factor, last, _ = jax.lax.fori_loop(1, steps, one_more, gathered, unroll=min(8, max(steps - 1, 1)))
         return Replayed(
             obs=at(self.obs, first),
             action=at(self.action, first),

@@ -79,6 +79,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=150)
     except (ValueError, OSError) as error:
         raise InputError(f"picture {out}: {error}. Give a path that ends in .png, .pdf or .svg.") from error

@@ -16,7 +16,7 @@ from jaxtyping import Array, Key
 
 import steepest._platform  # noqa: F401
 from steepest.algorithms.actor_critic import ActorCritic, Agent, Prepared
-from steepest.core.errors import EnvironmentFault
+from steepest.core.errors import EnvironmentFault, NonFiniteError
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -222,10 +222,13 @@ class AsynchronousTraining(OneSeedTraining):
             for index in range(self._workers):
                 self._start(index)
         rows, start = [], time.monotonic()
-        while True:
-            rows.append(self._once(self._cluster))
-            if self.finished or time.monotonic() - start > seconds:
-                return rows
+        try:
+            while not rows or not (self.finished or time.monotonic() - start > seconds):
+                rows.append(self._once(self._cluster))
+        except NonFiniteError as error:
+            error.rows = rows
+            raise
+        return rows
 
     def _start(self, index: int) -> None:
         """A worker, and its first question."""

@@ -181,15 +181,17 @@ class CompiledTraining(AbstractTraining):
             self._updates_per_second = count / (time.monotonic() - start)
         else:
             self._updates_per_second = 1.0
-        made = [int(state.update) - begun for state, begun in zip(self._states, before, strict=True)]
-        self._check()
-        return [
+        good = [int(state.update) - int(state.fault >= 0) for state in self._states]
+        made = [update - begun for update, begun in zip(good, before, strict=True)]
+        rows = [
             {"seed": seed, "update": before[column] + index + 1}
             | {name: float(values[index]) for name, values in columns[column].items()}
             for index in range(max(made))
             for column, seed in enumerate(self.seeds)
             if index < made[column]
         ]
+        self._check(rows)
+        return rows
 
     def _run(self, count: int) -> list[dict[str, np.ndarray]]:
         """Make so many updates of every seed; returns their metrics.
@@ -206,11 +208,13 @@ class CompiledTraining(AbstractTraining):
             columns.append(jax.device_get(metrics))
         return columns
 
-    def _check(self) -> None:
+    def _check(self, rows: list[Row]) -> None:
         for seed, state in zip(self.seeds, self._states, strict=True):
             if state.fault >= 0:
                 names = fault_names(self.algorithm, self.env, state.key)
-                raise not_finite(names[int(state.fault)], seed, int(state.update), int(state.steps))
+                error = not_finite(names[int(state.fault)], seed, int(state.update), int(state.steps))
+                error.rows = rows
+                raise error
 
     @property
     def steps(self) -> int:

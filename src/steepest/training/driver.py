@@ -27,7 +27,8 @@ class AbstractTraining(abc.ABC):
     def advance(self, seconds: float) -> list[Row]:
         """Train for about so long, at least one update; returns a row for each update and seed.
 
-        **Raises** `NonFiniteError` when a quantity stops being finite.
+        **Raises** `NonFiniteError` when a quantity stops being finite, with the rows of the updates before it. What
+        `states` returns after that has the parameters from before it, too.
         """
 
     @property
@@ -79,5 +80,5 @@ def not_finite(name: str, seed: int, update: int, steps: int) -> NonFiniteError:
     """The error for the first quantity that was not finite."""
     return NonFiniteError(
         f"{name.replace('_', ' ')} is not finite at update {update} (step {steps}) of seed {seed}; the parameters are "
-        f"those from before it. Lower learning_rate, or check the rewards and observations of the environment."
+        f"those from before it. Lower the learning rates, or check the rewards and observations of the environment."
     )

@@ -72,7 +72,8 @@ def evaluate_host(
     count, and episodes that have not begun are left out.
     """
     act = acting(algorithm)
-    act_deterministic = jax.jit(algorithm.act_deterministic)
+    # Not the method itself: JAX would hash the algorithm, which may hold arrays.
+    act_deterministic = jax.jit(lambda agent, obs: algorithm.act_deterministic(agent, obs))
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     total, finished, time = np.zeros(env.num_envs), [], 0

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 import steepest._platform  # noqa: F401
+from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -78,8 +79,12 @@ class HostTraining(OneSeedTraining):
 
     def advance(self, seconds: float) -> list[Row]:
         rows, start = [], time.monotonic()
-        while not rows or not (self.finished or time.monotonic() - start > seconds):
-            rows.extend(self._once())
+        try:
+            while not rows or not (self.finished or time.monotonic() - start > seconds):
+                rows.extend(self._once())
+        except NonFiniteError as error:
+            error.rows = rows
+            raise
         return rows
 
     def _guarded_update(self, key, agent, trajectory):
