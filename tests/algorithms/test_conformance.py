@@ -1,6 +1,8 @@
 """One table of all algorithms that play, and what is true of each of them."""
 
 import dataclasses
+import pathlib
+import re
 
 import equinox as eqx
 import jax
@@ -305,6 +307,15 @@ def test_the_options_of_one_algorithm_run_and_stay_finite(name, options):
 def test_the_whole_return_is_not_discounted_twice():
     with pytest.raises(InputError, match="discount_states is True; the whole return"):
         Reinforce(weight="whole_return", discount_states=True)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_column_is_explained(name):
+    env = fitting(name)
+    algorithm = composed(SMALL[name], env)
+    columns = jax.eval_shape(lambda key: train(algorithm, env, key, updates=1), KEY)[1]
+    explained = set(re.findall(r"`(\w+)`", (pathlib.Path(__file__).parents[2] / "docs" / "metrics.md").read_text()))
+    assert set(columns) <= explained
 
 
 def test_without_a_critic_there_is_nothing_to_share():
