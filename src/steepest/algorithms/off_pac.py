@@ -30,7 +30,8 @@ class OffPAC(ReplayingHyperParameters):
     | objective | ρ (Q(s, a) − V(s)), ρ = π/β from the log-probabilities that were stored (G13), + β · entropy |
     | step rule | one ascent step with Adam, on a minibatch of the ring, for each transition |
 
-    `return` in the metrics is that of whoever acts, not of what is learnt: that is evaluated at the end.
+    `return` in the metrics is that of whoever acts. What is learnt is evaluated at the end, and with
+    `--evaluation-every` on the way.
 
     States remain those of the behaviour: what the policy would come to see is left out. No action may be impossible to
     the behaviour that the policy could want.

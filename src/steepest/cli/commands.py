@@ -77,6 +77,9 @@ class Train:
     """Upper bound for a continuous action space that has none."""
     evaluation_episodes: int = 100
     """Episodes that each seed's last policy plays at the end; 0 for none."""
+    evaluation_every: Whole = 0
+    """Steps between two evaluations on the way, each of --evaluation-episodes; 0 for none. They show what is learnt
+    where somebody else acts, and while exploring."""
     checkpoint_seconds: float = 10.0
     """Time between two checkpoints."""
     compilation_cache: bool = True
@@ -123,6 +126,7 @@ def train(words: Sequence[str]) -> int:
         action_bounds=(given.action_low, given.action_high),
         run=RunDirectory.fresh(given.run_dir, f"{name}-{given.env.replace('/', '-')}"),
         evaluation_episodes=given.evaluation_episodes,
+        evaluation_every=given.evaluation_every,
         checkpoint_seconds=given.checkpoint_seconds,
         **told,
     )

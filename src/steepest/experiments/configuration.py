@@ -26,6 +26,7 @@ class RunConfiguration:
     - `preset`: whether tuned hyper-parameters for this environment were taken where none were given.
     - `spaces`: of observations and actions; an id alone does not say which environment it was.
     - `seeds_per_process`: how the seeds were grouped; a resumed run keeps it, so that it repeats bit for bit.
+    - `evaluation_every`: steps between two evaluations on the way; 0 for none.
     - `demonstrations`: where they come from, how many they are, and the digest of the copy in the run directory; None
       for an algorithm that plays.
     """
@@ -44,6 +45,7 @@ class RunConfiguration:
     evaluation_episodes: int
     checkpoint_seconds: float
     versions: dict[str, str]
+    evaluation_every: int = 0
     demonstrations: dict[str, Any] | None = None
 
     def __post_init__(self):
@@ -52,6 +54,11 @@ class RunConfiguration:
         for seed in self.seeds:
             check_number("seed", seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
         check_number("evaluation_episodes", self.evaluation_episodes, at_least=0, whole=True, remedy="100 is usual.")
+        check_number("evaluation_every", self.evaluation_every, at_least=0, whole=True, remedy="0 is never.")
+        if self.evaluation_every and not self.evaluation_episodes:
+            raise InputError(
+                f"evaluation_every is {self.evaluation_every}, but evaluation_episodes is 0. Give 10, say."
+            )
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, remedy="10 is usual.")
 
     @property
@@ -77,7 +84,7 @@ class RunConfiguration:
     def parse(cls, content: dict[str, Any]) -> RunConfiguration:
         """Undo `dump`. **Raises** `InputError` for a field that is missing, unknown or out of bounds."""
         names = {field.name for field in dataclasses.fields(cls)}
-        optional = {"demonstrations"}
+        optional = {"demonstrations", "evaluation_every"}
         odd = sorted((names ^ set(content)) - (optional - set(content)))
         if odd:
             what = "missing" if odd[0] in names else "unknown"

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from steepest.experiments.configuration import RunConfiguration
+from steepest.runs.metrics import EVALUATED
 
 _LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
@@ -23,6 +24,7 @@ class ProgressDisplay:
         self._console = Console(stderr=True)
         self._show, self._live = show, show and self._console.is_terminal
         self._recent: dict[TaskID, str] = {}
+        self._evaluated: dict[TaskID, str] = {}
         self._total, self._last_line = config.total_steps, time.monotonic()
         self._bars = Progress(
             TextColumn("seed {task.fields[seed]}"),
@@ -65,8 +67,10 @@ class ProgressDisplay:
         self._bars.update(task, completed=steps, speed=speed)
         if not math.isnan(event["return"]):
             self._recent[task] = f"{event['return']:.1f}"
-            self._bars.update(task, recent=self._recent[task])
-        recent = self._recent.get(task, "–")
+        if not math.isnan(event[EVALUATED]):
+            self._evaluated[task] = f", evaluated {event[EVALUATED]:.1f}"
+        recent = self._recent.get(task, "–") + self._evaluated.get(task, "")
+        self._bars.update(task, recent=recent)
         self._line(f"seed {event['seed']}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}")
 
     def _line(self, text: str, *, always: bool = False) -> None:

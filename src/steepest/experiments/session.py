@@ -5,7 +5,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from steepest.experiments.environments import Task, resolve
 from steepest.runs import checkpoints, metrics
 from steepest.runs import demonstrations as files
 from steepest.runs.directory import RunDirectory
+from steepest.runs.metrics import EVALUATED
 from steepest.sampling.demonstrations import DemonstrationSource
 from steepest.training import compiled, host
 from steepest.training.asynchronous import AsynchronousTraining, Environments
@@ -155,22 +156,27 @@ def train_seeds(
         assert run is not None
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
     training = _training(config, task, tuple(seeds), demonstrations, run, report)
+
+    def evaluate(agents: dict[int, PyTree]) -> Iterator[tuple[int, np.ndarray]]:
+        """Seeds and the returns of their agents, until it is interrupted."""
+        for seed, agent in agents.items():
+            episodes = config.evaluation_episodes
+            returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=episodes, stop=stop)
+            if returns is None:
+                return
+            yield seed, returns
+
     _warn_of_warm_up(config, training.seeds, report)
     try:
         if run is not None:
             _restore(training, config, run)
-        kept = _loop(training, config, run, report, stop, started)
+        kept = _loop(training, config, run, report, stop, started, evaluate)
         finished = training.finished
         agents = training.agents()
     finally:
         training.close()
     if finished and config.evaluation_episodes:
-        for seed, agent in agents.items():
-            returns = evaluate_agent(
-                training.algorithm, task, agent, seed, episodes=config.evaluation_episodes, stop=stop
-            )
-            if returns is None:
-                break
+        for seed, returns in evaluate(agents):
             report({"event": "evaluated", "seed": seed, "returns": [float(each) for each in returns]})
     return {
         seed: Outcome(agents[seed], [row for row in kept if row["seed"] == seed], finished) for seed in training.seeds
@@ -248,19 +254,26 @@ def _loop(
     report: Report,
     stop: Callable[[], bool],
     started: float,
+    evaluate: Callable[[dict[int, PyTree]], Iterator[tuple[int, np.ndarray]]],
 ) -> list[Row]:
     kept: list[Row] = []
     begin = saved = time.monotonic()
     pause = config.checkpoint_seconds
+    every = config.evaluation_every
     while not training.finished:
         before, mark, fault = training.steps, time.monotonic(), None
+        due = (before // every + 1) * every if every else None
         try:
-            rows = training.advance(_BEAT)
+            rows = training.advance(_BEAT, due)
         except NonFiniteError as error:
             rows, fault = error.rows, error
         now = time.monotonic()
         rate = (training.steps - before) * len(training.seeds) / (now - mark)
         rows = [row | {"wall_time": started + now - begin, "steps_per_second": rate} for row in rows]
+        if due is not None:
+            reached = fault is None and training.steps >= due
+            rows = _with_evaluation(rows, dict(evaluate(training.agents())) if reached else {})
+            begin += time.monotonic() - now  # playing is not training
         if run is None:
             kept.extend(rows)
         else:
@@ -280,12 +293,21 @@ def _loop(
     return kept
 
 
+def _with_evaluation(rows: Sequence[Row], returns: Mapping[int, np.ndarray]) -> list[Row]:
+    """The rows with one more column: after the last update of a seed, the mean of what its policy has now returned."""
+    rows = [row | {EVALUATED: math.nan} for row in rows]
+    last = {row["seed"]: row for row in rows}
+    for seed, each in returns.items():
+        last[seed][EVALUATED] = float(each.mean())
+    return rows
+
+
 def _progress(rows: list[Row]) -> dict[str, float]:
     """How far one seed is after these updates, and the mean return of the episodes that ended in them; NaN if none."""
     ended = [row for row in rows if row["episodes"]]
     episodes = sum(row["episodes"] for row in ended)
     mean = sum(row["return"] * row["episodes"] for row in ended) / episodes if episodes else math.nan
-    return {"steps": rows[-1]["steps"], "return": mean}
+    return {"steps": rows[-1]["steps"], "return": mean, EVALUATED: rows[-1].get(EVALUATED, math.nan)}
 
 
 def _save(training: AbstractTraining, config: RunConfiguration, run: RunDirectory) -> None:

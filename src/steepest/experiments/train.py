@@ -58,6 +58,7 @@ def train(
     action_high: float | None = None,
     run_dir: str | pathlib.Path | None = None,
     evaluation_episodes: int = 100,
+    evaluation_every: int = 0,
     demonstrations: Any = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
@@ -78,6 +79,8 @@ def train(
     - `action_low`, `action_high`: bounds for a continuous action space that has none.
     - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
     - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
+    - `evaluation_every`: steps between two evaluations on the way, each of `evaluation_episodes`; 0 for none. Their
+      means are the metric `evaluated_return`.
     - `demonstrations`: for an algorithm that learns from them, and for no other: a run directory, a file that ends in
       .npz or .safetensors, `minari:` and the id of a data set, `steepest.Demonstrations`, or arrays `(obs, action)`.
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
@@ -104,6 +107,7 @@ def train(
         action_bounds=(action_low, action_high),
         run=None if run_dir is None else RunDirectory.fresh(run_dir, ""),
         evaluation_episodes=evaluation_episodes,
+        evaluation_every=evaluation_every,
         demonstrations=demonstrations,
         demonstration_episodes=demonstration_episodes,
         stochastic_demonstrations=stochastic_demonstrations,
@@ -129,6 +133,7 @@ def prepare(
     action_bounds: Bounds = (None, None),
     run: RunDirectory | None = None,
     evaluation_episodes: int = 100,
+    evaluation_every: int = 0,
     checkpoint_seconds: float = 10.0,
     demonstrations: Any = None,
     demonstration_episodes: int = 20,
@@ -165,6 +170,7 @@ def prepare(
         seeds=tuple(seeds),
         seeds_per_process=_groups(parameters, task, tuple(seeds), run),
         evaluation_episodes=evaluation_episodes,
+        evaluation_every=evaluation_every,
         checkpoint_seconds=checkpoint_seconds,
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),

@@ -14,6 +14,8 @@ from steepest.core.errors import InputError
 
 FIRST = ("seed", "update", "steps", "wall_time", "steps_per_second", "episodes", "return", "length")
 """The columns that every algorithm has; `wall_time` is in seconds since training began."""
+EVALUATED = "evaluated_return"
+"""The column of evaluations on the way, where they were asked for: a mean in the row after which policies played."""
 _WHOLE = frozenset({"seed", "update", "steps", "episodes"})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from steepest.core.errors import InputError
+from steepest.runs.metrics import EVALUATED
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
 _POINTS = 200
@@ -38,6 +39,17 @@ def _one_seed(columns: Mapping[str, np.ndarray], seed: float, grid: np.ndarray, 
     first = np.minimum(np.searchsorted(steps, grid - window, side="right"), np.maximum(last - 1, 0))
     ended = number[last] - number[first]
     return np.where(ended > 0, (total[last] - total[first]) / np.where(ended > 0, ended, 1), np.nan)
+
+
+def evaluation_curve(columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [P], and the mean return of the evaluations on the way, by seed [P, K]; P is 0 where there were none."""
+    values = columns.get(EVALUATED, np.full(len(columns["seed"]), np.nan))
+    chosen = [(columns["seed"] == seed) & ~np.isnan(values) for seed in np.unique(columns["seed"])]
+    shortest = min(int(rows.sum()) for rows in chosen)
+    steps, returns = (
+        np.stack([each[rows][:shortest] for rows in chosen], axis=1) for each in (columns["steps"], values)
+    )
+    return steps.mean(axis=1), returns
 
 
 def likelihood_curve(columns: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +103,12 @@ def _draw_returns(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> N
     seeds = len(np.unique(columns["seed"]))
     name = f"{label} ({seeds} seed{'s' if seeds > 1 else ''})"
     steps, returns = learning_curve(columns)
+    at, evaluated = evaluation_curve(columns)
+    if len(at):
+        colour = _draw(axes, at, evaluated, label=f"{name}, evaluated", linewidth=1.8, marker=".")
+        if len(steps):
+            _draw(axes, steps, returns, label=f"{name}, as it was played", linewidth=1.2, linestyle="--", color=colour)
+        return
     if len(steps) == 0:
         why = "it plays none while it learns" if LIKELIHOOD in columns else "no episode has ended yet"
         axes.plot([], [], label=f"{name}: {why}")

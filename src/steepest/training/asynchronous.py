@@ -215,15 +215,15 @@ class AsynchronousTraining(OneSeedTraining):
         self._asked: dict[Any, tuple[int, int]] = {}
         self._deaths = 0
 
-    def advance(self, seconds: float) -> list[Row]:
+    def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         if self._cluster is None:
             self._copy = jax.device_get(jax.tree.leaves(self._shared.copy(self._state.agent)))
             self._cluster = Cluster(self._address, self._workers)
             for index in range(self._workers):
                 self._start(index)
-        rows, start = [], time.monotonic()
+        rows, start, end = [], time.monotonic(), self._end(until)
         try:
-            while not rows or not (self.finished or time.monotonic() - start > seconds):
+            while not rows or not (self.steps >= end or time.monotonic() - start > seconds):
                 rows.append(self._once(self._cluster))
         except NonFiniteError as error:
             error.rows = rows

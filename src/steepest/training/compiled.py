@@ -172,11 +172,11 @@ class CompiledTraining(AbstractTraining):
         self._states: list[TrainingState] = [start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
 
-    def advance(self, seconds: float) -> list[Row]:
+    def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         before = [int(state.update) for state in self._states]
         count = int(np.clip(seconds * self._updates_per_second, 1, CAPACITY))
         start = time.monotonic()
-        columns = self._run(count)
+        columns = self._run(count, self._end(until))
         if self._updates_per_second or count > 1:  # the first call compiles, and so says nothing of speed
             self._updates_per_second = count / (time.monotonic() - start)
         else:
@@ -193,18 +193,18 @@ class CompiledTraining(AbstractTraining):
         self._check(rows)
         return rows
 
-    def _run(self, count: int) -> list[dict[str, np.ndarray]]:
-        """Make so many updates of every seed; returns their metrics.
+    def _run(self, count: int, end: int) -> list[dict[str, np.ndarray]]:
+        """Make so many updates of every seed, as long as it has not made `end` steps; returns their metrics.
 
         On a CPU the seeds take turns: that is a fifth faster than side by side, a seed's result does not depend on the
         others in a single bit, and what an agent holds is never copied.
         """
         if jax.default_backend() != "cpu":
-            self._states, metrics = run_together(self.algorithm, self.env, self._states, count, self.total_steps)
+            self._states, metrics = run_together(self.algorithm, self.env, self._states, count, end)
             return jax.device_get(metrics)
         columns = []
         for index, state in enumerate(self._states):
-            self._states[index], metrics = run(self.algorithm, self.env, state, count, self.total_steps)
+            self._states[index], metrics = run(self.algorithm, self.env, state, count, end)
             columns.append(jax.device_get(metrics))
         return columns
 

@@ -24,8 +24,12 @@ class AbstractTraining(abc.ABC):
     total_steps: int
 
     @abc.abstractmethod
-    def advance(self, seconds: float) -> list[Row]:
+    def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         """Train for about so long, at least one update; returns a row for each update and seed.
+
+        **Arguments**
+
+        - `until`: go no further than the first update at which a seed has made so many steps, though there be time.
 
         **Raises** `NonFiniteError` when a quantity stops being finite, with the rows of the updates before it. What
         `states` returns after that has the parameters from before it, too.
@@ -35,6 +39,9 @@ class AbstractTraining(abc.ABC):
     @abc.abstractmethod
     def steps(self) -> int:
         """Environment steps that the seed which has fewest has made."""
+
+    def _end(self, until: int | None) -> int:
+        return self.total_steps if until is None else min(until, self.total_steps)
 
     @property
     def finished(self) -> bool:

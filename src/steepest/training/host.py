@@ -77,10 +77,10 @@ class HostTraining(OneSeedTraining):
         self._keys = jax.jit(update_keys)
         self._collected: list[_Collected] = []
 
-    def advance(self, seconds: float) -> list[Row]:
-        rows, start = [], time.monotonic()
+    def advance(self, seconds: float, until: int | None = None) -> list[Row]:
+        rows, start, end = [], time.monotonic(), self._end(until)
         try:
-            while not rows or not (self.finished or time.monotonic() - start > seconds):
+            while not rows or not (self.steps >= end or time.monotonic() - start > seconds):
                 rows.extend(self._once())
         except NonFiniteError as error:
             error.rows = rows
