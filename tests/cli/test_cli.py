@@ -61,6 +61,8 @@ def one_line(capsys, words):
         (["train", "ppo", "--env", "Hopper-v5", "--backend", "compiled"], "unknown compiled environment 'Hopper-v5'"),
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),
+        (["evaluate", "x", "--episode", "1"], "did you mean '--episodes'? Known: --episodes, --json, --stochastic."),
+        (["resume", "x", "--seeds", "1"], "unknown flag '--seeds'. steepest resume --help shows them."),
         (["resume", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot"], "no run directory given"),

@@ -54,8 +54,12 @@ def _one_line(box: str) -> str:
 def _flags(found: Any) -> list[str]:
     flags = []
     for field in dataclasses.fields(found):
-        value = getattr(found, field.name)
-        flags += _flags(value) if dataclasses.is_dataclass(value) else [f"--{field.name.replace('_', '-')}"]
+        value, annotation = getattr(found, field.name), str(field.type)
+        renamed = re.search(r"name=[\"'](\w+)", annotation)
+        if dataclasses.is_dataclass(value):
+            flags += _flags(value)
+        elif "Positional" not in annotation:
+            flags.append(f"--{renamed[1] if renamed else field.name.replace('_', '-')}")
     return flags
 
 

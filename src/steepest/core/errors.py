@@ -43,7 +43,7 @@ def unknown(kind: str, name: str, known: Iterable[str], shown_by: str = "") -> I
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     near = near or [each for each in folded if name and each.startswith(name.lower())]
     hint = f"; did you mean {folded[near[0]]!r}?" if near else "."
-    known_ones = f" Known: {', '.join(names)}." if len(names) <= _LISTED else ""
+    known_ones = f" Known: {', '.join(names)}." if 0 < len(names) <= _LISTED else ""
     if not known_ones and shown_by:
         known_ones = f" {shown_by} shows them."
     return InputError(f"unknown {kind} {name!r}{hint}{known_ones}")
