@@ -41,11 +41,25 @@ def test_the_last_of_them_is_the_evaluation_at_the_end_for_every_seed():
     assert np.any(returns[0] != returns[1])
 
 
-def test_seeds_whose_updates_differ_in_length_are_evaluated_as_often():
-    options = {"total_steps": 2000, "evaluation_episodes": 2, "preset": False, "num_envs": 4, "hidden": (8,)}
-    found = steepest.train("reinforce", "CartPole-v1", seeds=2, evaluation_every=500, **options)
-    _, returns = evaluation_curve(found.metrics)
-    assert returns.shape == (4, 2)
+def test_a_seed_that_is_there_first_is_evaluated_there_and_waits_for_the_others():
+    """Whole episodes differ in length, so that after one update one seed has made the steps and the other has not."""
+    options = {
+        "total_steps": 1000,
+        "evaluation_episodes": 2,
+        "preset": False,
+        "num_envs": 4,
+        "hidden": (8,),
+        "seeds": 2,
+    }
+    plain = steepest.train("reinforce", "CartPole-v1", seeds=2, **options).metrics
+    first = {int(plain["steps"][(plain["seed"] == seed) & (plain["update"] == 1)][0]) for seed in (0, 1)}
+    assert len(first) == 2
+    found = steepest.train("reinforce", "CartPole-v1", seeds=2, evaluation_every=max(first), **options).metrics
+    for seed in (0, 1):
+        chosen = found["seed"] == seed
+        steps, played = found["steps"][chosen], ~np.isnan(found[EVALUATED][chosen])
+        assert played[np.searchsorted(steps, max(first))]
+        np.testing.assert_array_equal(steps, plain["steps"][plain["seed"] == seed])
 
 
 def test_a_run_that_was_stopped_is_evaluated_where_the_uninterrupted_one_is(tmp_path):

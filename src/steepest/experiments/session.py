@@ -271,8 +271,10 @@ def _loop(
         rate = (training.steps - before) * len(training.seeds) / (now - mark)
         rows = [row | {"wall_time": started + now - begin, "steps_per_second": rate} for row in rows]
         if due is not None:
-            reached = fault is None and training.steps >= due
-            rows = _with_evaluation(rows, dict(evaluate(training.agents())) if reached else {})
+            # A seed that is there before the others rests, and so has no rows until all are.
+            there = {row["seed"] for row in rows if row["steps"] >= due} if fault is None else set()
+            agents = {seed: agent for seed, agent in training.agents().items() if seed in there}
+            rows = _with_evaluation(rows, dict(evaluate(agents)))
             begin += time.monotonic() - now  # playing is not training
         if run is None:
             kept.extend(rows)
@@ -283,9 +285,10 @@ def _loop(
             report({"event": "progress", "seed": seed, **_progress(mine), "rate": rate})
         stopping = fault is not None or stop()
         if run is not None and (stopping or training.finished or now - saved >= pause):
+            mark = time.monotonic()
             _save(training, config, run)
             saved = time.monotonic()
-            pause = max(config.checkpoint_seconds, _SAVING * (saved - now))
+            pause = max(config.checkpoint_seconds, _SAVING * (saved - mark))
         if fault is not None:
             raise fault
         if stopping:
