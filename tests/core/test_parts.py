@@ -1,5 +1,8 @@
 """The small parts that everything stands on: networks, moments, results, problems, checks."""
 
+import dataclasses
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +19,7 @@ from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.core.validation import check_number
+from steepest.core.validation import check_choices, check_number
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy, network_policy
 
@@ -256,6 +259,14 @@ def test_a_number_out_of_bounds_is_refused_with_field_value_bound_and_remedy(val
 def test_numbers_within_bounds_pass_and_traced_ones_are_not_looked_at():
     check_number("x", 3, at_least=3, at_most=3, whole=True, remedy="")
     jax.jit(lambda x: check_number("x", x, above=10, remedy="") or x)(1.0)
+
+
+def test_a_class_of_a_users_is_not_looked_into_where_its_annotations_mean_nothing():
+    kind = dataclasses.make_dataclass("Mine", [("order", "NotKnownHere", "sorted")])
+    check_choices(kind())
+    kind = dataclasses.make_dataclass("Mine", [("order", Literal["sorted", "shuffled"], "random")])
+    with pytest.raises(InputError, match="order is 'random'; it must be 'sorted' or 'shuffled'"):
+        check_choices(kind())
 
 
 def test_the_nearest_name_is_suggested_and_long_lists_are_left_out():

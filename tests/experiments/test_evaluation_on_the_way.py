@@ -8,7 +8,7 @@ import steepest
 from steepest.core.errors import InputError
 from steepest.experiments import session
 from steepest.experiments.train import prepare
-from steepest.runs import metrics
+from steepest.runs import metrics, plot
 from steepest.runs.directory import RunDirectory
 from steepest.runs.metrics import EVALUATED
 from steepest.runs.plot import evaluation_curve
@@ -43,14 +43,7 @@ def test_the_last_of_them_is_the_evaluation_at_the_end_for_every_seed():
 
 def test_a_seed_that_is_there_first_is_evaluated_there_and_waits_for_the_others():
     """Whole episodes differ in length, so that after one update one seed has made the steps and the other has not."""
-    options = {
-        "total_steps": 1000,
-        "evaluation_episodes": 2,
-        "preset": False,
-        "num_envs": 4,
-        "hidden": (8,),
-        "seeds": 2,
-    }
+    options = {"total_steps": 1000, "evaluation_episodes": 2, "preset": False, "num_envs": 4, "hidden": (8,)}
     plain = steepest.train("reinforce", "CartPole-v1", seeds=2, **options).metrics
     first = {int(plain["steps"][(plain["seed"] == seed) & (plain["update"] == 1)][0]) for seed in (0, 1)}
     assert len(first) == 2
@@ -78,6 +71,38 @@ def test_a_run_that_was_stopped_is_evaluated_where_the_uninterrupted_one_is(tmp_
         return columns["steps"], columns[EVALUATED]
 
     jax.tree.map(np.testing.assert_array_equal, run("one", 0), run("other", 2))
+
+
+def test_seeds_are_drawn_where_they_were_evaluated_and_not_by_their_count():
+    """An interrupt may cost a seed one evaluation, and another has none yet."""
+    columns = {
+        "seed": np.repeat([0.0, 1.0, 2.0], 3),
+        "steps": np.tile([100.0, 200.0, 300.0], 3),
+        EVALUATED: np.array([1, 2, 3, np.nan, 20, 30, np.nan, np.nan, np.nan]),
+    }
+    steps, returns = evaluation_curve(columns)
+    np.testing.assert_array_equal(steps, [200, 300])
+    np.testing.assert_array_equal(returns, [[2, 20], [3, 30]])
+    assert len(evaluation_curve(columns | {EVALUATED: np.full(9, np.nan)})[0]) == 0
+
+
+def test_the_curve_of_a_clone_shows_what_it_returns(tmp_path, monkeypatch):
+    obs = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    lines, draw = [], plot._draw
+
+    def seen(axes, steps, values, **style):
+        lines.append((style["label"], len(steps)))
+        return draw(axes, steps, values, **style)
+
+    monkeypatch.setattr(plot, "_draw", seen)
+    for every in (0, 100):
+        steepest.train(
+            "behaviour_cloning", "CartPole-v1", total_steps=256, demonstrations=(obs, (obs[:, 2] > 0).astype(int)),
+            evaluation_every=every, evaluation_episodes=2, run_dir=tmp_path / str(every), hidden=(8,), batch_size=32,
+        )  # fmt: skip
+    likelihoods = ["behaviour_cloning, held out (1 seed)", "behaviour_cloning, learnt from (1 seed)"]
+    assert [label for label, _ in lines[:-1]] == likelihoods
+    assert lines[-1] == ("behaviour_cloning (1 seed), evaluated", 2)
 
 
 def test_what_cannot_be_is_refused():

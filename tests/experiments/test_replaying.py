@@ -91,10 +91,13 @@ def test_whoever_always_does_the_same_cannot_act_for_another(tmp_path):
 
 
 def test_a_run_that_ends_before_learning_begins_says_so(tmp_path):
-    made = prepare("ddpg", "Pendulum-v1", total_steps=40, seeds=(0,), evaluation_episodes=0, hyper=SMALL)
-    told = []
-    session.train_seeds(made.config, made.task, (0,), None, report=told.append, stop=lambda: False)
-    assert told[0]["text"] == "warm_up_steps is 40 and total_steps 40: nothing will be learnt."
+    for steps, warned in ((38, True), (39, False)):  # 2 in an update, so that 39 are 40
+        made = prepare("ddpg", "Pendulum-v1", total_steps=steps, seeds=(0,), evaluation_episodes=0, hyper=SMALL)
+        told = []
+        done = session.train_seeds(made.config, made.task, (0,), None, report=told.append, stop=lambda: False)
+        assert (done[0].rows[-1]["gradient_steps"] == 0) == warned
+        notices = [event["text"] for event in told if event["event"] == "notice"]
+        assert notices == ["warm_up_steps is 40 and total_steps 38: nothing will be learnt."] * warned
 
 
 def test_more_episodes_than_fit_are_refused():

@@ -19,8 +19,10 @@ import steepest
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
+from steepest.experiments import session
 from steepest.experiments.environments import resolve
 from steepest.experiments.evaluate import evaluate_run
+from steepest.experiments.train import prepare
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.training.compiled import CompiledTraining
@@ -212,6 +214,17 @@ def test_what_was_learnt_before_a_number_went_wrong_is_kept(backend, tmp_path):
     assert np.all(np.isfinite(columns["objective"][columns["gradient_steps"] > 0]))
     found = evaluate_run(tmp_path / "run", episodes=2)
     assert np.isfinite(found["iqm"])
+
+
+def test_once_the_environment_is_repaired_a_run_goes_on(tmp_path):
+    """What the error asks for. The episodes that were going on may hold what was wrong, so they are begun anew."""
+    run, env = RunDirectory(tmp_path), Probe(kind="nan observation")
+    made = prepare("ppo", env, total_steps=1000, seeds=(0,), run=run, hyper=SMALL)
+    with pytest.raises(NonFiniteError, match="observation is not finite at update 1"):
+        session.train_seeds(made.config, made.task, (0,), run, report=lambda event: None, stop=lambda: False)
+    repaired = dataclasses.replace(made.task, env=dataclasses.replace(env, kind="plain"))
+    done = session.train_seeds(made.config, repaired, (0,), run, report=lambda event: None, stop=lambda: False)
+    assert done[0].finished
 
 
 def test_too_large_a_step_is_stopped_before_the_parameters_are_lost(tmp_path):

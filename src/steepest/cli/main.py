@@ -9,7 +9,7 @@ from steepest.cli import commands
 from steepest.cli.demonstrate import demonstrate
 from steepest.cli.gradients import gradients
 from steepest.cli.theorems import theorems
-from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, ProcessLost, unknown
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, ProcessLost, out_of_memory, unknown
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train an algorithm on an environment", commands.train),
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+        if not out_of_memory(error):
             raise
         print("steepest: memory has run out. Use fewer environments, or a smaller batch or network.", file=sys.stderr)
         return 2

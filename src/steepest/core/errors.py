@@ -28,6 +28,11 @@ class NonFiniteError(ArithmeticError):
     rows: Sequence[dict[str, float]] = ()
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether it says that memory has run out, Python's or a device's."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 def unknown(kind: str, name: str, known: Iterable[str], shown_by: str = "") -> InputError:
     """An `InputError` for a name that is not among `known`, with the nearest one that is.
 

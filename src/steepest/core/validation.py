@@ -76,6 +76,9 @@ def check_choices(given: object) -> None:
 
 @functools.cache
 def _choices(kind: type) -> dict[str, tuple]:
-    hints = typing.get_type_hints(kind)
+    try:
+        hints = typing.get_type_hints(kind)
+    except NameError:  # a class of the user's whose annotations mean something only where it was written
+        return {}
     named = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
     return {name: typing.get_args(hint) for name, hint in named.items() if typing.get_origin(hint) is typing.Literal}

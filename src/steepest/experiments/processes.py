@@ -21,7 +21,9 @@ from steepest.experiments.configuration import RunConfiguration
 from steepest.runs.directory import RunDirectory
 
 Report = Callable[[dict[str, Any]], None]
-_RAISED = {kind.__name__: kind for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError)}
+_RAISED = {
+    kind.__name__: kind for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, MemoryError)
+}
 
 
 def cores() -> int:

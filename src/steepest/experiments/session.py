@@ -185,10 +185,11 @@ def train_seeds(
 
 def _warn_of_warm_up(config: RunConfiguration, seeds: Iterable[int], report: Report) -> None:
     parameters = config.build()
-    if isinstance(parameters, ReplayingHyperParameters) and parameters.warm_up_steps >= config.total_steps:
-        text = (
-            f"warm_up_steps is {parameters.warm_up_steps} and total_steps {config.total_steps}: nothing will be learnt."
-        )
+    if not isinstance(parameters, ReplayingHyperParameters):
+        return
+    each, warm_up = parameters.steps_per_update, parameters.warm_up_steps
+    if warm_up > math.ceil(config.total_steps / each) * each:
+        text = f"warm_up_steps is {warm_up} and total_steps {config.total_steps}: nothing will be learnt."
         for seed in seeds:
             report({"event": "notice", "seed": seed, "text": text})
 
@@ -259,7 +260,7 @@ def _loop(
     kept: list[Row] = []
     begin = saved = time.monotonic()
     pause = config.checkpoint_seconds
-    every = config.evaluation_every
+    every = int(config.evaluation_every)
     while not training.finished:
         before, mark, fault = training.steps, time.monotonic(), None
         due = (before // every + 1) * every if every else None

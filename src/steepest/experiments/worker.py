@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, out_of_memory
 from steepest.experiments.configuration import RunConfiguration
 from steepest.runs.directory import RunDirectory
 
@@ -33,6 +33,10 @@ def main() -> int:
         train_seeds(config, task_of(config), seeds, run, report=report, stop=stopping.is_set, started=started)
     except (InputError, EnvironmentFault, NonFiniteError) as error:
         report({"event": "error", "kind": type(error).__name__, "message": str(error)})
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        report({"event": "error", "kind": MemoryError.__name__, "message": ""})
     return 0
 
 

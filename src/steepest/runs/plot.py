@@ -42,14 +42,20 @@ def _one_seed(columns: Mapping[str, np.ndarray], seed: float, grid: np.ndarray, 
 
 
 def evaluation_curve(columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [P], and the mean return of the evaluations on the way, by seed [P, K]; P is 0 where there were none."""
+    """Steps [P], and the mean return of the evaluations on the way, by seed [P, K]; P is 0 where there were none.
+
+    The steps are those at which any seed was evaluated, as far as all had been by then and were later; between its own
+    a seed's returns are joined by straight lines. Seeds that never were are left out.
+    """
     values = columns.get(EVALUATED, np.full(len(columns["seed"]), np.nan))
     chosen = [(columns["seed"] == seed) & ~np.isnan(values) for seed in np.unique(columns["seed"])]
-    shortest = min(int(rows.sum()) for rows in chosen)
-    steps, returns = (
-        np.stack([each[rows][:shortest] for rows in chosen], axis=1) for each in (columns["steps"], values)
-    )
-    return steps.mean(axis=1), returns
+    played = [(columns["steps"][rows], values[rows]) for rows in chosen if rows.any()]
+    if not played:
+        return np.zeros(0), np.zeros((0, 0))
+    steps = np.unique(np.concatenate([at for at, _ in played]))
+    shared = (steps >= max(at[0] for at, _ in played)) & (steps <= min(at[-1] for at, _ in played))
+    steps = steps[shared]
+    return steps, np.stack([np.interp(steps, at, returns) for at, returns in played], axis=1)
 
 
 def likelihood_curve(columns: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +69,7 @@ def likelihood_curve(columns: Mapping[str, np.ndarray], name: str) -> tuple[np.n
 def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out: pathlib.Path) -> None:
     """Draw one line for each label: the interquartile mean over seeds, with its 95% interval.
 
-    Where all of them learnt from demonstrations, and so played no episodes, it is the log-likelihood of these.
+    Where all of them learnt from demonstrations, and played no episodes on the way, it is the log-likelihood of these.
 
     **Arguments**
 
@@ -80,10 +86,11 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
 
     figure, axes = pyplot.subplots(figsize=(7, 4.3), layout="constrained")
     imitated = all(LIKELIHOOD in columns for columns in curves.values())
+    likelihoods = imitated and not any(len(evaluation_curve(columns)[0]) for columns in curves.values())
     for label, columns in curves.items():
-        (_draw_likelihoods if imitated else _draw_returns)(axes, label, columns)
+        (_draw_likelihoods if likelihoods else _draw_returns)(axes, label, columns)
     axes.set_xlabel("demonstrated transitions" if imitated else "environment steps")
-    axes.set_ylabel("log-likelihood of an action, nats" if imitated else "return of an episode (sum of rewards)")
+    axes.set_ylabel("log-likelihood of an action, nats" if likelihoods else "return of an episode (sum of rewards)")
     axes.set_title(f"{title}\ninterquartile mean over seeds, shaded: 95% bootstrap interval", fontsize=10)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlim(left=0)

@@ -1,5 +1,6 @@
 """Training in which sampling and learning are one compiled program."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -168,8 +169,8 @@ class CompiledTraining(AbstractTraining):
 
     def __init__(self, algorithm: AbstractAlgorithm, env: World, *, seeds: Sequence[int], total_steps: int):
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
-        start = jax.jit(functools.partial(begin, algorithm, env))
-        self._states: list[TrainingState] = [start(jax.random.key(seed)) for seed in self.seeds]
+        self._start = jax.jit(functools.partial(begin, algorithm, env))
+        self._states: list[TrainingState] = [self._start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
@@ -177,10 +178,11 @@ class CompiledTraining(AbstractTraining):
         count = int(np.clip(seconds * self._updates_per_second, 1, CAPACITY))
         start = time.monotonic()
         columns = self._run(count, self._end(until))
-        if self._updates_per_second or count > 1:  # the first call compiles, and so says nothing of speed
-            self._updates_per_second = count / (time.monotonic() - start)
+        tried = max(int(state.update) - begun for state, begun in zip(self._states, before, strict=True))
+        if self._updates_per_second:
+            self._updates_per_second = tried / (time.monotonic() - start)
         else:
-            self._updates_per_second = 1.0
+            self._updates_per_second = 1.0  # the first call compiles, and so says nothing of speed
         good = [int(state.update) - int(state.fault >= 0) for state in self._states]
         made = [update - begun for update, begun in zip(good, before, strict=True)]
         rows = [
@@ -224,7 +226,14 @@ class CompiledTraining(AbstractTraining):
         return dict(zip(self.seeds, self._states, strict=True))
 
     def restore(self, states: dict[int, PyTree]) -> None:
-        self._states = [states[seed] for seed in self.seeds]
+        self._states = [self._mended(states[seed]) for seed in self.seeds]
+
+    def _mended(self, state: TrainingState) -> TrainingState:
+        """The state; one that was at fault may try again, with new episodes, as those it had may hold what is wrong."""
+        if state.fault < 0:
+            return state
+        fresh = self._start(jax.random.fold_in(state.key, state.update))
+        return dataclasses.replace(state, streams=fresh.streams, fault=fresh.fault)
 
     def agents(self) -> dict[int, PyTree]:
         return {seed: state.agent for seed, state in self.states().items()}
