@@ -83,13 +83,15 @@ for repeat in range(20):
     steps = eight(jax.random.split(jax.random.key(repeat), 8))
 print("done", steps.sum())
 """
-    assert run(code, timeout=240).stdout.split() == ["done", "20480"]
+    # As users have it, not as the other tests compile.
+    assert run(code, timeout=240, XLA_FLAGS="").stdout.split() == ["done", "20480"]
 
 
 @pytest.mark.parametrize("setting", ["off", "directory", "default"])
 def test_compiled_programs_are_kept_between_runs_unless_told_otherwise(setting, tmp_path):
     code = (
         "import steepest._platform, jax; print(jax.config.jax_compilation_cache_dir); "
+        "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); "
         "jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, y: jax.numpy.linalg.inv(y) @ y + y, x))"
         "(jax.numpy.eye(30)).block_until_ready()"
     )
