@@ -1,5 +1,7 @@
 """Evaluations between updates: where they are due, what they find, and that learning does not notice them."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -32,13 +34,22 @@ def test_policies_play_where_it_is_due_and_learning_does_not_notice(algorithm, b
     assert found.evaluation == plain.evaluation
 
 
-def test_the_last_of_them_is_the_evaluation_at_the_end_for_every_seed():
+def test_the_last_of_them_is_the_evaluation_at_the_end_for_every_seed(monkeypatch):
+    """And is not played again."""
+    evaluate, count = session.evaluate_agent, itertools.count()
+
+    def counted(*arguments, **options):
+        next(count)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(session, "evaluate_agent", counted)
     options = {"total_steps": 200, "evaluation_episodes": 3, "preset": False}
     found = steepest.train("a2c", "CartPole-v1", seeds=2, evaluation_every=100, **options, **SMALL)
     steps, returns = evaluation_curve(found.metrics)
     np.testing.assert_array_equal(steps, [100, 200])
     np.testing.assert_allclose(returns[-1], [each["mean_return"] for each in found.evaluation["seeds"]], rtol=1e-6)
     assert np.any(returns[0] != returns[1])
+    assert next(count) == 4
 
 
 def test_a_seed_that_is_there_first_is_evaluated_there_and_waits_for_the_others():

@@ -23,7 +23,7 @@ class FittedPolicyIteration(ProximalHyperParameters):
     |---|---|
     | advantage | GAE(γ, λ) (G11), standardised over the update |
     | objective | importance ratio: linear in π′, so its maximum is a greedy policy |
-    | step rule | greedy improvement (S8): minibatch ascent, unless `kl_stop` is given without any limit on the KL |
+    | step rule | greedy improvement (S8): minibatch ascent; no limit on the KL but `kl_stop`, if given |
     | critic | its own network, regression to advantage + value (C3), the same minibatches |
 
     This is what the trust region repairs. The advantages were measured where the old policy goes; the new one leaves

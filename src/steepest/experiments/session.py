@@ -157,14 +157,18 @@ def train_seeds(
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
     training = _training(config, task, tuple(seeds), demonstrations, run, report)
 
+    played: dict[int, tuple[int, np.ndarray]] = {}
+
     def evaluate(agents: dict[int, PyTree]) -> Iterator[tuple[int, np.ndarray]]:
-        """Seeds and the returns of their agents, until it is interrupted."""
+        """Seeds and the returns of their agents, until it is interrupted; none plays twice after the same update."""
         for seed, agent in agents.items():
-            episodes = config.evaluation_episodes
-            returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=episodes, stop=stop)
-            if returns is None:
-                return
-            yield seed, returns
+            update, episodes = int(training.states()[seed].update), config.evaluation_episodes
+            if seed not in played or played[seed][0] != update:
+                returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=episodes, stop=stop)
+                if returns is None:
+                    return
+                played[seed] = update, returns
+            yield seed, played[seed][1]
 
     _warn_of_warm_up(config, training.seeds, report)
     try:
