@@ -22,7 +22,7 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 from steepest.envs.environment import AbstractEnvironment
-from steepest.experiments.environments import Task, resolve
+from steepest.envs.tasks import Task, resolve
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
 from steepest.training.compiled import CompiledTraining
@@ -38,7 +38,7 @@ def main(case: dict[str, Any], seconds: float) -> None:
     parameters = PPO(**case["hyper_parameters"])
     task = resolve(case["env"], case["backend"])
     spec = Spec(task.observation_space, task.action_space, parameters.num_envs, total_updates=1)
-    algorithm = parameters.compose(spec)
+    algorithm = parameters.build(spec)
     groups = [] if task.env is not None else task.groups(parameters.num_envs, seed=0)
 
     before = time.perf_counter()

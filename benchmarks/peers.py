@@ -58,7 +58,14 @@ COMPARISONS = (
         "rejax",
         "rejax_cartpole.py",
         SHARED
-        | {"num_envs": 64, "segment_length": 32, "minibatch_size": 512, "epochs": 4, "discount": 0.99, "trace": 0.95},
+        | {
+            "num_envs": 64,
+            "segment_length": 32,
+            "minibatch_size": 512,
+            "epochs": 4,
+            "discount": 0.99,
+            "gae_lambda": 0.95,
+        },
         {"rejax": ()},
     ),
     Comparison(
@@ -66,7 +73,14 @@ COMPARISONS = (
         "sb3",
         "sb3_cartpole.py",
         SHARED
-        | {"num_envs": 8, "segment_length": 32, "minibatch_size": 256, "epochs": 20, "discount": 0.98, "trace": 0.8},
+        | {
+            "num_envs": 8,
+            "segment_length": 32,
+            "minibatch_size": 256,
+            "epochs": 20,
+            "discount": 0.98,
+            "gae_lambda": 0.8,
+        },
         {"SB3, default threads": ("0",), "SB3, 1 thread": ("1",)},
     ),
     Comparison(
@@ -89,7 +103,7 @@ COMPARISONS = (
             "critic_epochs": 10,
             "minibatch_size": 128,
             "discount": 0.99,
-            "trace": 0.95,
+            "gae_lambda": 0.95,
         },
         {"sb3-contrib, default threads": ("0",), "sb3-contrib, 1 thread": ("1",)},
     ),

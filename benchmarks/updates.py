@@ -34,7 +34,7 @@ CALLS = 5
 def prepared(parameters):
     """The compiled update, its agent, and a batch."""
     spec = Spec(Box(-np.inf, np.inf, (17,)), Box(-1.0, 1.0, (6,)), 32, total_updates=100)
-    algorithm, key = parameters.compose(spec), jax.random.key(0)
+    algorithm, key = parameters.build(spec), jax.random.key(0)
     agent = algorithm.init(key)
     obs = jax.random.normal(key, (64, 32, 17))
     action, log_prob = jax.vmap(lambda each: algorithm.act(key, agent, each))(obs)

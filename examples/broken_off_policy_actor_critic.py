@@ -52,7 +52,7 @@ class BrokenOffPolicyActorCritic(ReplayActorCritic):
 
 def both(parameters: OffPolicyActorCritic, spec: Spec) -> dict[str, ReplayActorCritic]:
     """The right one and the broken one, with the same numbers."""
-    right = dataclasses.replace(parameters, critics=1).compose(spec)
+    right = dataclasses.replace(parameters, critics=1).build(spec)
     parts = {field.name: getattr(right, field.name) for field in dataclasses.fields(right)}
     return {"right": right, "broken": BrokenOffPolicyActorCritic(**parts)}
 

@@ -18,7 +18,9 @@ jaxtyping.install_import_hook("steepest", "strict_types.check")
 
 import jax
 
-import steepest._platform  # noqa: F401  one XLA thread, before anything starts the backend
+from steepest._platform import configure_platform
+
+configure_platform()  # one XLA thread, before anything starts the backend
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -6,10 +6,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, clipped
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import Places, advance, begin, env_key, select
+from steepest.sampling.compiled import EnvState, advance, begin, env_key, select
 
 
 class ServedEnvironment(AbstractVectorEnvironment):
@@ -30,7 +29,7 @@ class ServedEnvironment(AbstractVectorEnvironment):
 
     def reset(self) -> np.ndarray:
         self._restarts += 1
-        self._places: Places = self._begin(env_key(self._key, self._restarts, 0))
+        self._places: EnvState = self._begin(env_key(self._key, self._restarts, 0))
         self._time = 1
         return np.asarray(self._places.obs)
 

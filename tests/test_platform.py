@@ -27,7 +27,7 @@ def run(code, timeout=120, **variables):
     )
 
 
-START = "import steepest._platform, jax; jax.block_until_ready(jax.numpy.ones(3) + 1); "
+START = "import steepest, jax; steepest.configure_platform(); jax.block_until_ready(jax.numpy.ones(3) + 1); "
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="threads are counted in /proc")
@@ -47,7 +47,7 @@ def test_a_value_that_was_set_before_is_put_back():
 def test_factorisations_bring_no_threads_of_their_own():
     """However many NumPy's own library was told to have."""
     code = (
-        "import steepest._platform, jax; before = len(os.listdir('/proc/self/task')); "
+        "import steepest, jax; steepest.configure_platform(); before = len(os.listdir('/proc/self/task')); "
         "jax.block_until_ready(jax.numpy.linalg.qr(jax.numpy.ones((8, 4)))); "
         "print(len(os.listdir('/proc/self/task')) - before)"
     )
@@ -56,15 +56,16 @@ def test_factorisations_bring_no_threads_of_their_own():
 
 
 def test_a_backend_that_runs_already_with_more_threads_is_warned_about():
-    code = "import jax; jax.devices(); import warnings; warnings.simplefilter('error'); import steepest._platform"
+    late = "import jax; jax.devices(); import warnings; warnings.simplefilter('error'); "
+    code = late + "import steepest; steepest.configure_platform()"
     done = run(code, NPROC="4")
     assert "JAX's CPU backend was already running with 4 threads" in done.stderr
     assert done.returncode != 0
-    assert run("import jax; jax.devices(); import steepest._platform", NPROC="1").returncode == 0
+    assert run("import jax; jax.devices(); import steepest; steepest.configure_platform()", NPROC="1").returncode == 0
 
 
 def test_a_number_of_threads_that_is_none_is_refused_in_one_line():
-    done = run("import steepest._platform", STEEPEST_CPU_THREADS="many")
+    done = run("import steepest; steepest.configure_platform()", STEEPEST_CPU_THREADS="many")
     assert "STEEPEST_CPU_THREADS is 'many'; it must be a whole number" in done.stderr
 
 
@@ -76,8 +77,9 @@ import steepest
 from steepest.training.compiled import train
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
+steepest.configure_platform()
 env, ppo = CartPole(), steepest.PPO(num_envs=8, segment_length=32, epochs=4, minibatch_size=64)
-algorithm = ppo.compose(Spec(env.observation_space, env.action_space, 8, 10))
+algorithm = ppo.build(Spec(env.observation_space, env.action_space, 8, 10))
 eight = jax.jit(jax.vmap(lambda key: train(algorithm, env, key, updates=10)[0].steps))
 for repeat in range(20):
     steps = eight(jax.random.split(jax.random.key(repeat), 8))
@@ -90,7 +92,7 @@ print("done", steps.sum())
 @pytest.mark.parametrize("setting", ["off", "directory", "default"])
 def test_compiled_programs_are_kept_between_runs_unless_told_otherwise(setting, tmp_path):
     code = (
-        "import steepest._platform, jax; print(jax.config.jax_compilation_cache_dir); "
+        "import steepest, jax; steepest.configure_platform(); print(jax.config.jax_compilation_cache_dir); "
         "jax.config.update('jax_persistent_cache_min_compile_time_secs', 0); "
         "jax.jit(lambda x: jax.lax.fori_loop(0, 9, lambda _, y: jax.numpy.linalg.inv(y) @ y + y, x))"
         "(jax.numpy.eye(30)).block_until_ready()"
@@ -106,6 +108,9 @@ def test_compiled_programs_are_kept_between_runs_unless_told_otherwise(setting, 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_anyone(tmp_path):
     (tmp_path / "file").write_text("")
-    done = run("import steepest._platform; print('on')", STEEPEST_COMPILATION_CACHE=str(tmp_path / "file" / "x"))
+    done = run(
+        "import steepest; steepest.configure_platform(); print('on')",
+        STEEPEST_COMPILATION_CACHE=str(tmp_path / "file" / "x"),
+    )
     assert done.stdout.strip() == "on"
     assert "no compilation cache" in done.stderr

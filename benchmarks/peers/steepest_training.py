@@ -27,7 +27,7 @@ parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
 spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=UPDATES)
 
 before = time.perf_counter()
-training = CompiledTraining(parameters.compose(spec), env, seeds=(0,), total_steps=2**31 - 1)
+training = CompiledTraining(parameters.build(spec), env, seeds=(0,), total_steps=2**31 - 1)
 training.advance(0)  # compiles, and makes one update
 compile_seconds = time.perf_counter() - before
 

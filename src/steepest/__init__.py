@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steepest._platform import configure_platform
     from steepest.algorithms import (
         A2C,
         A3C,
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
         RestrictedGradient,
     )
     from steepest.core.demonstrations import Demonstrations
+    from steepest.diagnostics.comparison import compare_gradients, estimate_gradient
     from steepest.envs.environment import AbstractEnvironment
-    from steepest.experiments.demonstrations import demonstrate
-    from steepest.experiments.gradients import compare_gradients, estimate_gradient
+    from steepest.experiments.recording import demonstrate
     from steepest.experiments.train import train
 
 __version__ = "0.1.0"
@@ -46,11 +47,12 @@ _ALGORITHMS = (
     "TRPO",
 )
 _WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
+    "configure_platform": "steepest._platform",
     "AbstractEnvironment": "steepest.envs.environment",
     "Demonstrations": "steepest.core.demonstrations",
-    "demonstrate": "steepest.experiments.demonstrations",
-    "compare_gradients": "steepest.experiments.gradients",
-    "estimate_gradient": "steepest.experiments.gradients",
+    "demonstrate": "steepest.experiments.recording",
+    "compare_gradients": "steepest.diagnostics.comparison",
+    "estimate_gradient": "steepest.diagnostics.comparison",
     "train": "steepest.experiments.train",
 }
 
@@ -71,6 +73,7 @@ __all__ = [
     "Reinforce",
     "RestrictedGradient",
     "compare_gradients",
+    "configure_platform",
     "demonstrate",
     "estimate_gradient",
     "train",

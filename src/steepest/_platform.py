@@ -8,10 +8,12 @@ never see it. Accelerators are untouched. More cores are used through more proce
 - `STEEPEST_CPU_THREADS=n` starts the client with `n` threads instead (`0`: XLA's own choice).
 - `STEEPEST_COMPILATION_CACHE=DIR|off` says where compiled programs are kept between runs, or that they are not.
 
-Every module of steepest that imports JAX imports this one first, directly or through another.
+Importing steepest changes nothing in its host program. What starts programs of its own calls
+`configure_platform`: the drivers of training, the rollouts of estimators, `steepest.train` and the command line.
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import pathlib
@@ -87,9 +89,9 @@ def guard_cpu() -> None:
     running = _pool_size()
     if threads and running is not None and running > threads:
         warnings.warn(
-            f"JAX's CPU backend was already running with {running} threads when steepest was imported; vectorised "
-            f"training can deadlock with more than one. Import steepest before anything that uses JAX, "
-            f"or set NPROC=1 in the environment.",
+            f"JAX's CPU backend was already running with {running} threads before steepest set it up; vectorised "
+            f"training can deadlock with more than one. Call steepest.configure_platform() before anything that uses "
+            f"JAX, or set NPROC=1 in the environment.",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -112,5 +114,8 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
-guard_cpu()
-enable_compilation_cache()
+@functools.cache
+def configure_platform() -> None:
+    """Set up XLA as steepest needs it: the threads of its CPU client, and the compilation cache. Once is enough."""
+    guard_cpu()
+    enable_compilation_cache()

@@ -49,7 +49,7 @@ def as_float32(arrays):
 
 @settings(max_examples=60, deadline=None)
 @given(numbers, numbers, numbers, ends, unit, unit)
-def test_gae_is_the_weighted_sum_of_all_n_step_advantages(reward, value, next_value, ends, discount, trace):
+def test_gae_is_the_weighted_sum_of_all_n_step_advantages(reward, value, next_value, ends, discount, gae_lambda):
     arrays = stream(reward, value, next_value, ends)
     reward, value, next_value, terminated, truncated = arrays
     expected = []
@@ -59,9 +59,9 @@ def test_gae_is_the_weighted_sum_of_all_n_step_advantages(reward, value, next_va
             k_step_return(t, k, reward, next_value, terminated, truncated, discount) - value[t]
             for k in range(1, left + 1)
         ]
-        weights = [(1 - trace) * trace ** (k - 1) for k in range(1, left)] + [trace ** (left - 1)]
+        weights = [(1 - gae_lambda) * gae_lambda ** (k - 1) for k in range(1, left)] + [gae_lambda ** (left - 1)]
         expected.append(np.dot(weights, n_step))
-    found = gae(*as_float32(arrays), discount=discount, trace=trace)
+    found = gae(*as_float32(arrays), discount=discount, gae_lambda=gae_lambda)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-4)
 
 
@@ -154,9 +154,9 @@ def test_one_step_is_gae_without_trace_and_monte_carlo_is_gae_with_full_trace():
     next_value = jax.random.normal(jax.random.key(2), (9, 4))
     ended = trajectory.terminated | trajectory.truncated
     next_value = next_value.at[:-1].set(jnp.where(ended[:-1], next_value[:-1], value[1:]))
-    for rule, trace in ((NStep(0.9, 1), 0.0), (MonteCarlo(0.9), 1.0)):
+    for rule, gae_lambda in ((NStep(0.9, 1), 0.0), (MonteCarlo(0.9), 1.0)):
         found = rule(trajectory, value, next_value).advantage
-        np.testing.assert_allclose(found, GAE(0.9, trace)(trajectory, value, next_value).advantage, atol=1e-5)
+        np.testing.assert_allclose(found, GAE(0.9, gae_lambda)(trajectory, value, next_value).advantage, atol=1e-5)
 
 
 def test_the_n_step_sum_as_it_is_often_printed_counts_a_reward_too_many():

@@ -61,7 +61,7 @@ def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant():
 def test_seeds_do_not_see_each_other(vectorise):
     """In turns, not in a single bit; side by side, but for rounding."""
     env = Corridor()
-    algorithm = PPO(num_envs=4, segment_length=16, epochs=2, minibatch_size=32, hidden=(8,)).compose(
+    algorithm = PPO(num_envs=4, segment_length=16, epochs=2, minibatch_size=32, hidden=(8,)).build(
         Spec(env.observation_space, env.action_space, 4, 3)
     )
 
@@ -92,7 +92,7 @@ SPLIT = {
 def sampled(kind, env, **options):
     """An algorithm, an agent that has learnt once, and what it sampled then."""
     parameters = kind(num_envs=4, segment_length=6, hidden=(8,), learning_rate=1e-2, **options)
-    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 4, 10))
+    algorithm = parameters.build(Spec(env.observation_space, env.action_space, 4, 10))
     state, agent = begin(algorithm, env, KEY), begin(algorithm, env, KEY).agent
     streams, trajectory, _ = sample(algorithm, agent, env, state.streams, KEY)
     agent, _ = algorithm.update(KEY, agent, trajectory)
@@ -164,7 +164,7 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
     parameters = Reinforce(
         num_envs=6, policy="tabular", weight="whole_return", baseline=baseline, normalise_advantages=False
     )
-    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 6, 10))
+    algorithm = parameters.build(Spec(env.observation_space, env.action_space, 6, 10))
     key = jax.random.key(2)
     agent = algorithm.init(key)
     logits = jax.random.normal(key, agent.policy.logits.shape)
@@ -177,14 +177,14 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
 
 
 @pytest.mark.parametrize(
-    ("return_steps", "trace"), [(1, 0.0), (6, 1.0)], ids=["one reward is lambda 0", "the segment is lambda 1"]
+    ("return_steps", "gae_lambda"), [(1, 0.0), (6, 1.0)], ids=["one reward is lambda 0", "the segment is lambda 1"]
 )
-def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(return_steps, trace):
+def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(return_steps, gae_lambda):
     """G10 between G8 and G9: the advantages of both and what both critics are fitted to, but for rounding."""
     algorithm, agent, trajectory = sampled(BatchActorCritic, Corridor(), minibatch_size=24, return_steps=return_steps)
-    gae = BatchActorCritic(num_envs=4, segment_length=6, hidden=(8,), minibatch_size=24, trace=trace)
+    gae = BatchActorCritic(num_envs=4, segment_length=6, hidden=(8,), minibatch_size=24, gae_lambda=gae_lambda)
     found = algorithm._prepare(agent, trajectory)
-    wanted = gae.compose(algorithm.spec)._prepare(agent, trajectory)
+    wanted = gae.build(algorithm.spec)._prepare(agent, trajectory)
     np.testing.assert_allclose(found.problem.batch.advantage, wanted.problem.batch.advantage, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.regression.target, wanted.regression.target, rtol=1e-4, atol=1e-5)
 
@@ -194,7 +194,7 @@ def test_the_clip_radius_falls_with_the_updates_that_were_made():
     parameters = PPO(
         num_envs=2, segment_length=4, minibatch_size=8, hidden=(4,), final_clip_radius=0.1, value_clip_radius=0.3
     )
-    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 2, 4))
+    algorithm = parameters.build(Spec(env.observation_space, env.action_space, 2, 4))
     state = begin(algorithm, env, jax.random.key(0))
     step = jax.jit(lambda state: update_once(algorithm, env, state)[0])
     for radius in (0.2, 0.175, 0.15):

@@ -12,7 +12,7 @@ from steepest.algorithms import BehaviourCloning
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Spec
-from steepest.sampling.demonstrations import DemonstrationSource
+from steepest.sampling.demonstration_source import DemonstrationSource
 from steepest.training.compiled import begin, fault_names, train, update_once
 
 KEY = jax.random.key(0)
@@ -21,9 +21,9 @@ SMALL = BehaviourCloning(hidden=(8,), batch_size=16, learning_rate=1e-2, held_ou
 
 def composed(parameters, obs, action, observation_space, action_space, updates=1):
     """The algorithm, and the source of its trajectories."""
-    spec = Spec(observation_space, action_space, parameters.streams(observation_space, action_space), updates)
+    spec = Spec(observation_space, action_space, parameters.num_streams(observation_space, action_space), updates)
     given = Demonstrations(obs, action).checked("E", observation_space, action_space)
-    return parameters.compose(spec), DemonstrationSource.of(given, spec, parameters.held_out)
+    return parameters.build(spec), DemonstrationSource.of(given, spec, parameters.held_out)
 
 
 def trained(parameters, *data, updates):

@@ -71,8 +71,8 @@ KEY = jax.random.key(0)
 
 
 def composed(parameters, env, updates=100):
-    streams = parameters.streams(env.observation_space, env.action_space)
-    return parameters.compose(Spec(env.observation_space, env.action_space, streams, updates, env.max_episode_steps))
+    streams = parameters.num_streams(env.observation_space, env.action_space)
+    return parameters.build(Spec(env.observation_space, env.action_space, streams, updates, env.max_episode_steps))
 
 
 def test_every_algorithm_is_in_the_table():
@@ -172,7 +172,7 @@ def test_numbers_can_be_mapped_over(name, field):
 def test_the_clip_radius_is_a_leaf_of_the_composition_too():
     env = Corridor()
     algorithm = composed(SMALL["ppo"], env)
-    leaves = [algorithm.objective.radius, algorithm.step_rule.optimiser.learning_rate, algorithm.discount]
+    leaves = [algorithm.objective.radius, algorithm.policy_rule.optimiser.learning_rate, algorithm.discount]
     wider = eqx.tree_at(lambda each: each.objective.radius, algorithm, 0.5)
     assert leaves[0] == 0.2
     assert jax.tree.structure(wider) == jax.tree.structure(algorithm)
@@ -223,7 +223,7 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("discount", 1.5, "discount is 1.5; it must be at least 0 and at most 1"),
             ("num_envs", 0, "num_envs is 0; it must be a whole number and at least 1"),
             ("learning_rate", 0.0, "learning_rate is 0.0; it must be above 0"),
-            ("trace", -0.1, "trace is -0.1; it must be at least 0 and at most 1"),
+            ("gae_lambda", -0.1, "gae_lambda is -0.1; it must be at least 0 and at most 1"),
             ("clip_radius", -0.2, "clip_radius is -0.2; it must be above 0"),
             ("minibatch_size", 7, "must divide segment_length × num_envs = .* The nearest that does is"),
             ("epochs", 0, "epochs is 0"),

@@ -21,7 +21,7 @@ KEY = jax.random.key(7)
 
 def composed(**options):
     parameters = ImportanceSampledPG(**{"num_envs": 6, "policy": "tabular", "batches": 3, **options})
-    return parameters.compose(Spec(ENV.observation_space, ENV.action_space, 6, 10, ENV.max_episode_steps))
+    return parameters.build(Spec(ENV.observation_space, ENV.action_space, 6, 10, ENV.max_episode_steps))
 
 
 def played(algorithm, agent, key):
@@ -106,4 +106,4 @@ def test_limited_weights_pull_less():
 
 def test_without_a_time_limit_nothing_can_be_kept():
     with pytest.raises(InputError, match="no time limit"):
-        ImportanceSampledPG().compose(Spec(ENV.observation_space, ENV.action_space, 16, 10))
+        ImportanceSampledPG().build(Spec(ENV.observation_space, ENV.action_space, 16, 10))

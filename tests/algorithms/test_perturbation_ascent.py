@@ -20,8 +20,8 @@ OBSERVATION = Box(-1.0, 1.0, (2,))
 
 
 def composed(parameters, action=BOX):
-    streams = parameters.streams(OBSERVATION, action)
-    return parameters.compose(Spec(OBSERVATION, action, streams, 10))
+    streams = parameters.num_streams(OBSERVATION, action)
+    return parameters.build(Spec(OBSERVATION, action, streams, 10))
 
 
 def played(algorithm, reward):
@@ -78,7 +78,7 @@ def test_the_step_follows_the_gradient_of_a_known_return(parameters):
 
 def test_a_settled_agent_acts_by_the_parameters_themselves():
     algorithm = composed(RegressionAscent())
-    agent = algorithm.settled(algorithm.init(KEY))
+    agent = algorithm.for_evaluation(algorithm.init(KEY))
     obs = jax.random.normal(KEY, (7, 2))
     action, log_prob = algorithm.act(KEY, agent, obs)
     np.testing.assert_allclose(log_prob, agent.policy(obs).log_prob(action), rtol=1e-5)
@@ -105,7 +105,7 @@ def test_streams_are_as_many_as_the_policies_or_a_multiple():
 def test_it_trains_and_is_evaluated_on_the_host_as_on_any_other():
     """One call acts for all streams, so EnvPool's are not split; a stochastic evaluation has no perturbations."""
     import steepest
-    from steepest.experiments.environments import resolve
+    from steepest.envs.tasks import resolve
     from steepest.experiments.session import evaluate_agent
 
     result = steepest.train(

@@ -22,7 +22,7 @@ TINY = {"num_envs": 2, "segment_length": 4, "replay_ratio": 0.5, "hidden": (8,),
 
 
 def composed(parameters, env, updates=100):
-    return parameters.compose(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
+    return parameters.build(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
 
 
 @functools.cache
@@ -80,12 +80,12 @@ def test_uniform_actions_are_uniform_and_know_it(space):
 
 def test_a_settled_agent_acts_without_the_noise_of_exploring():
     algorithm, agent, _ = after(DDPG(**{**TINY, "segment_length": 1}, exploration="ornstein_uhlenbeck"), Match(), 3)
-    assert algorithm.feed.together
+    assert algorithm.rollout.together
     assert np.any(agent.behaviour)
-    settled, obs = algorithm.settled(agent), jnp.ones((5, 2))
-    np.testing.assert_array_equal(algorithm.act(KEY, settled, obs)[0], algorithm.act_deterministic(agent, obs))
+    for_evaluation, obs = algorithm.for_evaluation(agent), jnp.ones((5, 2))
+    np.testing.assert_array_equal(algorithm.act(KEY, for_evaluation, obs)[0], algorithm.act_deterministic(agent, obs))
     stochastic, agent, _ = after(OffPolicyActorCritic(**TINY, warm_up_steps=10**6), Match(), 2)
-    drawn = stochastic.act(KEY, stochastic.settled(agent), obs)[0]
+    drawn = stochastic.act(KEY, stochastic.for_evaluation(agent), obs)[0]
     np.testing.assert_array_equal(drawn, agent.policy(obs).sample(KEY))
 
 

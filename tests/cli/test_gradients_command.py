@@ -119,7 +119,7 @@ ENV = ["--env", "CliffWalking-v1"]
         ([*ENV, "--episodes", "0"], "episodes is 0; it must be a whole number and at least 1"),
         ([*ENV, "--repeats", "1"], "repeats is 1; it must be a whole number and at least 2"),
         ([*ENV, "--discount", "1.5"], "discount is 1.5; it must be at least 0 and at most 1"),
-        ([*ENV, "--trace", "-1"], "trace is -1.0"),
+        ([*ENV, "--gae_lambda", "-1"], "gae_lambda is -1.0"),
         ([*ENV, "--n", "0"], "n is 0"),
         ([*ENV, "--seed", "-1"], "seed is -1"),
         ([*ENV, "--max-episode-steps", "0"], "max_episode_steps is 0"),

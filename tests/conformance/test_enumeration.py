@@ -158,11 +158,11 @@ def test_n_step_with_a_wrong_critic_has_its_own_bias(mdp, n, discount_states):
     assert n == LENGTH or not np.allclose(found, cut(mdp).policy_gradient(policy()).logits, rtol=1e-3)
 
 
-@pytest.mark.parametrize("trace", [0.0, 0.6, 0.95, 1.0])
-def test_gae_with_a_wrong_critic_has_its_own_bias(mdp, trace):
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.6, 0.95, 1.0])
+def test_gae_with_a_wrong_critic_has_its_own_bias(mdp, gae_lambda):
     """G11."""
-    weights = expected_advantages(mdp, mdp.probabilities(policy()), wrong_values(), kind="gae", trace=trace)
-    estimator = LikelihoodRatio(DISCOUNT, GAE(DISCOUNT, trace), critic=tabular(wrong_values()))
+    weights = expected_advantages(mdp, mdp.probabilities(policy()), wrong_values(), kind="gae", gae_lambda=gae_lambda)
+    estimator = LikelihoodRatio(DISCOUNT, GAE(DISCOUNT, gae_lambda), critic=tabular(wrong_values()))
     close(expectation(estimator, policy(), mdp), gradient_with(mdp, policy(), weights))
 
 

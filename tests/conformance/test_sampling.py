@@ -208,7 +208,7 @@ ROWS = {
     ),
     "G11": Row(
         LikelihoodRatio(DISCOUNT, GAE(DISCOUNT, 0.7), critic=tabular(wrong_values())),
-        with_weights("gae", trace=0.7),
+        with_weights("gae", gae_lambda=0.7),
         TABULAR,
     ),
     "G11 true values": Row(LikelihoodRatio(DISCOUNT, GAE(DISCOUNT, 0.7), critic=linear_value), of_returns, ("linear",)),

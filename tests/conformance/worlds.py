@@ -137,7 +137,7 @@ def _each(estimator, target_policy, data) -> np.ndarray:
     return np.asarray(one(data), np.float64)
 
 
-def expected_advantages(mdp, probs, value, *, kind: str, n: int = 1, trace: float = 0.0) -> np.ndarray:
+def expected_advantages(mdp, probs, value, *, kind: str, n: int = 1, gae_lambda: float = 0.0) -> np.ndarray:
     r"""$E[\hat A_t | s_t, a_t]$ of a bootstrapped advantage with the critic `value`, [T, S, A], by recursion.
 
     - `kind`: "n_step" or "gae".
@@ -161,7 +161,7 @@ def expected_advantages(mdp, probs, value, *, kind: str, n: int = 1, trace: floa
         delta = mdp.reward + discount * mdp.transition @ (kept * value) - value[:, None]
         if last:
             return delta
-        return delta + discount * trace * mdp.transition @ (goes_on * (probs * gae(time + 1)).sum(1))
+        return delta + discount * gae_lambda * mdp.transition @ (goes_on * (probs * gae(time + 1)).sum(1))
 
     if kind == "gae":
         return np.stack([gae(time) for time in range(LENGTH)])

@@ -17,9 +17,9 @@ STATES = jnp.arange(3)
 TARGETS = {
     "1 step": NStep(DISCOUNT, 1),
     "3 steps": NStep(DISCOUNT, 3),
-    "trace 0": GAE(DISCOUNT, 0.0),
-    "trace 0.6": GAE(DISCOUNT, 0.6),
-    "trace 1": GAE(DISCOUNT, 1.0),
+    "gae_lambda 0": GAE(DISCOUNT, 0.0),
+    "gae_lambda 0.6": GAE(DISCOUNT, 0.6),
+    "gae_lambda 1": GAE(DISCOUNT, 1.0),
     "Monte Carlo": MonteCarlo(DISCOUNT),
 }
 
@@ -89,7 +89,7 @@ def test_fitting_again_and_again_to_bootstrapped_targets_ends_at_the_value(kind,
     np.testing.assert_allclose(found, CYCLE.state_value(POLICY, DISCOUNT), atol=5e-5)
 
 
-@pytest.mark.parametrize("kind", ["1 step", "trace 0.6"])
+@pytest.mark.parametrize("kind", ["1 step", "gae_lambda 0.6"])
 @pytest.mark.parametrize("confusion", ["a truncation taken for a termination", "a termination taken for a truncation"])
 def test_to_merge_the_two_kinds_of_end_gives_other_values(kind, confusion, everything):
     trajectory = everything.trajectory

@@ -20,12 +20,12 @@ from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
-from steepest.experiments.demonstrations import WithoutNoise
-from steepest.experiments.evaluate import evaluate_run
-from steepest.runs import demonstrations as files
+from steepest.experiments.evaluating import evaluate_run
+from steepest.experiments.recording import WithoutNoise
+from steepest.runs import demonstration_files as files
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
-from steepest.sampling.demonstrations import DemonstrationSource
+from steepest.sampling.demonstration_source import DemonstrationSource
 from steepest.training.compiled import CompiledTraining
 
 SMALL = {"hidden": (8,), "batch_size": 32, "evaluation_episodes": 2}
@@ -73,7 +73,7 @@ def test_other_seeds_episodes_and_noise_give_other_demonstrations(expert, record
 
 
 def test_the_best_guess_stands_in_for_a_sample():
-    policy = steepest.PPO(hidden=()).compose(Spec(*spaces_of(Match(kind="box")), 1, 1)).init(jax.random.key(0)).policy
+    policy = steepest.PPO(hidden=()).build(Spec(*spaces_of(Match(kind="box")), 1, 1)).init(jax.random.key(0)).policy
     obs = jnp.ones((3, 2))
     action, log_prob = WithoutNoise(policy)(obs).sample_and_log_prob(jax.random.key(1))
     np.testing.assert_array_equal(action, policy(obs).mode())
@@ -252,7 +252,7 @@ def stopping_after_the_first_call():
 def test_where_a_run_is_cut_into_calls_does_not_matter(recorded):
     env = CartPole()
     spec = Spec(env.observation_space, env.action_space, 16, 20)
-    algorithm = steepest.BehaviourCloning(hidden=(8,), batch_size=16).compose(spec)
+    algorithm = steepest.BehaviourCloning(hidden=(8,), batch_size=16).build(spec)
     source = DemonstrationSource.of(recorded.checked("E", *spaces_of(env)), spec, 0.2)
     states = []
     for seconds in (0.0, 100.0):

@@ -6,7 +6,7 @@ import pytest
 import steepest
 from steepest.core.errors import InputError
 from steepest.experiments import session
-from steepest.experiments.evaluate import evaluate_run
+from steepest.experiments.evaluating import evaluate_run
 from steepest.experiments.train import prepare
 from steepest.policies.behaviour import Other
 from steepest.runs.directory import RunDirectory

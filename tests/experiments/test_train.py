@@ -19,9 +19,9 @@ import steepest
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
+from steepest.envs.tasks import resolve
 from steepest.experiments import session
-from steepest.experiments.environments import resolve
-from steepest.experiments.evaluate import evaluate_run
+from steepest.experiments.evaluating import evaluate_run
 from steepest.experiments.train import prepare
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
@@ -94,7 +94,7 @@ def test_presets_apply_unless_told_otherwise_and_flags_win():
 
     def learning_rate(**options):
         made = prepare("ppo", "CartPole-v1", total_steps=1, seeds=(0,), **options)
-        return made.config.hyper_parameters["learning_rate"], made.config.hyper_parameters["trace"]
+        return made.config.hyper_parameters["learning_rate"], made.config.hyper_parameters["gae_lambda"]
 
     assert learning_rate() == (1e-3, 0.8)
     assert learning_rate(preset=False) == (3e-4, 0.95)
@@ -108,7 +108,7 @@ def test_a_configuration_survives_being_written_and_read():
     config = prepare("ppo", "CartPole-v1", total_steps=1000, seeds=(0, 1)).config
     again = RunConfiguration.parse(json.loads(config.dump()))
     assert again.fingerprint == config.fingerprint
-    assert again.build() == config.build()
+    assert again.build() == config.parameters()
     assert {"steepest", "jax", "python"} <= set(again.versions)
 
 
@@ -377,7 +377,7 @@ def test_a_worker_that_is_killed_is_one_line_that_says_how_to_go_on(tmp_path):
 
 def test_where_a_run_is_cut_into_calls_does_not_matter():
     env, ppo = CartPole(), steepest.PPO(**SMALL)
-    algorithm = ppo.compose(Spec(env.observation_space, env.action_space, 4, 10))
+    algorithm = ppo.build(Spec(env.observation_space, env.action_space, 4, 10))
     states = []
     for seconds in (0.0, 100.0):
         training = CompiledTraining(algorithm, env, seeds=(0,), total_steps=128 * 10)

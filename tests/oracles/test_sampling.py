@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steepest.core.interfaces import AbstractActor, Feed
+from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import Discrete, Spec
 from steepest.oracles import LinearQuadratic, TabularMDP, random_mdp
 from steepest.policies import LinearGaussian, TabularPolicy
@@ -16,14 +16,14 @@ class Acting(AbstractActor):
     """Acts with the agent as its policy, and learns nothing."""
 
     spec: Spec
-    feed: Feed
+    rollout: RolloutSpec
 
     def act(self, key, agent, obs):
         return agent(obs).sample_and_log_prob(key)
 
 
 def episodes(env, policy, count=4000, seed=0):
-    algorithm = Acting(Spec(env.observation_space, env.action_space, count, 1), Feed(None, whole_episodes=True))
+    algorithm = Acting(Spec(env.observation_space, env.action_space, count, 1), RolloutSpec(None, whole_episodes=True))
     key = jax.random.key(seed)
 
     @jax.jit

@@ -42,7 +42,7 @@ EVERYWHERE, ELSEWHERE = "ppo", Corridor()
 )
 def test_both_ways_of_training_end_with_the_same_parameters(name, env):
     parameters = dataclasses.replace(ALGORITHMS[name], hidden=(8,))
-    algorithm = parameters.compose(Spec(env.observation_space, env.action_space, 4, 10))
+    algorithm = parameters.build(Spec(env.observation_space, env.action_space, 4, 10))
     total = 3 * (parameters.steps_per_update or 4)
     compiled = CompiledTraining(algorithm, env, seeds=(5,), total_steps=total)
     served = ServedEnvironment(env, num_envs=4, key=seed_keys(jax.random.key(5))[1])

@@ -5,7 +5,7 @@ import pytest
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.runs import demonstrations as files
+from steepest.runs import demonstration_files as files
 
 GIVEN = Demonstrations(np.arange(6, dtype=np.float32).reshape(3, 2), [1, 0, 1], [0, 0, 1])
 

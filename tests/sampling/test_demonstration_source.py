@@ -8,7 +8,7 @@ import pytest
 from steepest.algorithms import BehaviourCloning
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.spaces import Box, Discrete, Spec
-from steepest.sampling.demonstrations import DemonstrationSource
+from steepest.sampling.demonstration_source import DemonstrationSource
 
 KEY = jax.random.key(3)
 
@@ -16,7 +16,7 @@ KEY = jax.random.key(3)
 def reading(rows, batch, batches, key=KEY, held_out=0.0):
     """The source, the algorithm, and the row numbers of so many batches."""
     spec = Spec(Box(-1, 1, (1,)), Discrete(rows), batch, 1)
-    algorithm = BehaviourCloning(hidden=(2,), batch_size=batch, held_out=held_out).compose(spec)
+    algorithm = BehaviourCloning(hidden=(2,), batch_size=batch, held_out=held_out).build(spec)
     numbers = np.arange(rows)
     source = DemonstrationSource.of(
         Demonstrations(numbers[:, None] / rows, numbers).checked("E", spec.observation, spec.action), spec, held_out

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from steepest.core.errors import InputError
-from steepest.core.interfaces import AbstractAlgorithm, Feed
+from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
@@ -76,7 +76,7 @@ class Scripted(AbstractAlgorithm):
     """Acts as `wish` says, with noise of the given scale, and learns nothing."""
 
     spec: Spec = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True)
     noise: float = eqx.field(static=True, default=0.0)
 
     def init(self, key):
@@ -119,7 +119,7 @@ AGENT = {"offset": jnp.zeros(())}
 @pytest.mark.parametrize("mode", MODES)
 def test_every_row_is_the_true_one_whatever_the_way_of_starting_anew(mode):
     group, environments = counting(range(4), mode)
-    streams = HostStreams(scripted(Feed(11), 4), [group])
+    streams = HostStreams(scripted(RolloutSpec(11), 4), [group])
     trajectory, episodes = sampled(streams, AGENT, 3)
     assert trajectory.valid.shape == (33, 4)
     for stream in range(4):
@@ -156,7 +156,7 @@ def expected_episodes(valid):
 
 def test_a_row_in_which_the_environment_starts_anew_pays_and_ends_nothing():
     group, _ = counting(range(2), AutoresetMode.NEXT_STEP)
-    trajectory, _ = sampled(HostStreams(scripted(Feed(40), 2), [group]), AGENT, 1)
+    trajectory, _ = sampled(HostStreams(scripted(RolloutSpec(40), 2), [group]), AGENT, 1)
     lost = ~trajectory.valid
     assert lost.any()
     assert not np.any((trajectory.terminated | trajectory.truncated)[lost])
@@ -165,10 +165,10 @@ def test_a_row_in_which_the_environment_starts_anew_pays_and_ends_nothing():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_groups_served_in_turn_give_what_each_gives_alone(mode):
-    together = HostStreams(scripted(Feed(9), 5), [counting([0, 1, 2], mode)[0], counting([3, 1], mode)[0]])
+    together = HostStreams(scripted(RolloutSpec(9), 5), [counting([0, 1, 2], mode)[0], counting([3, 1], mode)[0]])
     both, episodes = sampled(together, AGENT, 3)
     (left, left_episodes), (right, right_episodes) = (
-        sampled(HostStreams(scripted(Feed(9), len(part)), [counting(part, mode)[0]]), AGENT, 3)
+        sampled(HostStreams(scripted(RolloutSpec(9), len(part)), [counting(part, mode)[0]]), AGENT, 3)
         for part in ([0, 1, 2], [3, 1])
     )
     side_by_side = jax.tree.map(lambda a, b: np.concatenate([a, b], axis=1), left, right)
@@ -177,7 +177,7 @@ def test_groups_served_in_turn_give_what_each_gives_alone(mode):
 
 
 def test_every_call_draws_with_its_own_fold_of_the_key():
-    streams = HostStreams(scripted(Feed(6), 4, noise=1.0), [counting([0, 1])[0], counting([2, 3])[0]])
+    streams = HostStreams(scripted(RolloutSpec(6), 4, noise=1.0), [counting([0, 1])[0], counting([2, 3])[0]])
     trajectory, _ = streams.sample(AGENT, KEY)
     for time, group in itertools.product(range(6), range(2)):
         columns = slice(2 * group, 2 * group + 2)
@@ -188,7 +188,7 @@ def test_every_call_draws_with_its_own_fold_of_the_key():
 
 @pytest.mark.parametrize("kind", ["threefry2x32", "rbg"])
 def test_the_sampler_draws_what_the_plain_act_draws(kind):
-    algorithm = scripted(Feed(3), 2, noise=1.0)
+    algorithm = scripted(RolloutSpec(3), 2, noise=1.0)
     key = jax.random.key(11, impl=kind)
     trajectory, _ = HostStreams(algorithm, [counting([0, 1])[0]]).sample(AGENT, key)
     act = acting(algorithm)
@@ -206,8 +206,8 @@ def test_sampling_follows_the_agent_and_does_not_trace_it_again():
             traces.append(None)
             return super().act(key, agent, obs)
 
-    plain = scripted(Feed(4), 2)
-    streams = HostStreams(Traced(plain.spec, plain.feed), [counting([0, 1], AutoresetMode.SAME_STEP)[0]])
+    plain = scripted(RolloutSpec(4), 2)
+    streams = HostStreams(Traced(plain.spec, plain.rollout), [counting([0, 1], AutoresetMode.SAME_STEP)[0]])
     for offset in (0.0, 7.0, -2.0):
         trajectory, _ = streams.sample({"offset": jnp.asarray(offset)}, KEY)
         np.testing.assert_allclose(trajectory.action[..., 0], wish(trajectory.obs) + offset)
@@ -218,7 +218,7 @@ def test_sampling_follows_the_agent_and_does_not_trace_it_again():
 @pytest.mark.parametrize("mode", MODES)
 def test_whole_episodes_are_one_for_each_stream_and_nothing_after_it(mode, groups):
     members = [counting(part, mode, limit=6) for part in np.array_split(range(4), groups)]
-    streams = HostStreams(scripted(Feed(None, whole_episodes=True), 4), [group for group, _ in members])
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 4), [group for group, _ in members])
     environments = [one for _, each in members for one in each]
     for _ in range(3):
         trajectory, episodes = streams.sample(AGENT, KEY)
@@ -245,21 +245,21 @@ def test_whole_episodes_are_one_for_each_stream_and_nothing_after_it(mode, group
 def test_a_sample_of_whole_episodes_ends_with_its_last_one():
     """No stream goes on for the sake of a time limit that nobody reaches."""
     group, (environment,) = counting([0], limit=1000, length=2)
-    streams = HostStreams(scripted(Feed(None, whole_episodes=True), 1), [group])
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 1), [group])
     streams.sample(AGENT, KEY)
     assert len(environment.received) <= 3
 
 
 def test_an_episode_that_spans_samples_is_counted_once():
     group, _ = counting([0], AutoresetMode.SAME_STEP, length=5)
-    streams = HostStreams(scripted(Feed(3), 1), [group])
+    streams = HostStreams(scripted(RolloutSpec(3), 1), [group])
     finished = [streams.sample(AGENT, KEY)[1] for _ in range(5)]
     assert [len(each) for each in finished] == [0, 1, 0, 1, 1]
     assert all(length == 5 for each in finished for _, length in each)
 
 
 def test_trajectories_do_not_share_memory():
-    streams = HostStreams(scripted(Feed(3), 2), [counting([0, 1])[0]])
+    streams = HostStreams(scripted(RolloutSpec(3), 2), [counting([0, 1])[0]])
     first, _ = streams.sample(AGENT, KEY)
     before = jax.tree.map(np.copy, first)
     streams.sample(AGENT, KEY)
@@ -268,7 +268,7 @@ def test_trajectories_do_not_share_memory():
 
 def test_without_a_time_limit_whole_episodes_are_refused():
     with pytest.raises(InputError, match="environment Counting has no time limit"):
-        HostStreams(scripted(Feed(None, whole_episodes=True), 1), [counting([0])[0]])
+        HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 1), [counting([0])[0]])
 
 
 @pytest.mark.parametrize("stochastic", [False, True])
@@ -287,7 +287,7 @@ def test_evaluation_plays_a_number_of_episodes_that_is_fixed_for_each_environmen
 
     environments = SyncVectorEnv([lambda i=i: Lasting(i) for i in range(4)], autoreset_mode=mode)
     env = GymnasiumEnvironment(environments, name="Lasting", seed=0)
-    returns = evaluate_host(scripted(Feed(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
+    returns = evaluate_host(scripted(RolloutSpec(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
     quota = [episodes // 4 + (stream < episodes % 4) for stream in range(4)]
     expected = [length * 100.0**stream for stream, length in enumerate((1, 2, 4, 8)) for _ in range(quota[stream])]
     np.testing.assert_array_equal(np.sort(returns), np.sort(expected))

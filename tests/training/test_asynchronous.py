@@ -61,7 +61,7 @@ class Here(Cluster):
 
 
 def composed(parameters, env, updates=10):
-    return parameters.compose(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
+    return parameters.build(Spec(env.observation_space, env.action_space, parameters.num_envs, updates))
 
 
 def training(monkeypatch, env, *, workers=1, order=(), updates=5, environments=None, notices=None, **options):

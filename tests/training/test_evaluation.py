@@ -59,7 +59,7 @@ class Lasting(gymnasium.Env):
 @pytest.fixture(scope="module")
 def player():
     env = Match()
-    algorithm = steepest.PPO(hidden=()).compose(Spec(env.observation_space, env.action_space, 4, 1))
+    algorithm = steepest.PPO(hidden=()).build(Spec(env.observation_space, env.action_space, 4, 1))
     return algorithm, algorithm.init(KEY)
 
 

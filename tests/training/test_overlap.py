@@ -22,7 +22,7 @@ def served():
 
 
 def composed(parameters):
-    return parameters.compose(Spec(ENV.observation_space, ENV.action_space, 2, 10))
+    return parameters.build(Spec(ENV.observation_space, ENV.action_space, 2, 10))
 
 
 def trained(algorithm, **options):
@@ -76,4 +76,4 @@ def test_on_policy_algorithms_learn_from_the_policy_as_it_is():
     algorithm = composed(A2C(num_envs=2, segment_length=4, hidden=(8,)))
     (one, _), (other, _) = trained(algorithm), trained(algorithm, overlap=False)
     jax.tree.map(np.testing.assert_array_equal, one.agents()[5], other.agents()[5])
-    assert not algorithm.feed.overlaps
+    assert not algorithm.rollout.overlaps

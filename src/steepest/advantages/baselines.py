@@ -11,8 +11,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-import steepest._platform  # noqa: F401
-
 
 class AbstractBaseline(eqx.Module):
     """A number for each row, from the returns of N streams that play an episode each.

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
 
 

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.core.types import AnyArray
 
@@ -18,7 +17,7 @@ def gae(
     truncated: Bool[AnyArray, " T"],
     *,
     discount: float | Float[Array, ""],
-    trace: float | Float[Array, ""],
+    gae_lambda: float | Float[Array, ""],
 ) -> Float[Array, " T"]:
     r"""Advantage of every step of one stream: all n-step advantages, weighted by $\lambda^{n-1}$.
 
@@ -36,7 +35,7 @@ def gae(
       the next episode.
     - `terminated`, `truncated`: how step $t$ ended its episode, if it did.
     - `discount`: $\gamma \in [0, 1]$, per step.
-    - `trace`: $\lambda \in [0, 1]$. 0 trusts the critic (TD(0), G8); 1 trusts the returns (Monte Carlo, G9).
+    - `gae_lambda`: $\lambda \in [0, 1]$. 0 trusts the critic (TD(0), G8); 1 trusts the returns (Monte Carlo, G9).
 
     **Returns** the advantages, in the unit of `reward`. Add `value` for the critic's target.
 
@@ -44,14 +43,14 @@ def gae(
 
     >>> import jax.numpy as jnp
     >>> one, no = jnp.ones(2), jnp.zeros(2, bool)
-    >>> gae(one, one, one, no, no, discount=0.5, trace=1.0)
+    >>> gae(one, one, one, no, no, discount=0.5, gae_lambda=1.0)
     Array([0.75, 0.5 ], dtype=float32)
 
     **Reference** Schulman et al., *High-Dimensional Continuous Control Using Generalized Advantage Estimation*, 2016,
     eq. 16.
     """
     delta = reward + discount * (1 - terminated.astype(reward.dtype)) * next_value - value
-    carried = discount * trace * (1 - jnp.logical_or(terminated, truncated).astype(reward.dtype))
+    carried = discount * gae_lambda * (1 - jnp.logical_or(terminated, truncated).astype(reward.dtype))
 
     def backwards(following, step):
         delta, carried = step
@@ -66,7 +65,7 @@ class GAE(eqx.Module):
     """`gae` for every stream of a trajectory; the critic's target is advantage + value."""
 
     discount: float | Float[Array, ""]
-    trace: float | Float[Array, ""]
+    gae_lambda: float | Float[Array, ""]
 
     def __call__(
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
@@ -74,7 +73,9 @@ class GAE(eqx.Module):
         """Estimate from the critic's values of `obs` and `next_obs`."""
 
         def one_stream(reward, value, next_value, terminated, truncated):
-            return gae(reward, value, next_value, terminated, truncated, discount=self.discount, trace=self.trace)
+            return gae(
+                reward, value, next_value, terminated, truncated, discount=self.discount, gae_lambda=self.gae_lambda
+            )
 
         advantage = jax.vmap(one_stream, in_axes=1, out_axes=1)(
             trajectory.reward, value, next_value, trajectory.terminated, trajectory.truncated

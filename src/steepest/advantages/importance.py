@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.advantages.monte_carlo import MonteCarlo
 from steepest.core.errors import unknown
 from steepest.core.trajectory import Trajectory

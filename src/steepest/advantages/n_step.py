@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number

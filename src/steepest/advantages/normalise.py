@@ -3,8 +3,6 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-import steepest._platform  # noqa: F401
-
 
 def normalise(advantage: Float[Array, "*rows"], valid: Bool[Array, "*rows"]) -> Float[Array, "*rows"]:
     """$(A - \\bar A) / (\\sigma_A + 10^{-8})$ with the moments of the valid rows.

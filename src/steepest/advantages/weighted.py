@@ -6,7 +6,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.advantages.baselines import AbstractBaseline
 from steepest.advantages.discounting import state_discount
 from steepest.advantages.monte_carlo import WholeReturn

@@ -41,7 +41,7 @@ class A2C(SegmentHyperParameters):
     """RMSProp's, for the policy."""
     anneal: bool = True
     """Let both learning rates fall linearly to 0 at the end of training."""
-    trace: Number = 1.0
+    gae_lambda: Number = 1.0
     """λ of GAE: 0 trusts the critic, 1 the returns."""
     entropy_bonus: Number = 0.01
     """β: the weight of the policy's entropy, in units of return per nat."""
@@ -50,7 +50,7 @@ class A2C(SegmentHyperParameters):
         super().__post_init__()
         check_number("learning_rate", self.learning_rate, above=0, remedy="7e-4 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Score
         from steepest.steps import Ascent, Optimiser, root_mean_square

@@ -43,6 +43,7 @@ class A3C(A2C):
     """
 
     name: ClassVar[str] = "a3c"
+    asynchronous: ClassVar[bool] = True
     title: ClassVar[str] = "Advantage actor–critic, asynchronous (Mnih et al., 2016)"
 
     num_envs: int = 8

@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import normalise
 from steepest.algorithms.architecture import Architecture
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
 from steepest.core.problem import (
     AbstractMaximisation,
@@ -87,7 +86,7 @@ class ActorCritic(AbstractAlgorithm):
 
     - `advantage`: `(trajectory, value, next_value) -> Estimates`.
     - `objective`: `(policy, batch) -> (scalar, info)`.
-    - `step_rule`: what moves the policy.
+    - `policy_rule`: what moves the policy.
     - `critic_rule`: what moves the critic, on the regression to `value_target`; `None` for no critic, or for one that
       shares the policy's network and moves with it.
     - `normalise_advantages`: standardise them over the valid rows.
@@ -97,11 +96,11 @@ class ActorCritic(AbstractAlgorithm):
     """
 
     spec: Spec = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     advantage: Callable[..., Estimates]
     objective: AbstractObjective | PlusValue
-    step_rule: AbstractStepRule
+    policy_rule: AbstractStepRule
     critic_rule: AbstractStepRule | None
     discount: float | Float[Array, ""]
     normalise_advantages: bool = eqx.field(static=True)
@@ -118,7 +117,7 @@ class ActorCritic(AbstractAlgorithm):
         return Agent(
             policy=policy,
             critic=critic,
-            policy_state=self.step_rule.init(policy),
+            policy_state=self.policy_rule.init(policy),
             critic_state=self.critic_rule.init(critic) if self.critic_rule is not None else None,
             observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
             rewards=RewardScaler.initial(self.spec.num_envs) if self.scale_rewards else None,
@@ -135,7 +134,7 @@ class ActorCritic(AbstractAlgorithm):
         """$\\log\\pi(a|s)$ of actions that anybody took, in nats."""
         return agent.policy(_seen(agent, obs)).log_prob(action)
 
-    def acquaint(self, agent: Agent, obs: AnyArray) -> Agent:
+    def update_normaliser(self, agent: Agent, obs: AnyArray) -> Agent:
         """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
         if agent.observations is None:
             return agent
@@ -237,7 +236,7 @@ class ActorCritic(AbstractAlgorithm):
 
     def _improve(self, key: Key[Array, ""], agent: Agent, problem: AbstractMaximisation) -> Moved:
         """Move the policy."""
-        policy, state, info = self.step_rule.step(key, agent.policy, problem, agent.policy_state)
+        policy, state, info = self.policy_rule.step(key, agent.policy, problem, agent.policy_state)
         finite = Finite.of(objective=info["objective"], gradient=info["gradient_norm"], policy=policy)
         return Moved(policy, state, dict(info), finite)
 
@@ -257,7 +256,7 @@ class ActorCritic(AbstractAlgorithm):
         """The statistics of the trajectory itself."""
         observations, rewards, streams = None, None, None
         # Of demonstrations all were seen before learning began.
-        if agent.observations is not None and not self.feed.demonstrated:
+        if agent.observations is not None and not self.rollout.demonstrated:
             weight = flatten(trajectory.valid).astype(trajectory.reward.dtype)
             observations = agent.observations.measure(trajectory.obs, weight)
         if agent.rewards is not None:

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.core.network import ActivationName
 from steepest.core.spaces import Spec

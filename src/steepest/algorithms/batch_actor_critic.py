@@ -48,7 +48,7 @@ class BatchActorCritic(FittingHyperParameters):
         check_number("return_steps", self.return_steps, at_least=1, whole=True, remedy="5 is usual.")
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.advantages import NStep
         from steepest.objectives import Score

@@ -73,7 +73,7 @@ class BehaviourCloning(HyperParameters):
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
         check_number("held_out", self.held_out, at_least=0, at_most=0.9, remedy="0.1 is usual.")
 
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         """Rows that have nothing to do with each other."""
         return self.batch_size
 
@@ -82,23 +82,23 @@ class BehaviourCloning(HyperParameters):
         """One batch."""
         return self.batch_size
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.advantages import Unit
         from steepest.algorithms.actor_critic import ActorCritic
         from steepest.algorithms.architecture import Architecture
-        from steepest.core.interfaces import Feed
+        from steepest.core.interfaces import RolloutSpec
         from steepest.objectives import Score, plus_entropy
         from steepest.steps import Ascent, Optimiser
 
         falls_over = float(spec.total_updates) if self.anneal else math.inf
         return ActorCritic(
             spec=spec,
-            feed=Feed(length=1, demonstrated=True),
+            rollout=RolloutSpec(length=1, demonstrated=True),
             architecture=Architecture.of(self),
             advantage=Unit(),
             objective=plus_entropy(Score(), self.entropy_bonus),
-            step_rule=Ascent(Optimiser(self.learning_rate, falls_over, self.clip_global_norm)),
+            policy_rule=Ascent(Optimiser(self.learning_rate, falls_over, self.clip_global_norm)),
             critic_rule=None,
             discount=1.0,
             normalise_advantages=False,

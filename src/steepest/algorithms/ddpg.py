@@ -33,10 +33,10 @@ class DDPG(DeterministicHyperParameters):
     name: ClassVar[str] = "ddpg"
     title: ClassVar[str] = "Deep deterministic policy gradient (Lillicrap et al., 2016)"
 
-    def compose(self, spec: Spec) -> ReplayActorCritic:
+    def build(self, spec: Spec) -> ReplayActorCritic:
         """Put the parts together for a task. **Raises** `InputError` unless actions are continuous and bounded."""
         from steepest.algorithms.improvement import ByDeterministicGradient
 
         return self.replaying(
-            spec, improvement=ByDeterministicGradient(), behaviour=self.exploring(spec), deterministic=True
+            spec, improvement=ByDeterministicGradient(), behaviour=self.exploration_noise(spec), deterministic=True
         )

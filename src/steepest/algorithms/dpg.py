@@ -50,7 +50,7 @@ class DPG(DeterministicHyperParameters):
     """Who acts: the policy with noise, or uniform actions."""
     target_rate: Number = 0.01
 
-    def compose(self, spec: Spec) -> ReplayActorCritic:
+    def build(self, spec: Spec) -> ReplayActorCritic:
         """Put the parts together for a task. **Raises** `InputError` unless actions are continuous and bounded."""
         from steepest.algorithms.improvement import ByDeterministicGradient
         from steepest.policies.behaviour import Uniform
@@ -59,6 +59,6 @@ class DPG(DeterministicHyperParameters):
             raise InputError(
                 f"exploration is '{self.exploration}', but behaviour is 'uniform', which plays no noise. Leave one out."
             )
-        noisy = self.exploring(spec)
+        noisy = self.exploration_noise(spec)
         behaviour = Uniform(spec.action) if self.behaviour == "uniform" else noisy
         return self.replaying(spec, improvement=ByDeterministicGradient(), behaviour=behaviour, deterministic=True)

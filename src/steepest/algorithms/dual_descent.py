@@ -52,12 +52,12 @@ class DualDescent(ProximalHyperParameters):
         check_number("kl_price_rate", self.kl_price_rate, above=0, remedy="100 is usual.")
         check_number("rounds", self.rounds, at_least=1, whole=True, remedy="1 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Ratio
         from steepest.steps import Lagrangian
 
-        step_rule = Lagrangian(
+        policy_rule = Lagrangian(
             self.climbing(spec), self.kl_radius, self.kl_price, self.kl_price_rate, self.rounds, self.reverse_kl
         )
-        return self.improving(spec, Ratio(), step_rule, self.fitting(spec))
+        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import ImportanceWeighted, effective_sample_size
 from steepest.algorithms.architecture import Architecture
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite, UpdateInfo
@@ -38,25 +37,25 @@ class EpisodeMemory(AbstractAlgorithm):
     """Play an episode of every stream, put them among those of the last updates, and take steps on all of them.
 
     - `weighting`: what the ratio of the policy as it is to the one that acted does to a return.
-    - `step_rule`: what moves the policy, on the score's problem; its weights are made anew for every step.
+    - `policy_rule`: what moves the policy, on the score's problem; its weights are made anew for every step.
     - `batches`: K, updates whose episodes are kept.
     """
 
     spec: Spec = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     weighting: ImportanceWeighted
-    step_rule: AbstractStepRule
+    policy_rule: AbstractStepRule
     batches: int = eqx.field(static=True)
     gradient_steps: int = eqx.field(static=True)
     normalise_observations: bool = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True, default=Feed(length=None, whole_episodes=True))
+    rollout: RolloutSpec = eqx.field(static=True, default=RolloutSpec(length=None, whole_episodes=True))
 
     def init(self, key: Key[Array, ""]) -> Agent:
         policy = self.architecture.draw_policy(key, self.spec)
         normalises = self.normalise_observations and isinstance(self.spec.observation, Box)
         return Agent(
             policy=policy,
-            step_state=self.step_rule.init(policy),
+            step_state=self.policy_rule.init(policy),
             memory=self._nothing(),
             updates=jnp.zeros((), jnp.int32),
             observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
@@ -76,7 +75,7 @@ class EpisodeMemory(AbstractAlgorithm):
         def climb(carry, key):
             policy, state = carry
             problem, sample_size = self._problem(policy, seen)
-            policy, state, info = self.step_rule.step(key, policy, problem, state)
+            policy, state, info = self.policy_rule.step(key, policy, problem, state)
             return (policy, state), info | {"effective_sample_size": sample_size}
 
         keys = jax.random.split(key, self.gradient_steps)

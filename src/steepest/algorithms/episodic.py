@@ -58,11 +58,11 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
         return Weighted(advantage, self.discount, self._baseline(), self.discount_states or whole)
 
     def improving(
-        self, spec: Spec, step_rule: AbstractStepRule, critic_rule: AbstractStepRule | None = None
+        self, spec: Spec, policy_rule: AbstractStepRule, critic_rule: AbstractStepRule | None = None
     ) -> ActorCritic:
         """The shared body on whole episodes with the score: what is left to say is the rules."""
         from steepest.algorithms.optimal_baseline import ByEpisode
-        from steepest.core.interfaces import Feed
+        from steepest.core.interfaces import RolloutSpec
         from steepest.objectives import Score
 
         if self._optimal and critic_rule is not None:
@@ -74,10 +74,10 @@ class EpisodicHyperParameters(OnPolicyHyperParameters):
 
         return self.actor_critic(
             spec,
-            feed=Feed(length=None, whole_episodes=True),
+            rollout=RolloutSpec(length=None, whole_episodes=True),
             advantage=self.weighting(),
             objective=Score(),
-            step_rule=step_rule,
+            policy_rule=policy_rule,
             critic_rule=critic_rule,
             **options,
         )

@@ -47,7 +47,7 @@ class FittedPolicyIteration(ProximalHyperParameters):
         super().__post_init__()
         check_number("uniform_share", self.uniform_share, above=0, at_most=0.9, remedy="0.1 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task. **Raises** `InputError` unless actions are one discrete choice."""
         from steepest.objectives import Ratio
         from steepest.steps import Greedy

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import tyro
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from steepest.algorithms.actor_critic import ActorCritic
-    from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+    from steepest.core.interfaces import AbstractActor, AbstractAlgorithm, AbstractStepRule, RolloutSpec
     from steepest.core.spaces import Space, Spec
     from steepest.core.trajectory import Estimates
     from steepest.objectives import AbstractObjective
@@ -37,11 +37,15 @@ class HyperParameters(abc.ABC):
     Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
 
     - `demonstrated`: whether it learns from what somebody else did, and plays no environment.
+    - `asynchronous`: whether gradients come from workers of their own, on Ray; then it has `workers` and `ray_address`.
+    - `stochastic`: whether every action has a probability, so that others can learn from what its policy does.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     demonstrated: ClassVar[bool] = False
+    asynchronous: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = True
 
     hidden: tuple[int, ...] = (64, 64)
     """Widths of the hidden layers of policy and critic; none gives linear ones."""
@@ -62,11 +66,32 @@ class HyperParameters(abc.ABC):
             check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
 
     @abc.abstractmethod
-    def compose(self, spec: Spec) -> AbstractAlgorithm:
+    def build(self, spec: Spec) -> AbstractAlgorithm:
         """Put the parts together for a task."""
 
+    @property
+    def acting_run(self) -> str | None:
+        """The directory of a run whose policy acts while this one learns; None where it acts itself."""
+        return None
+
+    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> AbstractAlgorithm:
+        """Put the parts together where `acting_run` names a run: `actor` and `agent` are what it came to."""
+        raise InputError(f"{self.name} learns from what it does itself, and no other actor can act for it.")
+
+    def for_evaluation(self) -> Self:
+        """Hyper-parameters of the same policy for whoever only acts: they ask for nothing that learning needs."""
+        return self
+
+    def with_absolute_paths(self) -> Self:
+        """The same, with whole paths in place of relative ones: the run may be looked at from elsewhere."""
+        return self
+
+    def notices(self, total_steps: int) -> tuple[str, ...]:
+        """What a person should know before training begins: settings that are allowed, and hardly meant."""
+        return ()
+
     @abc.abstractmethod
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         """Streams that are sampled side by side, for these spaces: the N of a trajectory."""
 
     @property
@@ -108,17 +133,17 @@ class OnPolicyHyperParameters(PlayingHyperParameters):
         check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
         check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
 
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         return self.num_envs
 
     def actor_critic(
         self,
         spec: Spec,
         *,
-        feed: Feed,
+        rollout: RolloutSpec,
         advantage: Callable[..., Estimates],
         objective: AbstractObjective,
-        step_rule: AbstractStepRule,
+        policy_rule: AbstractStepRule,
         critic_rule: AbstractStepRule | None,
         **options: Any,
     ) -> ActorCritic:
@@ -135,11 +160,11 @@ class OnPolicyHyperParameters(PlayingHyperParameters):
         shared = self.policy == "shared"
         return ActorCritic(
             spec=spec,
-            feed=feed,
+            rollout=rollout,
             architecture=Architecture.of(self),
             advantage=advantage,
             objective=PlusValue(objective, self.value_coefficient) if shared else objective,
-            step_rule=step_rule,
+            policy_rule=policy_rule,
             critic_rule=None if shared else critic_rule,
             discount=self.discount,
             normalise_advantages=self.normalise_advantages,
@@ -155,7 +180,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
 
     segment_length: int = 256
     """Steps of each environment in an update; num_envs × segment_length rows in all."""
-    trace: Number = 0.95
+    gae_lambda: Number = 0.95
     """λ of GAE: 0 trusts the critic, 1 the returns."""
     entropy_bonus: Number = 0.0
     """β: the weight of the policy's entropy, in units of advantage per nat."""
@@ -169,7 +194,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
     def __post_init__(self):
         super().__post_init__()
         check_number("segment_length", self.segment_length, at_least=1, whole=True, remedy="5 to 2048 are usual.")
-        check_number("trace", self.trace, at_least=0, at_most=1, remedy="0.95 is usual.")
+        check_number("gae_lambda", self.gae_lambda, at_least=0, at_most=1, remedy="0.95 is usual.")
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
         check_number(
             "clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="0.5 is usual; inf never clips."
@@ -189,7 +214,7 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
         self,
         spec: Spec,
         objective: AbstractObjective,
-        step_rule: AbstractStepRule,
+        policy_rule: AbstractStepRule,
         critic_rule: AbstractStepRule,
         *,
         advantage: Callable[..., Estimates] | None = None,
@@ -197,15 +222,15 @@ class SegmentHyperParameters(OnPolicyHyperParameters):
     ) -> ActorCritic:
         """The shared body on segments, with GAE unless told otherwise: left to say are the objective and two rules."""
         from steepest.advantages import GAE
-        from steepest.core.interfaces import Feed
+        from steepest.core.interfaces import RolloutSpec
         from steepest.objectives import plus_entropy
 
         return self.actor_critic(
             spec,
-            feed=Feed(self.segment_length),
-            advantage=GAE(self.discount, self.trace) if advantage is None else advantage,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda) if advantage is None else advantage,
             objective=plus_entropy(objective, self.entropy_bonus),
-            step_rule=step_rule,
+            policy_rule=policy_rule,
             critic_rule=critic_rule,
             **options,
         )

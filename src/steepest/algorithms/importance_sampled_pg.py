@@ -70,10 +70,10 @@ class ImportanceSampledPG(PlayingHyperParameters):
         """One whole episode of every environment."""
         return
 
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         return self.num_envs
 
-    def compose(self, spec: Spec) -> EpisodeMemory:
+    def build(self, spec: Spec) -> EpisodeMemory:
         """Put the parts together for a task. **Raises** `InputError` for one without a time limit."""
         from steepest.advantages import ImportanceWeighted
         from steepest.algorithms.architecture import Architecture
@@ -91,7 +91,7 @@ class ImportanceSampledPG(PlayingHyperParameters):
             spec=spec,
             architecture=Architecture.of(self),
             weighting=ImportanceWeighted(self.discount, self.weight, self.weight_limit),
-            step_rule=Ascent(Optimiser(self.learning_rate)),
+            policy_rule=Ascent(Optimiser(self.learning_rate)),
             batches=self.batches,
             gradient_steps=self.gradient_steps,
             normalise_observations=self.normalise_observations,

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import Categorical
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Batch

@@ -33,10 +33,10 @@ class NPG(NaturalHyperParameters):
     name: ClassVar[str] = "npg"
     title: ClassVar[str] = "Natural policy gradient (Kakade, 2001)"
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Ratio
         from steepest.steps import Natural
 
-        step_rule = Natural(self.kl_radius, direction=self.direction(), reverse_kl=self.reverse_kl)
-        return self.improving(spec, Ratio(), step_rule, self.fitting(spec))
+        policy_rule = Natural(self.kl_radius, direction=self.direction(), reverse_kl=self.reverse_kl)
+        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))

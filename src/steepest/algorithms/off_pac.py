@@ -72,33 +72,31 @@ class OffPAC(ReplayingHyperParameters):
         """The directory of the run that acts, if one does."""
         return None if self.behaviour in ("uniform", "soft") else self.behaviour
 
-    def anchored(self) -> OffPAC:
-        """The same, with the whole path of the run that acts: the run that learns may be looked at from elsewhere."""
+    def for_evaluation(self) -> OffPAC:
+        return dataclasses.replace(self, behaviour="uniform")
+
+    def with_absolute_paths(self) -> OffPAC:
         if self.acting_run is None:
             return self
         return dataclasses.replace(self, behaviour=os.path.abspath(self.acting_run))
 
-    def compose(self, spec: Spec, acting: tuple[AbstractActor, object] | None = None) -> ReplayActorCritic:
-        """Put the parts together for a task.
+    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> ReplayActorCritic:
+        from steepest.policies.behaviour import Other
 
-        **Arguments**
+        return self._build(spec, Other(actor, agent))
 
-        - `acting`: an actor and its agent, where a run acts.
-        """
+    def build(self, spec: Spec) -> ReplayActorCritic:
+        """Put the parts together for a task."""
+        from steepest.policies.behaviour import OwnPolicy, Uniform
+
+        if self.acting_run is not None:
+            raise InputError(f"behaviour is '{self.behaviour}', a run; train through steepest.train, which reads it.")
+        return self._build(spec, Uniform(spec.action) if self.behaviour == "uniform" else OwnPolicy())
+
+    def _build(self, spec: Spec, behaviour: AbstractBehaviour) -> ReplayActorCritic:
         from steepest.algorithms.improvement import ByRatio
 
         if self.uniform_share and not isinstance(spec.action, Discrete):
             raise InputError(f"uniform_share is {self.uniform_share}; it is of one discrete choice. Leave it out.")
         improvement = ByRatio(actions=self.fresh_actions, entropy_bonus=self.entropy_bonus)
-        return self.replaying(spec, improvement=improvement, behaviour=self._acting(spec, acting))
-
-    def _acting(self, spec: Spec, acting: tuple[AbstractActor, object] | None) -> AbstractBehaviour:
-        from steepest.policies.behaviour import Other, OwnPolicy, Uniform
-
-        if self.behaviour == "uniform":
-            return Uniform(spec.action)
-        if self.behaviour == "soft":
-            return OwnPolicy()
-        if acting is None:
-            raise InputError(f"behaviour is '{self.behaviour}', a run; train through steepest.train, which reads it.")
-        return Other(*acting)
+        return self.replaying(spec, improvement=improvement, behaviour=behaviour)

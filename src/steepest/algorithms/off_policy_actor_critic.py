@@ -55,7 +55,7 @@ class OffPolicyActorCritic(ReplayingHyperParameters):
         check_number("fresh_actions", self.fresh_actions, at_least=1, whole=True, remedy="8 is usual.")
         check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0.01 is usual.")
 
-    def compose(self, spec: Spec) -> ReplayActorCritic:
+    def build(self, spec: Spec) -> ReplayActorCritic:
         """Put the parts together for a task. **Raises** `InputError` where the form does not suit the actions."""
         from steepest.algorithms.improvement import ByFreshActions
         from steepest.policies.behaviour import OwnPolicy

@@ -36,7 +36,7 @@ class OnlineActorCritic(SegmentHyperParameters):
     num_envs: int = 1
     segment_length: int = 1
     """Steps of each environment in an update: one transition."""
-    trace: Number = 0.0
+    gae_lambda: Number = 0.0
     """λ of GAE, over a segment of one step: of no consequence."""
     learning_rate: Number = 1e-4
     """RMSProp's, for the policy."""
@@ -47,7 +47,7 @@ class OnlineActorCritic(SegmentHyperParameters):
         super().__post_init__()
         check_number("learning_rate", self.learning_rate, above=0, remedy="1e-4 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Score
         from steepest.steps import Ascent, Optimiser, root_mean_square

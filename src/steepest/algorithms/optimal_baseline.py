@@ -5,7 +5,6 @@ import dataclasses
 import equinox as eqx
 import jax.numpy as jnp
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import variance_optimal
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, Objective, Parameters, SampledProblem

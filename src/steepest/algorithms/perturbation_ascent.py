@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.algorithms.architecture import Architecture
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.problem import GivenGradient
 from steepest.core.results import Finite, UpdateInfo
@@ -39,18 +38,18 @@ class PerturbationAscent(AbstractAlgorithm):
     """Stream i plays the i-th perturbed policy, counted around; their mean returns make a gradient.
 
     - `perturbation`: where to evaluate J, and what that says of the gradient.
-    - `step_rule`: what moves the policy, on the linear problem of that gradient.
+    - `policy_rule`: what moves the policy, on the linear problem of that gradient.
     - `noisy_actions`: draw actions from the perturbed policies, in place of their best guesses.
     """
 
     spec: Spec = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     perturbation: AbstractPerturbation
-    step_rule: AbstractStepRule
+    policy_rule: AbstractStepRule
     discount: float | Float[Array, ""]
     noisy_actions: bool = eqx.field(static=True)
     normalise_observations: bool = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True, default=Feed(length=None, whole_episodes=True, together=True))
+    rollout: RolloutSpec = eqx.field(static=True, default=RolloutSpec(length=None, whole_episodes=True, together=True))
 
     def init(self, key: Key[Array, ""]) -> Agent:
         for_policy, for_offsets = jax.random.split(key)
@@ -59,7 +58,7 @@ class PerturbationAscent(AbstractAlgorithm):
         return Agent(
             policy=policy,
             offsets=self._offsets(for_offsets, policy),
-            step_state=self.step_rule.init(policy),
+            step_state=self.policy_rule.init(policy),
             observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
         )
 
@@ -82,7 +81,7 @@ class PerturbationAscent(AbstractAlgorithm):
         acted = jax.vmap(one, in_axes=(0, 0, 1), out_axes=1)(keys, agent.offsets, jnp.asarray(rows))
         return jax.tree.map(lambda leaf: leaf.reshape(obs.shape[0], *leaf.shape[2:]), acted)
 
-    def settled(self, agent: Agent) -> Agent:
+    def for_evaluation(self, agent: Agent) -> Agent:
         return eqx.tree_at(lambda each: each.offsets, agent, None)
 
     def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
@@ -91,13 +90,13 @@ class PerturbationAscent(AbstractAlgorithm):
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         for_step, for_offsets = jax.random.split(key)
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        assert agent.offsets is not None  # a settled agent does not learn
+        assert agent.offsets is not None  # a for_evaluation agent does not learn
         vector, unravel = ravel_pytree(agent.policy)
         returns = self._returns(trajectory)
         performance = jnp.mean(returns.reshape(-1, agent.offsets.shape[0]), axis=0)
         gradient = self.perturbation.gradient(agent.offsets, performance)
         problem = GivenGradient(unravel(gradient), {"objective": jnp.mean(performance)})
-        policy, state, info = self.step_rule.step(for_step, agent.policy, problem, agent.step_state)
+        policy, state, info = self.policy_rule.step(for_step, agent.policy, problem, agent.step_state)
         finite = Finite.of(
             observation=(trajectory.obs, trajectory.next_obs),
             action=trajectory.action,

@@ -53,7 +53,7 @@ class PerturbingHyperParameters(PlayingHyperParameters):
     def perturbation(self) -> AbstractPerturbation:
         """Where to evaluate J, and what that says of the gradient."""
 
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         """As many as there are perturbed policies, or a multiple. **Raises** `InputError` for any other number."""
         from steepest.algorithms.architecture import Architecture
         from steepest.core.spaces import Spec
@@ -68,7 +68,7 @@ class PerturbingHyperParameters(PlayingHyperParameters):
             )
         return self.num_envs or count
 
-    def compose(self, spec: Spec) -> PerturbationAscent:
+    def build(self, spec: Spec) -> PerturbationAscent:
         """Put the parts together for a task."""
         from steepest.algorithms.architecture import Architecture
         from steepest.algorithms.perturbation_ascent import PerturbationAscent
@@ -77,7 +77,7 @@ class PerturbingHyperParameters(PlayingHyperParameters):
             spec=spec,
             architecture=Architecture.of(self),
             perturbation=self.perturbation(),
-            step_rule=self._step_rule(),
+            policy_rule=self._step_rule(),
             discount=self.discount,
             noisy_actions=self.noisy_actions,
             normalise_observations=self.normalise_observations,

@@ -47,7 +47,7 @@ class PGBaseline(AscendingHyperParameters):
         check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="3e-3 is usual.")
         check_number("critic_epochs", self.critic_epochs, at_least=1, whole=True, remedy="20 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.steps import Optimiser, RepeatedAscent
 

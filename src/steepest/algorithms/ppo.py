@@ -53,7 +53,7 @@ class PPO(ProximalHyperParameters):
                 "value_clip_radius limits a critic of its own, but policy is 'shared'. Leave one of them out."
             )
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Clipped
 

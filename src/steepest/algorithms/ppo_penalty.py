@@ -47,11 +47,11 @@ class PPOPenalty(ProximalHyperParameters):
         check_number("kl_price", self.kl_price, at_least=0, remedy="1 is usual.")
         check_number("kl_target", self.kl_target, above=0, remedy="0.01 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Ratio
         from steepest.steps import KLPenalty
 
         target = self.kl_target if self.adaptive else None
-        step_rule = KLPenalty(self.climbing(spec), self.kl_price, target=target, reverse_kl=self.reverse_kl)
-        return self.improving(spec, Ratio(), step_rule, self.fitting(spec))
+        policy_rule = KLPenalty(self.climbing(spec), self.kl_price, target=target, reverse_kl=self.reverse_kl)
+        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))

@@ -33,6 +33,6 @@ class Reinforce(AscendingHyperParameters):
     name: ClassVar[str] = "reinforce"
     title: ClassVar[str] = "REINFORCE (Williams, 1992)"
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         return self.improving(spec, self.ascent())

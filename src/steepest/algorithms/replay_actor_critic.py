@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.algorithms.architecture import Architecture
 from steepest.algorithms.improvement import AbstractImprovement
-from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Feed
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite, UpdateInfo
@@ -39,7 +38,7 @@ class Agent(eqx.Module):
     - `target_policy`, `target_critics`: which follow slowly. A stochastic policy has no target: None.
     - `policy_state`, `critic_states`: of the step rules.
     - `observations`: running normalisation, where it was asked for.
-    - `ring`: the transitions; None once the agent is settled.
+    - `ring`: the transitions; None once the agent is for_evaluation.
     - `behaviour`: what acting carries from step to step.
     - `steps`, `gradient_steps`: transitions seen, and steps of policy and critics made.
     """
@@ -63,7 +62,7 @@ class ReplayActorCritic(AbstractAlgorithm):
     - `behaviour`: who acts.
     - `improvement`: the problem that moves the policy.
     - `deterministic`: the policy is its mode; that is what the critics' targets ask.
-    - `step_rule`, `critic_rule`: what moves the policy, and each critic.
+    - `policy_rule`, `critic_rule`: what moves the policy, and each critic.
     - `critics`: how many.
     - `target_rate`: τ of the targets, for each gradient step.
     - `capacity`: transitions in the ring, of all streams together.
@@ -73,11 +72,11 @@ class ReplayActorCritic(AbstractAlgorithm):
     """
 
     spec: Spec = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True)
     architecture: Architecture = eqx.field(static=True)
     behaviour: AbstractBehaviour
     improvement: AbstractImprovement
-    step_rule: AbstractStepRule
+    policy_rule: AbstractStepRule
     critic_rule: AbstractStepRule
     discount: float | Float[Array, ""]
     target_rate: float | Float[Array, ""]
@@ -102,7 +101,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             # Copies: what is given away to a compiled program must not be two things at once.
             target_policy=jax.tree.map(jnp.copy, policy) if self.deterministic else None,
             target_critics=jax.tree.map(jnp.copy, critics),
-            policy_state=self.step_rule.init(policy),
+            policy_state=self.policy_rule.init(policy),
             critic_states=tuple(self.critic_rule.init(critic) for critic in critics),
             observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
             ring=Ring.initial(self.spec, self.capacity),
@@ -123,16 +122,16 @@ class ReplayActorCritic(AbstractAlgorithm):
         anything = Uniform(self.spec.action).act(for_warm_up, (), distribution, obs)
         return jax.tree.map(lambda one, other: jnp.where(self._warm(agent), one, other), acted, anything)
 
-    def settled(self, agent: Agent) -> Agent:
+    def for_evaluation(self, agent: Agent) -> Agent:
         return dataclasses.replace(agent, ring=None, behaviour=None)
 
     def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
         return agent.policy(_seen(agent, obs)).mode()
 
-    def guarded(self, after: Agent, before: Agent, good: Bool[Array, ""]) -> Agent:
+    def keep_if_finite(self, after: Agent, before: Agent, good: Bool[Array, ""]) -> Agent:
         """The ring is not looked at: choosing between two of them would copy both, and it holds only what is finite."""
         new, old = (dataclasses.replace(agent, ring=None) for agent in (after, before))
-        return dataclasses.replace(super().guarded(new, old, good), ring=after.ring)
+        return dataclasses.replace(super().keep_if_finite(new, old, good), ring=after.ring)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         for_learning, for_behaviour = jax.random.split(key)
@@ -144,7 +143,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             log_probability=trajectory.log_prob,
         )
         good = jnp.all(sampled.flags)
-        assert agent.ring is not None  # a settled agent does not learn
+        assert agent.ring is not None  # a for_evaluation agent does not learn
         ring = agent.ring.add(trajectory, good)
         agent = self._remembered(for_behaviour, agent, trajectory)
         count = jnp.where(good & self._warm(agent), self.gradient_steps, 0)
@@ -192,7 +191,7 @@ class ReplayActorCritic(AbstractAlgorithm):
         ]
         critics = tuple(each[0] for each in fitted)
         problem = self._problem(for_problem, agent.policy, self._judge(critics), rows)
-        policy, policy_state, info = self.step_rule.step(for_policy, agent.policy, problem, agent.policy_state)
+        policy, policy_state, info = self.policy_rule.step(for_policy, agent.policy, problem, agent.policy_state)
         critics = tuple(self._beside(critic, policy) for critic in critics)
         loss = -sum(each[2]["objective"] for each in fitted) / len(fitted)
         slope = jnp.stack([each[2]["gradient_norm"] for each in fitted]).max()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from steepest.algorithms.hyper_parameters import Number, PlayingHyperParameters
 from steepest.core.errors import InputError
@@ -99,8 +99,14 @@ class ReplayingHyperParameters(PlayingHyperParameters):
         """One segment of every environment."""
         return self.num_envs * self.segment_length
 
-    def streams(self, observation: Space, action: Space) -> int:
+    def num_streams(self, observation: Space, action: Space) -> int:
         return self.num_envs
+
+    def notices(self, total_steps: int) -> tuple[str, ...]:
+        each = self.steps_per_update
+        if self.warm_up_steps <= math.ceil(total_steps / each) * each:
+            return ()
+        return (f"warm_up_steps is {self.warm_up_steps} and total_steps {total_steps}: nothing will be learnt.",)
 
     def replaying(
         self, spec: Spec, *, improvement: AbstractImprovement, behaviour: AbstractBehaviour, deterministic: bool = False
@@ -108,7 +114,7 @@ class ReplayingHyperParameters(PlayingHyperParameters):
         """The shared body with these parts. **Raises** `InputError` where the ring does not fit into memory."""
         from steepest.algorithms.architecture import Architecture
         from steepest.algorithms.replay_actor_critic import ReplayActorCritic
-        from steepest.core.interfaces import Feed
+        from steepest.core.interfaces import RolloutSpec
         from steepest.replay import check_memory
 
         # Whole segments: a ring that is as long as one must hold all of it.
@@ -126,11 +132,11 @@ class ReplayingHyperParameters(PlayingHyperParameters):
             )
         return ReplayActorCritic(
             spec=spec,
-            feed=Feed(self.segment_length, together=behaviour.together, overlaps=True),
+            rollout=RolloutSpec(self.segment_length, together=behaviour.together, overlaps=True),
             architecture=Architecture.of(self),
             behaviour=behaviour,
             improvement=improvement,
-            step_rule=self._ascent(self.learning_rate),
+            policy_rule=self._ascent(self.learning_rate),
             critic_rule=self._ascent(self.critic_learning_rate),
             discount=self.discount,
             target_rate=self.target_rate,
@@ -154,6 +160,8 @@ class ReplayingHyperParameters(PlayingHyperParameters):
 class DeterministicHyperParameters(ReplayingHyperParameters):
     """Of those among them whose policy is one action for each state, with noise around it for exploring."""
 
+    stochastic: ClassVar[bool] = False
+
     policy: Literal["network", "linear"] = "network"
     """A network of its own; or none, so that it is linear in the observation."""
     gaussian: Literal["bounded"] = "bounded"  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -163,7 +171,7 @@ class DeterministicHyperParameters(ReplayingHyperParameters):
     exploration: Literal["gaussian", "ornstein_uhlenbeck"] = "gaussian"
     """The noise: new at every step; or drifting, so that neighbouring steps get nearly the same."""
 
-    def exploring(self, spec: Spec) -> AbstractBehaviour:
+    def exploration_noise(self, spec: Spec) -> AbstractBehaviour:
         """Who acts. **Raises** `InputError` unless actions are continuous."""
         from steepest.policies.behaviour import NoisyMode, OrnsteinUhlenbeck
 

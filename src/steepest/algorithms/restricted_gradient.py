@@ -41,7 +41,7 @@ class RestrictedGradient(EpisodicHyperParameters):
         super().__post_init__()
         check_number("radius", self.radius, above=0, remedy="1e-2 is usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.steps import Restricted
 

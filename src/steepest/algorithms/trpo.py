@@ -48,10 +48,10 @@ class TRPO(NaturalHyperParameters):
         check_number("backtracks", self.backtracks, at_least=0, whole=True, remedy="10 is usual.")
         check_number("shrink", self.shrink, above=0, at_most=0.99, remedy="0.5 to 0.8 are usual.")
 
-    def compose(self, spec: Spec) -> ActorCritic:
+    def build(self, spec: Spec) -> ActorCritic:
         """Put the parts together for a task."""
         from steepest.objectives import Ratio
         from steepest.steps import TrustRegion
 
-        step_rule = TrustRegion(self.kl_radius, self.direction(), self.backtracks, self.shrink, self.reverse_kl)
-        return self.improving(spec, Ratio(), step_rule, self.fitting(spec))
+        policy_rule = TrustRegion(self.kl_radius, self.direction(), self.backtracks, self.shrink, self.reverse_kl)
+        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))

@@ -229,7 +229,7 @@ def evaluate(words: Sequence[str]) -> int:
     given = parse(Evaluate, words, program="steepest evaluate")
     _check_run(given.run)
 
-    from steepest.experiments.evaluate import evaluate_run
+    from steepest.experiments.evaluating import evaluate_run
 
     evaluation = evaluate_run(given.run, episodes=given.episodes, stochastic=given.stochastic)
     if given.as_json:
@@ -330,7 +330,7 @@ def show(words: Sequence[str]) -> int:
             print(f"{name:<38}{ESTIMATORS[name].identifier:<5}{ESTIMATORS[name].meaning}")
         return 0
 
-    from steepest.experiments.environments import environment_ids
+    from steepest.envs.tasks import environment_ids
 
     for backend, known in environment_ids().items():
         ids = list(filter(matches, known))

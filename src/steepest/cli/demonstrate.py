@@ -45,9 +45,9 @@ def demonstrate(words: Sequence[str]) -> int:
     check_number("episodes", given.episodes, at_least=1, whole=True, remedy="20, say.")
     RunDirectory.existing(given.run)
 
-    from steepest.experiments.demonstrations import record
+    from steepest.experiments.recording import record
     from steepest.experiments.setting import trained
-    from steepest.runs import demonstrations as files
+    from steepest.runs import demonstration_files as files
 
     expert = trained(given.run, given.seed)
     recorded, returns = record(

@@ -21,7 +21,7 @@ from steepest.diagnostics.catalogue import check_names
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from steepest.diagnostics.compare import GradientComparison
+    from steepest.diagnostics.rows import GradientComparison
 
 _LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
@@ -47,7 +47,7 @@ class Gradients:
     """Estimates of each estimator."""
     discount: float = 0.99
     """γ, per step."""
-    trace: float = 0.95
+    gae_lambda: float = 0.95
     """λ of gae."""
     n: int = 5
     """Rewards that n_step believes before it asks the critic."""
@@ -79,7 +79,7 @@ def gradients(words: Sequence[str]) -> int:
 
     import jax
 
-    from steepest.experiments.gradients import compare_gradients
+    from steepest.diagnostics.comparison import compare_gradients
     from steepest.experiments.setting import describe_policy, fresh_policy, setting, trained
 
     taken = None if given.policy is None else trained(given.policy, given.policy_seed)
@@ -113,7 +113,7 @@ def gradients(words: Sequence[str]) -> int:
             episodes=given.episodes,
             repeats=given.repeats,
             discount=given.discount,
-            trace=given.trace,
+            gae_lambda=given.gae_lambda,
             n=given.n,
             reference_episodes=given.reference_episodes,
             report=report,
@@ -124,7 +124,7 @@ def gradients(words: Sequence[str]) -> int:
         "policy": whose,
         "behaviour": given.behaviour,
         "max_episode_steps": place.horizon,
-        **{name: getattr(given, name) for name in ("discount", "trace", "n", "seed", "episodes", "repeats")},
+        **{name: getattr(given, name) for name in ("discount", "gae_lambda", "n", "seed", "episodes", "repeats")},
     }
     _write(given, found, about, f"{place.id}, {whose}, discount {given.discount:g}")
     return 0
@@ -138,7 +138,7 @@ def _check(given: Gradients) -> None:
     check_number("episodes", given.episodes, at_least=1, whole=True, remedy="100 is usual.")
     check_number("repeats", given.repeats, at_least=2, whole=True, remedy="30 is usual.")
     check_number("discount", given.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
-    check_number("trace", given.trace, at_least=0, at_most=1, remedy="0.95 is usual.")
+    check_number("gae_lambda", given.gae_lambda, at_least=0, at_most=1, remedy="0.95 is usual.")
     check_number("n", given.n, at_least=1, whole=True, remedy="5 is usual.")
     check_number("seed", given.seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is the default.")
     for name in ("max_episode_steps", "reference_episodes"):

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import AbstractMaximisation, Info, Parameters
 from steepest.core.results import UpdateInfo
 from steepest.core.spaces import Spec
@@ -32,7 +31,7 @@ class AbstractStepRule(eqx.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Feed:
+class RolloutSpec:
     """How an algorithm wants to be fed.
 
     - `length`: steps of each stream in a trajectory; `None` for as many as the environment's time limit allows.
@@ -56,11 +55,11 @@ class AbstractActor(eqx.Module):
     """Whoever acts: all that sampling asks for.
 
     - `spec`: what the actor is told of its task.
-    - `feed`: how it wants to be fed.
+    - `rollout`: how it wants to be fed.
     """
 
     spec: eqx.AbstractVar[Spec]
-    feed: eqx.AbstractVar[Feed]
+    rollout: eqx.AbstractVar[RolloutSpec]
 
     @abc.abstractmethod
     def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
@@ -74,7 +73,7 @@ class AbstractAlgorithm(AbstractActor):
     def init(self, key: Key[Array, ""]) -> PyTree:
         """A fresh agent: everything that learning changes, all of it arrays."""
 
-    def settled(self, agent: Any) -> Any:
+    def for_evaluation(self, agent: Any) -> Any:
         """The agent as it acts when it no longer learns: without what it does only in order to find out."""
         return agent
 
@@ -86,6 +85,6 @@ class AbstractAlgorithm(AbstractActor):
     def update(self, key: Key[Array, ""], agent: Any, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
         """Learn from one trajectory."""
 
-    def guarded(self, after: Any, before: Any, good: Bool[Array, ""]) -> Any:
+    def keep_if_finite(self, after: Any, before: Any, good: Bool[Array, ""]) -> Any:
         """The agent after an update in which all was `good`, else the one from before it."""
         return jax.tree.map(lambda new, old: jnp.where(good, new, old), after, before)

@@ -5,8 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-import steepest._platform  # noqa: F401
-
 
 class Moments(eqx.Module):
     """Mean and variance of all that was seen, merged batch by batch (Chan et al., 1979).

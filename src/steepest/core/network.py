@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from steepest.core.types import AnyArray
 

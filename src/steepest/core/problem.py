@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.trajectory import Batch
 

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Shaped
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
 
 

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-import steepest._platform  # noqa: F401
-
 if TYPE_CHECKING:  # the two have the methods that are used here in common, but no type says so
     AnyArray = Any
 else:

@@ -1,18 +1,18 @@
 """Estimates of value, and how they are fitted."""
 
-from steepest.critics.compatible import CompatibleActionValue
-from steepest.critics.linear import LinearValue
-from steepest.critics.q import (
+from steepest.critics.action_value import (
     AbstractActionValue,
     ActionValue,
     TabularActionValue,
     deterministic_target,
     expected_target,
 )
+from steepest.critics.compatible import CompatibleActionValue
+from steepest.critics.linear import LinearValue
 from steepest.critics.regression import ClippedRegression, ValueRegression
+from steepest.critics.state_value import StateValue
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
-from steepest.critics.v import StateValue
 from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
 
 __all__ = [

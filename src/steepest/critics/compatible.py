@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray, PyTree
-from steepest.critics.q import AbstractActionValue
-from steepest.critics.v import StateValue
+from steepest.critics.action_value import AbstractActionValue
+from steepest.critics.state_value import StateValue
 
 
 class CompatibleActionValue(AbstractActionValue):

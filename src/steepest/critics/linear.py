@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.network import feature_count, features
 from steepest.core.problem import weighted_mean
 from steepest.core.spaces import Box, Space

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.validation import check_number
 
 Tree = TypeVar("Tree")

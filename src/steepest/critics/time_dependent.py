@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import weighted_mean
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number

@@ -6,10 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.spaces import Box
 from steepest.core.types import AnyArray
-from steepest.critics.q import AbstractActionValue
+from steepest.critics.action_value import AbstractActionValue
 
 
 class LeastActionValue(AbstractActionValue):

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
-
 
 class Solution(eqx.Module):
     """What conjugate gradients found.

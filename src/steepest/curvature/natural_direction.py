@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import AbstractProblem, Info, Parameters
 from steepest.core.validation import check_number
 from steepest.curvature.conjugate_gradient import conjugate_gradient

@@ -7,7 +7,6 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import (
     GAE,
     AveragePerTimeStep,
@@ -40,7 +39,7 @@ class Context:
     """What estimators are made of.
 
     - `policy`: whose gradient it is.
-    - `discount`, `trace`, `n`: γ, λ, and the n of n-step.
+    - `discount`, `gae_lambda`, `n`: γ, λ, and the n of n-step.
     - `horizon`: how long episodes can be, in steps.
     - `observation`: the space of observations.
     - `behaviour`: the policy that plays for off-policy estimators, or None.
@@ -51,7 +50,7 @@ class Context:
 
     policy: Any
     discount: float
-    trace: float
+    gae_lambda: float
     n: int
     horizon: int
     observation: Space
@@ -111,7 +110,7 @@ _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {
     "exact_baseline": lambda given: _plain(given, MonteCarlo, critic=given.value),
     "temporal_difference": lambda given: _with_critic(given, NStep(given.discount, 1)),
     "n_step": lambda given: _with_critic(given, NStep(given.discount, given.n)),
-    "gae": lambda given: _with_critic(given, GAE(given.discount, given.trace)),
+    "gae": lambda given: _with_critic(given, GAE(given.discount, given.gae_lambda)),
     "fresh_action": lambda given: FreshAction(given.player, _known(given.action_value), given.discount),
     "deterministic": lambda given: DeterministicGradient(_known(given.action_value), given.discount, given.behaviour),
     "importance_whole": lambda given: _weighted(given, "whole"),

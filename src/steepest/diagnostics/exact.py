@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
 from steepest.critics import AbstractValue, TabularValue
 from steepest.oracles import LinearQuadratic, TabularMDP

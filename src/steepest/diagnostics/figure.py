@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from steepest.core.errors import InputError
-from steepest.diagnostics.compare import GradientComparison, Row
 from steepest.diagnostics.quality import BIASED
+from steepest.diagnostics.rows import GradientComparison, Row
 
 _UNBIASED, _OTHER, _SHADE = "#2166ac", "#d6762b", "#bbbbbb"
 

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
-
 BIASED = 5.0
 """From so many standard errors on a bias is called one. With 30 normal estimates chance gets there once in 2,000 in the
 worst case tried, where one direction has nearly all of the noise, and hardly ever where many share it."""

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
+from steepest._platform import configure_platform
 from steepest.advantages import MonteCarlo
-from steepest.core.interfaces import AbstractActor, Feed
+from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
@@ -29,7 +29,7 @@ class Playing(AbstractActor):
     """
 
     spec: Spec = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True)
     apart: bool = eqx.field(static=True, default=False)
 
     def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
@@ -45,6 +45,7 @@ class CompiledRollouts(AbstractRollouts):
     compiled = True
 
     def __init__(self, env: AbstractEnvironment, max_episode_steps: int | None = None):
+        configure_platform()
         self._env, self._length = env, max_episode_steps
         self._play = jax.jit(self._played, static_argnums=2)
         self._performances = jax.jit(self._performed, static_argnums=2)
@@ -96,6 +97,7 @@ class HostRollouts(AbstractRollouts):
         seed: int,
         max_episode_steps: int,
     ):
+        configure_platform()
         self._make, self._seed, self._slots, self._length = make, seed, slots, max_episode_steps
         self._open: dict[tuple[int, bool], HostStreams] = {}
 
@@ -138,7 +140,7 @@ class HostRollouts(AbstractRollouts):
 
 def _playing(env: Any, num_envs: int, length: int | None, *, apart: bool = False) -> Playing:
     spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
-    return Playing(spec, Feed(length=length, whole_episodes=True), apart)
+    return Playing(spec, RolloutSpec(length=length, whole_episodes=True), apart)
 
 
 @jax.jit

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.spaces import Space
 
 State = TypeVar("State")

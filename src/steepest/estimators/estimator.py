@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import state_discount
 from steepest.core.problem import Info
 from steepest.core.trajectory import Batch, Estimates, Trajectory

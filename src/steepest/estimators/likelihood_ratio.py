@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import AbstractBaseline, MonteCarlo, Weighted, WholeReturn, elapsed, variance_optimal
 from steepest.core.errors import InputError
 from steepest.core.problem import Info

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.advantages import ImportanceWeighted, effective_sample_size
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory

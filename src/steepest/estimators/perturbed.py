@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import Info
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
 from steepest.perturbation import AbstractPerturbation

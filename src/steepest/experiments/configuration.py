@@ -72,7 +72,7 @@ class RunConfiguration:
         content["hyper_parameters"] = {name: value for name, value in hyper.items() if name != "ray_address"}
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()
 
-    def build(self) -> HyperParameters:
+    def parameters(self) -> HyperParameters:
         """The hyper-parameters as the algorithm's own object."""
         return hyper_parameters(self.algorithm, _revived(self.hyper_parameters))
 

@@ -11,22 +11,20 @@ from typing import Any
 import jax
 import numpy as np
 
-import steepest._platform  # noqa: F401
-from steepest.algorithms import A3C, HyperParameters, OffPAC
+from steepest.algorithms import A3C, HyperParameters
 from steepest.algorithms.actor_critic import ActorCritic
-from steepest.algorithms.replaying import DeterministicHyperParameters, ReplayingHyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError, NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
 from steepest.core.types import PyTree
+from steepest.envs.tasks import Task, resolve
 from steepest.experiments.configuration import RunConfiguration
-from steepest.experiments.environments import Task, resolve
 from steepest.runs import checkpoints, metrics
-from steepest.runs import demonstrations as files
+from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
 from steepest.runs.metrics import EVALUATED
-from steepest.sampling.demonstrations import DemonstrationSource
+from steepest.sampling.demonstration_source import DemonstrationSource
 from steepest.training import compiled, host
 from steepest.training.asynchronous import AsynchronousTraining, Environments
 from steepest.training.compiled import CompiledTraining
@@ -54,17 +52,17 @@ class Outcome:
     finished: bool
 
 
-def compose(config: RunConfiguration, task: Task, *, to_learn: bool = True) -> AbstractAlgorithm:
+def build_algorithm(config: RunConfiguration, task: Task, *, to_learn: bool = True) -> AbstractAlgorithm:
     """The algorithm for the task. **Raises** `InputError` where the two do not fit.
 
     **Arguments**
 
     - `to_learn`: no is enough for whoever only acts; then a run that acts for this one need not be there any more.
     """
-    parameters = config.build()
-    if not to_learn and isinstance(parameters, OffPAC):
-        parameters = dataclasses.replace(parameters, behaviour="uniform")
-    num_envs = parameters.streams(task.observation_space, task.action_space)
+    parameters = config.parameters()
+    if not to_learn:
+        parameters = parameters.for_evaluation()
+    num_envs = parameters.num_streams(task.observation_space, task.action_space)
     per_update = parameters.steps_per_update or num_envs * (task.max_episode_steps or 1)
     spec = Spec(
         observation=task.observation_space,
@@ -73,8 +71,8 @@ def compose(config: RunConfiguration, task: Task, *, to_learn: bool = True) -> A
         total_updates=math.ceil(config.total_steps / per_update),
         max_episode_steps=task.max_episode_steps,
     )
-    algorithm = _composed(parameters, spec)
-    if algorithm.feed.length is None and task.max_episode_steps is None:
+    algorithm = _built(parameters, spec)
+    if algorithm.rollout.length is None and task.max_episode_steps is None:
         raise InputError(
             f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
             f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
@@ -83,10 +81,10 @@ def compose(config: RunConfiguration, task: Task, *, to_learn: bool = True) -> A
     return algorithm
 
 
-def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
+def _built(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
     """The algorithm, with the policy of another run where one acts for it."""
-    if not isinstance(parameters, OffPAC) or parameters.acting_run is None:
-        return parameters.compose(spec)
+    if parameters.acting_run is None:
+        return parameters.build(spec)
     try:
         run = RunDirectory.existing(parameters.acting_run)
         config = RunConfiguration.parse(run.read_config())
@@ -94,7 +92,7 @@ def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
         actor, agent = load_agent(config, task, run, config.seeds[0])
     except InputError as error:
         raise InputError(f"behaviour is neither 'uniform' nor 'soft', and as a run it cannot act: {error}") from None
-    if isinstance(config.build(), DeterministicHyperParameters):
+    if not config.parameters().stochastic:
         raise InputError(
             f"behaviour {run.path}: {config.algorithm} has one action for each state, and actions that it never takes "
             f"have no ratio. Give a run of a stochastic policy, or 'uniform'."
@@ -108,7 +106,7 @@ def _composed(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
                 f"behaviour {run.path}: its {role} space is {theirs}, and here it is {ours}. "
                 f"Give a run on the same spaces."
             )
-    return parameters.compose(spec, (actor, actor.settled(agent)))
+    return parameters.build_with_actor(spec, actor, actor.for_evaluation(agent))
 
 
 def task_of(config: RunConfiguration) -> Task:
@@ -170,7 +168,7 @@ def train_seeds(
                 played[seed] = update, returns
             yield seed, played[seed][1]
 
-    _warn_of_warm_up(config, training.seeds, report)
+    _tell_notices(config, training.seeds, report)
     try:
         if run is not None:
             _restore(training, config, run)
@@ -187,20 +185,15 @@ def train_seeds(
     }
 
 
-def _warn_of_warm_up(config: RunConfiguration, seeds: Iterable[int], report: Report) -> None:
-    parameters = config.build()
-    if not isinstance(parameters, ReplayingHyperParameters):
-        return
-    each, warm_up = parameters.steps_per_update, parameters.warm_up_steps
-    if warm_up > math.ceil(config.total_steps / each) * each:
-        text = f"warm_up_steps is {warm_up} and total_steps {config.total_steps}: nothing will be learnt."
+def _tell_notices(config: RunConfiguration, seeds: Iterable[int], report: Report) -> None:
+    for text in config.parameters().notices(config.total_steps):
         for seed in seeds:
             report({"event": "notice", "seed": seed, "text": text})
 
 
 def asynchronous(config: RunConfiguration) -> A3C | None:
     """The hyper-parameters, where gradients come from workers on Ray; else None."""
-    parameters = config.build()
+    parameters = config.parameters()
     return parameters if isinstance(parameters, A3C) else None
 
 
@@ -212,7 +205,7 @@ def _training(
     run: RunDirectory | None,
     report: Report,
 ) -> AbstractTraining:
-    algorithm, a3c = compose(config, task), asynchronous(config)
+    algorithm, a3c = build_algorithm(config, task), asynchronous(config)
     if demonstrations is not None:
         source = DemonstrationSource.of(demonstrations, algorithm.spec, config.hyper_parameters["held_out"])
         return CompiledTraining(algorithm, source, seeds=seeds, total_steps=config.total_steps)
@@ -234,7 +227,7 @@ def _training(
     # The episodes of a run that goes on are new ones: those it began with would come a second time.
     newest = None if run is None else checkpoints.latest(run.checkpoints(seed))
     begun = 0 if newest is None else int(newest.stem)
-    groups = task.groups(algorithm.spec.num_envs, seed, begun, together=algorithm.feed.together)
+    groups = task.groups(algorithm.spec.num_envs, seed, begun, together=algorithm.rollout.together)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
 
 
@@ -247,7 +240,7 @@ def open_in_worker(content: bytes, source: Any) -> tuple[ActorCritic, Environmen
     """
     config = RunConfiguration.parse(json.loads(content))
     task = task_of(config) if source is None else resolve(source, action_bounds=config.action_bounds)
-    algorithm = compose(config, task)
+    algorithm = build_algorithm(config, task)
     assert isinstance(algorithm, ActorCritic)
     return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)
 
@@ -356,7 +349,7 @@ def check_checkpoints(config: RunConfiguration, task: Task, run: RunDirectory) -
 
 
 def _load(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, Any]:
-    algorithm, path = compose(config, task, to_learn=False), checkpoints.latest(run.checkpoints(seed))
+    algorithm, path = build_algorithm(config, task, to_learn=False), checkpoints.latest(run.checkpoints(seed))
     if path is None:
         return algorithm, None
     world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)

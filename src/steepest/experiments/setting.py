@@ -12,17 +12,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
+from steepest.envs.tasks import Bounds, Task, resolve
 from steepest.estimators import AbstractRollouts
 from steepest.experiments import session
 from steepest.experiments.configuration import RunConfiguration
-from steepest.experiments.environments import Bounds, Task, resolve
 from steepest.oracles import LinearQuadratic, TabularMDP, gymnasium_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
 from steepest.runs.directory import RunDirectory

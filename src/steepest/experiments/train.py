@@ -13,20 +13,20 @@ from typing import Any
 import jax
 import numpy as np
 
-import steepest._platform  # noqa: F401
-from steepest.algorithms import A3C, HyperParameters, OffPAC
+from steepest._platform import configure_platform
+from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
+from steepest.envs.tasks import Bounds, Task, resolve
 from steepest.experiments import session
 from steepest.experiments.configuration import RunConfiguration, hyper_parameters, tuned, versions
-from steepest.experiments.demonstrations import Gathered, gather
-from steepest.experiments.environments import Bounds, Task, resolve
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
+from steepest.experiments.recording import Gathered, gather
 from steepest.experiments.results import TrainResult, dump, summarise
 from steepest.runs import checkpoints, metrics
-from steepest.runs import demonstrations as files
+from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
 from steepest.runs.plot import plot_curves
 from steepest.training import cluster
@@ -144,6 +144,7 @@ def prepare(
 
     **Raises** `InputError` for the first thing that cannot work.
     """
+    configure_platform()
     hyper = hyper or {}
     if isinstance(algorithm, str):
         hyper_parameters(algorithm, hyper)
@@ -154,8 +155,7 @@ def prepare(
     if isinstance(parameters, str):
         parameters = tuned(parameters, task.id) if preset else hyper_parameters(parameters, {})
         parameters = dataclasses.replace(parameters, **hyper)
-    if isinstance(parameters, OffPAC):
-        parameters = parameters.anchored()
+    parameters = parameters.with_absolute_paths()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
         algorithm=parameters.name,
@@ -175,7 +175,7 @@ def prepare(
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),
     )
-    session.compose(config, task)
+    session.build_algorithm(config, task)
     _check_cluster(config)
     return Experiment(config, task, run, None if gathered is None else gathered.demonstrations)
 
@@ -207,13 +207,14 @@ def _groups(
     parameters: HyperParameters, task: Task, seeds: tuple[int, ...], run: RunDirectory | None
 ) -> tuple[tuple[int, ...], ...]:
     """Other processes can help only when they find the environment by its id and write to a run directory."""
-    compiled = (task.env is not None and not isinstance(parameters, A3C)) or parameters.demonstrated
+    compiled = (task.env is not None and not parameters.asynchronous) or parameters.demonstrated
     alone = run is None or not task.importable
     return share_out(seeds, compiled=compiled, cpu=jax.default_backend() == "cpu" and not alone)
 
 
 def reopen(path: str | pathlib.Path) -> Experiment:
     """The experiment of a run directory. **Raises** `InputError` when it is not one."""
+    configure_platform()
     run = RunDirectory.existing(path)
     config = RunConfiguration.parse(run.read_config())
     return Experiment(config, session.task_of(config), run)
@@ -319,7 +320,7 @@ def _result(
             plot_curves({config.algorithm: columns}, config.env, run.curve)
     return TrainResult(
         config=config,
-        algorithm=session.compose(config, task),
+        algorithm=session.build_algorithm(config, task),
         agents=agents,
         metrics=columns,
         evaluation=evaluation,

@@ -21,11 +21,13 @@ def main() -> int:
     stopping = threading.Event()
     threading.Thread(target=_listen, args=(stopping,), daemon=True).start()
 
+    from steepest._platform import configure_platform
     from steepest.experiments.session import task_of, train_seeds
 
     def report(event: dict) -> None:
         reports.write(json.dumps(event) + "\n")
 
+    configure_platform()
     run = RunDirectory.existing(path)
     try:
         config = RunConfiguration.parse(run.read_config())

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import jax
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch

@@ -2,7 +2,6 @@
 
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
 from steepest.core.problem import Info, weighted_mean

@@ -5,7 +5,6 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info
 from steepest.core.trajectory import Batch

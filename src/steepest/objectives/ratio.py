@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch

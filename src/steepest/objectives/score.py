@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Shaped
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch

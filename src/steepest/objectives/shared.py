@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch
 from steepest.core.validation import check_number

@@ -2,7 +2,7 @@
 
 from steepest.oracles.bandit import bandit
 from steepest.oracles.garnet import random_mdp
-from steepest.oracles.gymnasium import gymnasium_mdp
+from steepest.oracles.gymnasium_tables import gymnasium_mdp
 from steepest.oracles.linear_quadratic import LinearQuadratic
 from steepest.oracles.precision import double, exact
 from steepest.oracles.tabular import TabularMDP

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import numpy as np
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.validation import check_number
 from steepest.oracles.tabular import TabularMDP
 

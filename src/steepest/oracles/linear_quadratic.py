@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Batch
@@ -16,8 +15,8 @@ from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.objectives import AbstractObjective, Ratio
 from steepest.oracles.checks import check_steps, check_time
-from steepest.oracles.environments import LinearQuadraticEnvironment, time_limit
 from steepest.oracles.precision import exact
+from steepest.oracles.sampling import LinearQuadraticEnvironment, time_limit
 from steepest.policies import LinearGaussian
 
 

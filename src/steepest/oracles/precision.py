@@ -10,7 +10,6 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import PyTree
 
 Function = TypeVar("Function", bound=Callable[..., Any])

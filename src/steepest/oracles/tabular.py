@@ -9,7 +9,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Batch
@@ -22,8 +21,8 @@ from steepest.oracles.checks import (
     check_time,
     checked_array,
 )
-from steepest.oracles.environments import TabularEnvironment
 from steepest.oracles.precision import exact, is_traced
+from steepest.oracles.sampling import TabularEnvironment
 
 
 def _check_probs(mdp: "TabularMDP", probs: Any, *_: Any) -> None:

@@ -5,8 +5,6 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
-
 
 class AbstractPerturbation(eqx.Module):
     """Where to evaluate J, and what its values there say about the gradient."""

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space, Spec

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import (
     AbstractDistribution,
     Bernoulli,

@@ -4,7 +4,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import Gaussian
 from steepest.core.types import AnyArray
 

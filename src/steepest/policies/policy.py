@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
 from steepest.core.network import ActivationName, Network, feature_count, features

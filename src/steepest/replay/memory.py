@@ -5,7 +5,6 @@ import pathlib
 
 import jax
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 

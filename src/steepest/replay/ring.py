@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
-import steepest._platform  # noqa: F401
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 

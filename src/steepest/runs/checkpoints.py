@@ -13,7 +13,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.types import PyTree
 

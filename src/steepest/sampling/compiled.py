@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractActor
 from steepest.core.spaces import Box, Space
 from steepest.core.trajectory import Trajectory
@@ -15,7 +14,7 @@ from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
 
 
-class Places(eqx.Module):
+class EnvState(eqx.Module):
     """Where N copies of an environment are.
 
     - `state`, `obs`: of each copy.
@@ -36,7 +35,7 @@ class Streams(eqx.Module):
     on nothing else.
     """
 
-    places: Places
+    places: EnvState
     key: Key[Array, ""]
     restarts: Int[Array, ""]
     time: Int[Array, ""]
@@ -69,20 +68,20 @@ def env_key(key: Key[Array, ""], restarts: Int[Array, ""] | int, time: Int[Array
     return jax.random.fold_in(jax.random.fold_in(key, restarts), time)
 
 
-def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Places:
+def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> EnvState:
     """Fresh starts of `num_envs` episodes."""
     state = _strong(jax.vmap(env.initial)(jax.random.split(key, num_envs)))
-    return Places(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
+    return EnvState(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
 
 
-def advance(env: AbstractEnvironment, key: Key[Array, ""], places: Places, action: Array) -> tuple[Places, Outcome]:
+def advance(env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, action: Array) -> tuple[EnvState, Outcome]:
     """Step every copy once, without starting anew those that end. Actions are clipped already."""
     keys = jax.random.split(key, places.elapsed.shape[0])
     state, reward, terminated = _strong(jax.vmap(env.step)(keys, places.state, action))
     elapsed = places.elapsed + 1
     limit = env.max_episode_steps
     truncated = jnp.zeros_like(terminated) if limit is None else elapsed >= limit
-    after = Places(state, _observe(env, state), elapsed, places.episode_return + reward)
+    after = EnvState(state, _observe(env, state), elapsed, places.episode_return + reward)
     return after, Outcome(reward, terminated, truncated)
 
 
@@ -116,11 +115,11 @@ def sample(
 
     **Returns** where the streams are now, [T, N] transitions, and the episodes that ended among them.
     """
-    num_envs, feed = actor.spec.num_envs, actor.feed
-    length = feed.length or env.max_episode_steps
+    num_envs, rollout = actor.spec.num_envs, actor.rollout
+    length = rollout.length or env.max_episode_steps
     if length is None:
         raise ValueError(f"{env.id} has no time limit, so its episodes need not end; give it max_episode_steps.")
-    if feed.whole_episodes:
+    if rollout.whole_episodes:
         restart = begin(env, env_key(streams.key, streams.restarts, 0), num_envs)
         streams = Streams(restart, streams.key, streams.restarts, jnp.ones((), jnp.int32))
     steps = jnp.arange(length, dtype=jnp.int32)
@@ -130,7 +129,7 @@ def sample(
     fresh = jax.vmap(lambda each: begin(env, each, num_envs))(env_keys)
 
     def step(carry, row):
-        places, wanted = carry
+        places, active = carry
         act_key, step_key, fresh = row
         action, log_prob = actor.act(act_key, agent, places.obs)
         after, outcome = advance(env, step_key, places, clip_to(actor.spec.action, action))
@@ -143,15 +142,15 @@ def sample(
             "log_prob": log_prob,
             "terminated": outcome.terminated,
             "truncated": outcome.truncated,
-            "valid": wanted,
+            "valid": active,
         }
-        finished = (ended & wanted).astype(jnp.float32)
+        finished = (ended & active).astype(jnp.float32)
         episodes = (finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
-        still_wanted = wanted & ~ended if feed.whole_episodes else wanted
-        return (select(ended, fresh, after), still_wanted), (transition, episodes)
+        still_active = active & ~ended if rollout.whole_episodes else active
+        return (select(ended, fresh, after), still_active), (transition, episodes)
 
     start_of_scan = (streams.places, jnp.ones(num_envs, bool))
     (places, _), (rows, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
-    restarts = streams.restarts + 1 if feed.whole_episodes else streams.restarts
+    restarts = streams.restarts + 1 if rollout.whole_episodes else streams.restarts
     streams = Streams(places, streams.key, restarts, streams.time + length)
     return streams, Trajectory(**rows), Episodes(*map(jnp.sum, episodes))

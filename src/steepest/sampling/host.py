@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractActor
 from steepest.core.trajectory import Trajectory
@@ -85,13 +84,13 @@ class HostStreams:
     """
 
     def __init__(self, actor: AbstractActor, groups: Sequence[AbstractVectorEnvironment]):
-        length = actor.feed.length or groups[0].max_episode_steps
+        length = actor.rollout.length or groups[0].max_episode_steps
         if length is None:
             raise InputError(
                 f"environment {groups[0].id} has no time limit, so its episodes need not end, and what acts here "
                 f"plays whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
             )
-        self._whole = actor.feed.whole_episodes
+        self._whole = actor.rollout.whole_episodes
         self._acting = PreparedActing(actor)
         self._groups = groups
         self._length = length
@@ -114,24 +113,24 @@ class HostStreams:
             self._obs = [group.reset() for group in self._groups]
             self._return[:], self._elapsed[:] = 0, 0
         rows, time = self._blank(), 0
-        wanted = np.ones(len(self._return), bool)
+        active = np.ones(len(self._return), bool)
         count = len(self._groups)
         self._acting.prepare(agent, key, self._length * count)
         for time in range(self._length):
             for index, group in enumerate(self._groups):
                 if time > 0:
-                    self._receive(rows, time - 1, index, wanted)
+                    self._receive(rows, time - 1, index, active)
                 obs, columns = self._obs[index], self._columns[index]
                 action, log_prob = self._acting(time * count + index, obs)
                 group.send(action)
                 # The environments are stepping now: everything else is done while they do.
                 rows.obs[time, columns], rows.action[time, columns] = obs, action
                 rows.log_prob[time, columns] = np.asarray(log_prob)
-            if self._whole and not wanted.any():
+            if self._whole and not active.any():
                 break
         meanwhile()
         for index in range(count):
-            self._receive(rows, time, index, wanted)
+            self._receive(rows, time, index, active)
         return rows, self._finished(rows)
 
     def close(self) -> None:
@@ -139,7 +138,7 @@ class HostStreams:
         for group in self._groups:
             group.close()
 
-    def _receive(self, rows: Trajectory, time: int, index: int, wanted: Bool[np.ndarray, " N"]) -> None:
+    def _receive(self, rows: Trajectory, time: int, index: int, active: Bool[np.ndarray, " N"]) -> None:
         """Write down what the group's environments answered to the actions of step `time`."""
         columns, step = self._columns[index], self._groups[index].receive()
         rows.next_obs[time, columns] = step.next_obs
@@ -147,8 +146,8 @@ class HostStreams:
         rows.terminated[time, columns] = step.terminated
         rows.truncated[time, columns] = step.truncated
         if self._whole:
-            rows.valid[time, columns] = step.valid & wanted[columns]
-            wanted[columns] &= ~(step.valid & (step.terminated | step.truncated))
+            rows.valid[time, columns] = step.valid & active[columns]
+            active[columns] &= ~(step.valid & (step.terminated | step.truncated))
         else:
             rows.valid[time, columns] = step.valid
         self._obs[index] = step.obs

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractActor
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -15,7 +14,7 @@ from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.compiled import Streams, sample, start
 
 
-class AbstractSource(eqx.Module):
+class AbstractTrajectorySource(eqx.Module):
     """Gives a trajectory whenever it is asked. The driver knows no more of it."""
 
     @abc.abstractmethod
@@ -33,7 +32,7 @@ class AbstractSource(eqx.Module):
         return agent
 
 
-class EnvironmentSource(AbstractSource):
+class EnvironmentSource(AbstractTrajectorySource):
     """The actor plays in a compiled environment."""
 
     env: AbstractEnvironment
@@ -54,6 +53,6 @@ class EnvironmentSource(AbstractSource):
         return streams, trajectory, metrics
 
 
-def source_of(given: AbstractEnvironment | AbstractSource) -> AbstractSource:
+def source_of(given: AbstractEnvironment | AbstractTrajectorySource) -> AbstractTrajectorySource:
     """A compiled environment as a source; a source as it is."""
-    return given if isinstance(given, AbstractSource) else EnvironmentSource(given)
+    return given if isinstance(given, AbstractTrajectorySource) else EnvironmentSource(given)

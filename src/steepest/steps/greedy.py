@@ -4,7 +4,6 @@ from typing import Any
 
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
 from steepest.core.types import PyTree

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters, with_kl
 from steepest.core.types import PyTree

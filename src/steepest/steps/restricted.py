@@ -4,7 +4,6 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, Info, Parameters
 from steepest.core.types import PyTree

@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
-
 _ROUNDS = 3
 _FEWEST_ROWS = 4
 """A narrower rectangle does not mix; such sizes are sorted after all."""

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
 from steepest.core.types import PyTree

@@ -33,6 +33,9 @@ def theorem(id: str) -> Callable[[int, int | None], Result]:  # noqa: A002
     """
     if id not in THEOREMS:
         raise unknown("theorem", id, THEOREMS)
+    from steepest._platform import configure_platform
+
+    configure_platform()
     module, name = THEOREMS[id].split(":")
     return getattr(importlib.import_module(module), name)
 

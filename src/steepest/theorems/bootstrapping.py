@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
 from steepest.theorems.enumeration import (

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
 from steepest.oracles import TabularMDP
 

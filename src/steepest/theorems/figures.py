@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import InputError
 from steepest.theorems import baselines, bootstrapping, directions, greedy, two_actions
 

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.curvature import NaturalDirection
 from steepest.oracles import TabularMDP, random_mdp
 from steepest.policies import TwoActionPolicy

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import AnyArray
 from steepest.oracles import random_mdp
 

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
 from steepest.theorems.instances import Tables, random_probabilities, random_tables

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 
-import steepest._platform  # noqa: F401
 from steepest.oracles import bandit
 from steepest.policies import TwoActionPolicy
 from steepest.theorems.result import Claim, Result

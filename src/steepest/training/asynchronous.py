@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
+from steepest._platform import configure_platform
 from steepest.algorithms.actor_critic import ActorCritic, Agent, Prepared
 from steepest.core.errors import EnvironmentFault, NonFiniteError
 from steepest.core.problem import SampledProblem
@@ -75,6 +75,7 @@ class Worker:
     """
 
     def __init__(self, opening: Opening, seed: int, index: int, birth: int):
+        configure_platform()
         jax.config.update("jax_platforms", "cpu")  # workers of one machine cannot share an accelerator
         self._opening, self._index, self._birth, self._seed = opening, index, birth, seed
         self._policy: PyTree = None
@@ -166,7 +167,7 @@ def _copy_shapes(algorithm: ActorCritic) -> Agent:
 
 def _prepared_shapes(algorithm: ActorCritic) -> Prepared:
     """What `gradients` returns, without computing it."""
-    spec, length = algorithm.spec, algorithm.feed.length or 1
+    spec, length = algorithm.spec, algorithm.rollout.length or 1
 
     def blank(dtype: Any, shape: tuple[int, ...] = ()) -> Array:
         return jnp.zeros((length, spec.num_envs, *shape), dtype)
@@ -205,12 +206,13 @@ class AsynchronousTraining(OneSeedTraining):
         address: str | None = None,
         notice: Callable[[str], None],
     ):
+        configure_platform()
         self.algorithm = self._shared = algorithm
         self.seeds, self.total_steps = (seed,), total_steps
         self._opening, self._workers, self._address, self._notice = opening, workers, address, notice
         self._state = jax.jit(functools.partial(begin, algorithm))(jax.random.key(seed))
         self._structure = jax.tree.structure(_prepared_shapes(algorithm))
-        self._learn = jax.jit(self._guarded_learn)
+        self._learn = jax.jit(self._learn_if_finite)
         self._cluster: Cluster | None = None
         self._asked: dict[Any, tuple[int, int]] = {}
         self._deaths = 0
@@ -290,10 +292,10 @@ class AsynchronousTraining(OneSeedTraining):
         self._notice(f"worker {index} died and is replaced ({death})")
         self._start(index)
 
-    def _guarded_learn(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
+    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
         after, info = self._shared.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
         fault = info.finite.first_bad
-        after = self._shared.guarded(after, agent, fault < 0)
+        after = self._shared.keep_if_finite(after, agent, fault < 0)
         self._finite_names = info.finite.names
         return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
 

@@ -12,14 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
-import steepest._platform  # noqa: F401
+from steepest._platform import configure_platform
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.source import AbstractSource, source_of
+from steepest.sampling.source import AbstractTrajectorySource, source_of
 from steepest.training.driver import AbstractTraining, Row, not_finite
 
-World = AbstractEnvironment | AbstractSource
+TrajectorySource = AbstractEnvironment | AbstractTrajectorySource
 """Where trajectories come from: a compiled environment, or any other source."""
 CAPACITY = 256
 """The most updates in one call of the compiled program: the length of its buffers of metrics."""
@@ -42,7 +42,7 @@ class TrainingState(eqx.Module):
     fault: Int[Array, ""]
 
 
-def begin(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> TrainingState:
+def begin(algorithm: AbstractAlgorithm, env: TrajectorySource, key: Key[Array, ""]) -> TrainingState:
     """A fresh agent and fresh streams, from the key of a seed."""
     for_agent, for_streams, for_updates = seed_keys(key)
     zero = jnp.zeros((), jnp.int32)
@@ -52,14 +52,14 @@ def begin(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> Trai
 
 
 def update_once(
-    algorithm: AbstractAlgorithm, env: World, state: TrainingState
+    algorithm: AbstractAlgorithm, env: TrajectorySource, state: TrainingState
 ) -> tuple[TrainingState, dict[str, Array]]:
     """Sample and learn once. When something is not finite, the agent stays as it was and `fault` says what it was."""
     for_acting, for_learning = update_keys(state.key, state.update)
     streams, trajectory, metrics = source_of(env).sample(algorithm, state.agent, state.streams, for_acting)
     agent, info = algorithm.update(for_learning, state.agent, trajectory)
     fault = info.finite.first_bad
-    agent = algorithm.guarded(agent, state.agent, fault < 0)
+    agent = algorithm.keep_if_finite(agent, state.agent, fault < 0)
     steps = state.steps + jnp.sum(trajectory.valid, dtype=jnp.int32)
     metrics = {"steps": steps} | metrics | info.metrics
     return TrainingState(agent, streams, state.key, state.update + 1, steps, fault), metrics
@@ -78,7 +78,7 @@ def update_keys(key: Key[Array, ""], update: Int[Array, ""] | int) -> tuple[Key[
 
 
 def train(
-    algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""], *, updates: int
+    algorithm: AbstractAlgorithm, env: TrajectorySource, key: Key[Array, ""], *, updates: int
 ) -> tuple[TrainingState, dict[str, Shaped[Array, " updates"]]]:
     """Train from a key, as one pure function: `jax.jit` it, `jax.vmap` it over keys and over hyper-parameters.
 
@@ -99,18 +99,19 @@ def train(
     >>> def final_return(rate, key):
     ...     ppo = PPO(num_envs=4, segment_length=32, epochs=1, learning_rate=rate)
     ...     spec = Spec(env.observation_space, env.action_space, num_envs=4, total_updates=2)
-    ...     return train(ppo.compose(spec), env, key, updates=2)[1]["return"]
+    ...     return train(ppo.build(spec), env, key, updates=2)[1]["return"]
     >>> rates, keys = jnp.array([1e-4, 1e-3, 1e-2]), jax.random.split(jax.random.key(0), 3)
     >>> jax.jit(jax.vmap(final_return))(rates, keys).shape
     (3, 2)
     """
+    configure_platform()
     return jax.lax.scan(lambda state, _: update_once(algorithm, env, state), begin(algorithm, env, key), length=updates)
 
 
 @functools.partial(jax.jit, static_argnames="rows", donate_argnames="state")
 def run(
     algorithm: AbstractAlgorithm,
-    env: World,
+    env: TrajectorySource,
     state: TrainingState,
     count: Int[Array, ""] | int,
     total_steps: Int[Array, ""] | int,
@@ -141,7 +142,7 @@ def run(
 @functools.partial(jax.jit, donate_argnames="states")
 def run_together(
     algorithm: AbstractAlgorithm,
-    env: World,
+    env: TrajectorySource,
     states: list[TrainingState],
     count: Int[Array, ""] | int,
     total_steps: Int[Array, ""] | int,
@@ -153,7 +154,7 @@ def run_together(
     return [state for state, _ in each], [metrics for _, metrics in each]
 
 
-def fault_names(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -> tuple[str, ...]:
+def fault_names(algorithm: AbstractAlgorithm, env: TrajectorySource, key: Key[Array, ""]) -> tuple[str, ...]:
     """The quantities that `TrainingState.fault` counts, without computing any of them."""
 
     def finite(key):
@@ -167,7 +168,8 @@ def fault_names(algorithm: AbstractAlgorithm, env: World, key: Key[Array, ""]) -
 class CompiledTraining(AbstractTraining):
     """Any number of seeds in one program."""
 
-    def __init__(self, algorithm: AbstractAlgorithm, env: World, *, seeds: Sequence[int], total_steps: int):
+    def __init__(self, algorithm: AbstractAlgorithm, env: TrajectorySource, *, seeds: Sequence[int], total_steps: int):
+        configure_platform()
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
         self._start = jax.jit(functools.partial(begin, algorithm, env))
         self._states: list[TrainingState] = [self._start(jax.random.key(seed)) for seed in self.seeds]

@@ -3,7 +3,6 @@
 import abc
 from typing import Any
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree

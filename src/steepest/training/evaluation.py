@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
@@ -36,7 +35,7 @@ def evaluate_compiled(
     Where there is no time limit, that is after `UNENDING` steps at the latest; the return so far counts.
     """
     for_start, for_acting, for_steps = jax.random.split(key, 3)
-    agent = algorithm.settled(agent)
+    agent = algorithm.for_evaluation(agent)
 
     def goes_on(loop) -> Array:
         return ~jnp.all(loop[2]) & ((env.max_episode_steps is not None) | (loop[0] < UNENDING))
@@ -77,7 +76,7 @@ def evaluate_host(
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     total, finished, time = np.zeros(env.num_envs), [], 0
-    agent, obs = algorithm.settled(agent), env.reset()
+    agent, obs = algorithm.for_evaluation(agent), env.reset()
     unending = env.max_episode_steps is None
     while quota.any() and not (unending and time == UNENDING):
         if stop():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-import steepest._platform  # noqa: F401
+from steepest._platform import configure_platform
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.trajectory import Trajectory
@@ -69,11 +69,12 @@ class HostTraining(OneSeedTraining):
         total_steps: int,
         overlap: bool = True,
     ):
+        configure_platform()
         self.algorithm, self.seeds, self.total_steps = algorithm, (seed,), total_steps
         self._overlap = overlap
         self._state = jax.jit(lambda key: begin(algorithm, key))(jax.random.key(seed))
         self._streams = HostStreams(algorithm, groups)
-        self._update = jax.jit(self._guarded_update, donate_argnums=1)
+        self._update = jax.jit(self._update_if_finite, donate_argnums=1)
         self._keys = jax.jit(update_keys)
         self._collected: list[_Collected] = []
 
@@ -87,10 +88,10 @@ class HostTraining(OneSeedTraining):
             raise
         return rows
 
-    def _guarded_update(self, key, agent, trajectory):
+    def _update_if_finite(self, key, agent, trajectory):
         after, info = self.algorithm.update(key, agent, trajectory)
         fault = info.finite.first_bad
-        after = self.algorithm.guarded(after, agent, fault < 0)
+        after = self.algorithm.keep_if_finite(after, agent, fault < 0)
         self._finite_names = info.finite.names
         return after, info.metrics, fault
 
@@ -107,7 +108,7 @@ class HostTraining(OneSeedTraining):
             for_acting, _ = self._keys(self._state.key, self._state.update + len(self._collected))
             trajectory, episodes = self._streams.sample(self._state.agent, for_acting, learn)
             self._collected.append(_Collected(trajectory, episodes))
-            if self.algorithm.feed.overlaps and self._overlap:
+            if self.algorithm.rollout.overlaps and self._overlap:
                 return rows
         learn()
         return rows

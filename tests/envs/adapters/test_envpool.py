@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from steepest.core.errors import EnvironmentFault, InputError
-from steepest.core.interfaces import AbstractAlgorithm, Feed
+from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.envs.adapters import envpool as adapter
@@ -29,7 +29,7 @@ class Scripted(AbstractAlgorithm):
     """Acts on what it observes: with the sign of the last component, or at `noise` times random."""
 
     spec: Spec = eqx.field(static=True)
-    feed: Feed = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True)
     noise: float = eqx.field(static=True, default=0.0)
 
     def init(self, key):
@@ -61,7 +61,7 @@ def pools(name, num_envs, seeds):
 
 def sampled(name, seeds, *, num_envs=3, length=60, samples=2, noise=3.0):
     """Several trajectories laid one after the other."""
-    sampler = streams(pools(name, num_envs, seeds), Feed(length), noise)
+    sampler = streams(pools(name, num_envs, seeds), RolloutSpec(length), noise)
     parts = [sampler.sample(jnp.zeros(()), jax.random.fold_in(KEY, index))[0] for index in range(samples)]
     sampler.close()
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
@@ -114,7 +114,7 @@ def test_mujoco_is_what_it_says():
     assert env.observation_space == Box(-np.inf, np.inf, (17,))
     assert env.action_space == Box(-1.0, 1.0, (6,))
     assert (env.max_episode_steps, env.num_envs, env.library) == (1000, 2, f"envpool {envpool.__version__}")
-    sampler = streams([env], Feed(1001))
+    sampler = streams([env], RolloutSpec(1001))
     trajectory, episodes = sampler.sample(jnp.zeros(()), KEY)
     assert trajectory.obs.dtype == trajectory.reward.dtype == np.float32
     np.testing.assert_array_equal(trajectory.truncated, np.broadcast_to(np.arange(1001)[:, None] == 999, (1001, 2)))
@@ -176,7 +176,7 @@ def test_environments_keep_their_order():
 
 
 def test_whole_episodes_begin_anew_at_every_sample():
-    sampler = streams(pools("CartPole-v1", 3, (1, 2)), Feed(None, whole_episodes=True), 3.0)
+    sampler = streams(pools("CartPole-v1", 3, (1, 2)), RolloutSpec(None, whole_episodes=True), 3.0)
     beginnings = []
     for index in range(3):
         trajectory, episodes = sampler.sample(jnp.zeros(()), jax.random.fold_in(KEY, index))
@@ -221,7 +221,7 @@ def test_closing_ends_the_threads_of_the_pool():
 
 def test_evaluation_counts_whole_episodes():
     (env,) = pools("CartPole-v1", 4, (1,))
-    algorithm = Scripted(Spec(env.observation_space, env.action_space, 4, 1), Feed(1))
+    algorithm = Scripted(Spec(env.observation_space, env.action_space, 4, 1), RolloutSpec(1))
     returns = evaluate_host(algorithm, env, jnp.zeros(()), KEY, episodes=6)
     assert returns.shape == (6,)
     assert np.all(returns >= 8)  # nothing falls faster

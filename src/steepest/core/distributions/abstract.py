@@ -6,8 +6,6 @@ from typing import Generic, TypeVar
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
-
 Distribution = TypeVar("Distribution")
 
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions.abstract import AbstractDistribution
 from steepest.core.distributions.information import entropy_terms, kl_terms
 

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions.abstract import AbstractDistribution
 from steepest.core.errors import InputError
 

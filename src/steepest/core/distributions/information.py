@@ -3,8 +3,6 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-import steepest._platform  # noqa: F401
-
 
 def entropy_terms(log_p: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """$-p\\log p$, and 0 where p = 0, with the gradient 0 there too.

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions.abstract import AbstractDistribution
 from steepest.core.distributions.gaussian import Gaussian
 from steepest.core.errors import InputError

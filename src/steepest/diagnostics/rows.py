@@ -8,10 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-import steepest._platform  # noqa: F401
 from steepest.diagnostics.catalogue import ESTIMATORS
-from steepest.diagnostics.gradients import one_by_one
 from steepest.diagnostics.quality import Quality, Reference, quality
+from steepest.diagnostics.repeats import one_by_one
 from steepest.estimators import AbstractEstimator, AbstractRollouts, ImportanceSampled, Perturbed
 
 Report = Callable[[str], None]

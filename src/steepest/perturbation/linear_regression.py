@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.validation import check_number
 from steepest.perturbation.perturbation import AbstractPerturbation
 

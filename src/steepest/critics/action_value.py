@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
 from steepest.core.network import ActivationName, Network, feature_count, features

@@ -3,7 +3,6 @@
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.network import ActivationName, Network, feature_count, features
 from steepest.core.spaces import Space, Spec
 from steepest.core.types import AnyArray

@@ -3,7 +3,6 @@
 import pathlib
 from typing import Any
 
-import steepest._platform  # noqa: F401
 from steepest.core.validation import check_number
 from steepest.experiments import session
 from steepest.experiments.results import summarise

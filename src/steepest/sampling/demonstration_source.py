@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
-import steepest._platform  # noqa: F401
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.interfaces import AbstractActor
 from steepest.core.spaces import Discrete, Space, Spec
 from steepest.core.trajectory import Trajectory
-from steepest.sampling.source import AbstractSource
+from steepest.sampling.source import AbstractTrajectorySource
 from steepest.steps import shuffled_at
 
 _MEASURED_ROWS = 512
@@ -27,7 +26,7 @@ class Cursor(eqx.Module):
     position: Int[Array, ""]
 
 
-class DemonstrationSource(AbstractSource):
+class DemonstrationSource(AbstractTrajectorySource):
     r"""N rows at a time of the infinite sequence of epochs, each a random order of all rows.
 
     Every row is in every epoch once. A trajectory may hold the end of one epoch and the beginning of the next, so it
@@ -64,7 +63,7 @@ class DemonstrationSource(AbstractSource):
         return Cursor(key, jnp.zeros((), jnp.int32))
 
     def introduce(self, actor: Any, agent: Any) -> Any:
-        return actor.acquaint(agent, self.obs)
+        return actor.update_normaliser(agent, self.obs)
 
     def sample(
         self, actor: Any, agent: Any, streams: Cursor, key: Key[Array, ""]

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.spaces import Box, Discrete
 from steepest.core.validation import check_number
 from steepest.envs.environment import AbstractEnvironment

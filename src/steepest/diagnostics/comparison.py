@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
     from steepest.diagnostics.builders import Context
-    from steepest.diagnostics.compare import GradientComparison
-    from steepest.diagnostics.gradients import GradientSamples
     from steepest.diagnostics.quality import Reference
+    from steepest.diagnostics.repeats import GradientSamples
+    from steepest.diagnostics.rows import GradientComparison
     from steepest.estimators import AbstractEstimator
     from steepest.experiments.setting import Setting
 
@@ -66,7 +66,7 @@ def estimate_gradient(
     >>> found.gradients.logits.shape
     (1, 1, 2)
     """
-    from steepest.diagnostics.gradients import check_sizes, repeat_compiled, repeat_on_host
+    from steepest.diagnostics.repeats import check_sizes, repeat_compiled, repeat_on_host
 
     check_sizes(episodes, repeats)
     rollouts = open_rollouts(env, key, backend=backend, max_episode_steps=max_episode_steps, slots=slots)
@@ -80,7 +80,7 @@ def estimate_gradient(
 
 def open_rollouts(env: Any, key: Any, *, backend: str, max_episode_steps: int | None, slots: int) -> Any:
     """Whoever can play episodes of `env`, which is anything that `estimate_gradient` takes."""
-    from steepest.experiments.environments import resolve
+    from steepest.envs.tasks import resolve
     from steepest.experiments.setting import open_task, time_limit
     from steepest.oracles import LinearQuadratic, TabularMDP
 
@@ -101,7 +101,7 @@ def compare_gradients(
     episodes: int = 100,
     repeats: int = 30,
     discount: float | None = None,
-    trace: float = 0.95,
+    gae_lambda: float = 0.95,
     n: int = 5,
     backend: str = "auto",
     max_episode_steps: int | None = None,
@@ -128,7 +128,7 @@ def compare_gradients(
     - `behaviour`: another policy, whose episodes off-policy estimators take.
     - `episodes`: of each estimate. Perturbations share them out among the perturbed policies, at least one for each.
     - `repeats`: estimates of each estimator; 3 at least say something of the bias.
-    - `discount`, `trace`, `n`: γ, by default 0.99 or an oracle's own; λ; and the n of n-step.
+    - `discount`, `gae_lambda`, `n`: γ, by default 0.99 or an oracle's own; λ; and the n of n-step.
     - `backend`: who runs the environment.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
     - `reference_episodes`: of a sampled reference; by default 20 times all episodes of an estimator in a compiled
@@ -153,9 +153,9 @@ def compare_gradients(
 
     from steepest.diagnostics.builders import Context, build
     from steepest.diagnostics.catalogue import check_names, select
-    from steepest.diagnostics.compare import GradientComparison, compare
     from steepest.diagnostics.exact import exact_action_values, exact_values
-    from steepest.diagnostics.gradients import check_sizes
+    from steepest.diagnostics.repeats import check_sizes
+    from steepest.diagnostics.rows import GradientComparison, compare
     from steepest.experiments.setting import Setting, available, check_policy, parameters_of, setting
 
     check_names(estimators)
@@ -174,7 +174,7 @@ def compare_gradients(
     context = Context(
         policy=policy,
         discount=discount,
-        trace=trace,
+        gae_lambda=gae_lambda,
         n=n,
         horizon=place.horizon,
         observation=place.observation,
@@ -229,9 +229,9 @@ def _reference(
     report: Callable[[str], None],
 ) -> Reference:
     from steepest.diagnostics.builders import build
-    from steepest.diagnostics.compare import sampled_reference
     from steepest.diagnostics.exact import exact_gradient
     from steepest.diagnostics.quality import Reference
+    from steepest.diagnostics.rows import sampled_reference
 
     until = f"the return of the first {place.horizon:,} steps"
     if place.oracle is not None:

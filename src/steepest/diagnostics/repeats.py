@@ -11,7 +11,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.errors import NonFiniteError
 from steepest.core.problem import Info
 from steepest.core.validation import check_number

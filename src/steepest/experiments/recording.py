@@ -11,16 +11,15 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-import steepest._platform  # noqa: F401
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space
 from steepest.core.validation import check_number
 from steepest.envs.adapters import minari
 from steepest.envs.adapters.vector import clipped
-from steepest.experiments.environments import Task
+from steepest.envs.tasks import Task
 from steepest.experiments.setting import Trained, open_task, time_limit, trained
-from steepest.runs import demonstrations as files
+from steepest.runs import demonstration_files as files
 
 MINARI = "minari:"
 """What the name of a Minari data set begins with."""
