@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -78,11 +78,11 @@ class HyperParameters(abc.ABC):
         """Put the parts together where `acting_run` names a run: `actor` and `agent` are what it came to."""
         raise InputError(f"{self.name} learns from what it does itself, and no other actor can act for it.")
 
-    def for_evaluation(self) -> Self:
+    def for_evaluation(self) -> HyperParameters:
         """Hyper-parameters of the same policy for whoever only acts: they ask for nothing that learning needs."""
         return self
 
-    def with_absolute_paths(self) -> Self:
+    def with_absolute_paths(self) -> HyperParameters:
         """The same, with whole paths in place of relative ones: the run may be looked at from elsewhere."""
         return self
 
