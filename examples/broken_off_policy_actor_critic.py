@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from steepest.algorithms import OffPolicyActorCritic
-from steepest.algorithms.replay_actor_critic import Agent, ReplayActorCritic
+from steepest.algorithms.bodies.replay_actor_critic import Agent, ReplayActorCritic
 from steepest.core.problem import SampledProblem
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch

@@ -8,7 +8,7 @@ import pytest
 from worlds import Corridor, Match
 
 from steepest.algorithms import A2C, PPO, BatchActorCritic, Reinforce
-from steepest.algorithms.actor_critic import _values, explained_variance
+from steepest.algorithms.bodies.actor_critic import _values, explained_variance
 from steepest.core.problem import GivenGradient
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory
@@ -85,7 +85,7 @@ def test_seeds_do_not_see_each_other(vectorise):
 SPLIT = {
     "plain": (A2C, Corridor(), {}),
     "statistics": (A2C, Match(kind="box"), {"normalise_observations": True, "scale_rewards": True}),
-    "one trunk": (A2C, Match(kind="box"), {"policy": "shared", "normalise_advantages": True}),
+    "one trunk": (A2C, Match(kind="box"), {"shared_network": True, "normalise_advantages": True}),
 }
 
 

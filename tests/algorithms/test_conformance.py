@@ -290,8 +290,8 @@ def test_every_weight_of_an_episode_teaches(options):
         ("ppo_penalty", {"adaptive": False}),
         ("dual_descent", {"rounds": 2, "reverse_kl": True}),
         ("trpo", {"solver": "dense", "hidden": (), "fisher": "empirical", "fisher_rows": 32}),
-        ("npg", {"policy": "shared"}),
-        ("batch_actor_critic", {"return_steps": 3, "policy": "shared"}),
+        ("npg", {"shared_network": True}),
+        ("batch_actor_critic", {"return_steps": 3, "shared_network": True}),
         ("online_actor_critic", {"num_envs": 1}),
     ],
     ids=str,
@@ -320,7 +320,7 @@ def test_every_column_is_explained(name):
 
 def test_without_a_critic_there_is_nothing_to_share():
     with pytest.raises(InputError, match="policy is 'shared', but reinforce has no critic"):
-        composed(dataclasses.replace(SMALL["reinforce"], policy="shared"), Corridor())
+        composed(dataclasses.replace(SMALL["reinforce"], shared_network=True), Corridor())
 
 
 def test_every_preset_is_one_that_its_algorithm_accepts():

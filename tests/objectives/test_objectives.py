@@ -9,8 +9,8 @@ import pytest
 from steepest.core.distributions import Categorical
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.objectives import Clipped, Entropy, PlusValue, Ratio, Score, Sum
-from steepest.policies import SharedTrunkPolicy
+from steepest.objectives import Clipped, Entropy, Ratio, Score, Sum, WithValue
+from steepest.policies import SharedNetwork
 
 
 class Logits(eqx.Module):
@@ -82,7 +82,7 @@ def test_with_weights_of_one_the_score_is_maximum_likelihood(policy, batch):
 def test_two_heads_are_taught_at_once():
     """C5: the gradient is that of the score, and that of half the mean squared error, weighted."""
     spec = Spec(Box(-1.0, 1.0, (2,)), Discrete(3), 1, 1)
-    both = SharedTrunkPolicy.initial(jax.random.key(0), spec, hidden=(4,), output_scale=1.0)
+    both = SharedNetwork.initial(jax.random.key(0), spec, hidden=(4,), output_scale=1.0)
     keys = jax.random.split(jax.random.key(1), 4)
     rows = Batch(
         obs=jax.random.normal(keys[0], (20, 2)),
@@ -98,7 +98,7 @@ def test_two_heads_are_taught_at_once():
         score = jnp.mean((policy(rows.obs).log_prob(rows.action) * rows.advantage)[kept])
         return score - 0.25 * 0.5 * jnp.mean(jnp.square(policy.value(rows.obs[kept]) - rows.value_target[kept]))
 
-    found = jax.grad(lambda policy: PlusValue(Score(), 0.25)(policy, rows)[0])(both)
+    found = jax.grad(lambda policy: WithValue(Score(), 0.25)(policy, rows)[0])(both)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, jax.grad(explicit)(both))
 
 

@@ -48,18 +48,15 @@ class Task:
     def importable(self) -> bool:
         return isinstance(self.source, str)
 
-    def groups(
-        self, num_envs: int, seed: int, begun: int = 0, *, together: bool = False
-    ) -> list[AbstractVectorEnvironment]:
+    def groups(self, num_envs: int, seed: int, begun: int = 0) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
 
         **Arguments**
 
         - `begun`: updates that the seed has made; after each number of them other episodes come.
-        - `together`: one group in any case.
         """
         assert self.make is not None
-        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 and not together else 1
+        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 else 1
         seeds = np.random.SeedSequence((seed, begun)).generate_state(count)
         return [self.make(num_envs // count, int(each)) for each in seeds]
 

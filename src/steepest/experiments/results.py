@@ -76,7 +76,8 @@ class TrainResult:
         start = space.start if isinstance(space, Discrete) else 0
         single = batch.ndim == len(space.shape)
         batch = (batch[None] if single else batch) - start
-        action = np.asarray(self.algorithm.act_deterministic(agent, batch.astype(space.dtype)))
+        carry = self.algorithm.initial_carry(dataclasses.replace(self.algorithm.spec, num_envs=len(batch)))
+        action = np.asarray(self.algorithm.act_deterministic(agent, carry, batch.astype(space.dtype))[0])
         if isinstance(action_space, Box):
             action = np.clip(action, action_space.low, action_space.high)
         elif isinstance(action_space, Discrete):

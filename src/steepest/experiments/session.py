@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from steepest.algorithms import A3C, HyperParameters
-from steepest.algorithms.actor_critic import ActorCritic
+from steepest.algorithms.bodies.actor_critic import ActorCritic
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError, NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
@@ -227,7 +227,7 @@ def _training(
     # The episodes of a run that goes on are new ones: those it began with would come a second time.
     newest = None if run is None else checkpoints.latest(run.checkpoints(seed))
     begun = 0 if newest is None else int(newest.stem)
-    groups = task.groups(algorithm.spec.num_envs, seed, begun, together=algorithm.rollout.together)
+    groups = task.groups(algorithm.spec.num_envs, seed, begun)
     return HostTraining(algorithm, groups, seed=seed, total_steps=config.total_steps)
 
 

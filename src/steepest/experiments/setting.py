@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from steepest.core.errors import InputError
+from steepest.core.moments import ObservationNormaliser
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
@@ -189,8 +190,8 @@ def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
         raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")
     task = session.task_of(config)
     agent = session.load_agent(config, task, run, seed)[1]
-    policy, observations = agent.policy, getattr(agent, "observations", None)
-    if observations is not None:
+    policy, observations = agent.policy, agent.observations
+    if isinstance(observations, ObservationNormaliser):
         policy = NormalisedPolicy(policy, FrozenNormaliser(observations))
     return Trained(policy, config, task, seed)
 
