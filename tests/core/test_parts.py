@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steepest.core.annotations import check_fields
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.errors import InputError, unknown
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
@@ -18,7 +19,7 @@ from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.core.validation import check_choices, check_number
+from steepest.core.validation import check_number
 from steepest.networks import Dense, feature_count, features
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy, network_policy
@@ -118,7 +119,7 @@ def test_the_reward_scale_is_the_deviation_of_the_discounted_return_of_a_stream(
     scaler = RewardScaler.initial(2)
     for part in (slice(0, 10), slice(10, 30)):
         rows = jnp.asarray(reward[part]), jnp.asarray(ended[part]), jnp.asarray(valid[part])
-        scaler = scaler.merge(*scaler.measure(*rows, 0.9))
+        scaler = scaler.merge(scaler.measure(*rows, 0.9))
     deviation = np.array(passed)[valid].std()
     np.testing.assert_allclose(scaler(jnp.asarray(reward)), np.clip(reward / deviation, -10, 10), rtol=1e-3)
 
@@ -263,10 +264,10 @@ def test_numbers_within_bounds_pass_and_traced_ones_are_not_looked_at():
 
 def test_a_class_of_a_users_is_not_looked_into_where_its_annotations_mean_nothing():
     kind = dataclasses.make_dataclass("Mine", [("order", "NotKnownHere", "sorted")])
-    check_choices(kind())
+    check_fields(kind())
     kind = dataclasses.make_dataclass("Mine", [("order", Literal["sorted", "shuffled"], "random")])
     with pytest.raises(InputError, match="order is 'random'; it must be 'sorted' or 'shuffled'"):
-        check_choices(kind())
+        check_fields(kind())
 
 
 def test_the_nearest_name_is_suggested_and_long_lists_are_left_out():

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -34,6 +34,7 @@ class Networks(eqx.Module):
     critic: AbstractStateValue | tuple[AbstractActionValue, ...] | None = None
 
 
+@runtime_checkable
 class MakeNetworks(Protocol):
     """A function that draws fresh networks for a task; `networks=` takes any."""
 

@@ -136,7 +136,7 @@ FreshActions = Annotated[
 LearningRate = Annotated[
     Number,
     Help("Step size of the policy's optimiser."),
-    Bound("3e-4 is usual.", above=0, at_most=1000.0),
+    Bound("3e-4 is usual.", above=0),
 ]
 CriticLearningRate = Annotated[
     Number | None,

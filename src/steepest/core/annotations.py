@@ -58,8 +58,11 @@ class Description:
 @functools.cache
 def describe(kind: type) -> tuple[Description, ...]:
     """The fields of a dataclass, in order."""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return tuple(_described(field, hints[field.name]) for field in dataclasses.fields(kind))
+    try:
+        hints = typing.get_type_hints(kind, include_extras=True)
+    except NameError:  # a class of the user's whose annotations mean something only where it was written
+        hints = {}
+    return tuple(_described(field, hints.get(field.name, object)) for field in dataclasses.fields(kind))
 
 
 def _described(field: dataclasses.Field, hint: object) -> Description:

@@ -5,7 +5,7 @@ specialised on them, and they import neither JAX nor Gymnasium.
 """
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -126,6 +126,7 @@ class Spec:
     max_episode_steps: int | None = None
 
 
+@runtime_checkable
 class SpacesOfEnvironment(Protocol):
     """What a `Spec` is made of: an environment, compiled or on the host."""
 

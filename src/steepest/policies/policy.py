@@ -83,6 +83,7 @@ class SharedNetwork(AbstractPolicyWithValue):
         *,
         hidden: tuple[int, ...] = (64, 64),
         activation: ActivationName = "tanh",
+        output_scale: float = 0.01,
         gaussian: GaussianKind = "gaussian",
         log_std: float = 0.0,
         uniform_share: float = 0.0,
@@ -95,7 +96,7 @@ class SharedNetwork(AbstractPolicyWithValue):
         return cls(
             encoder,
             Dense.initial(for_trunk, sizes, activation=activation, output_scale=2**0.5, activate_output=True),
-            Dense.initial(for_policy, (sizes[-1], head.inputs), activation=activation, output_scale=0.01),
+            Dense.initial(for_policy, (sizes[-1], head.inputs), activation=activation, output_scale=output_scale),
             Dense.initial(for_value, (sizes[-1], 1), activation=activation, output_scale=1.0),
             head,
         )

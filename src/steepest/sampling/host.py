@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 
 
+@runtime_checkable
 class CompiledAct(Protocol):
     """A compiled function that draws the actions of step `index` of a trajectory."""
 

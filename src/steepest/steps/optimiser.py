@@ -1,7 +1,7 @@
 """First-order optimisers, from Optax's transformations (S1)."""
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 
 
+@runtime_checkable
 class Direction(Protocol):
     """A function that makes the Optax transformation from a gradient to a direction."""
 
@@ -66,7 +67,5 @@ class Optimiser(eqx.Module):
         return parameters + jnp.asarray(change), state, jnp.sqrt(jnp.sum(jnp.square(gradient)))
 
     def _transformation(self, rate: float | Float[Array, ""]) -> optax.GradientTransformation:
-        longest, direction = self.clip_global_norm, self.direction()
-        if isinstance(longest, float) and math.isinf(longest):
-            return optax.chain(direction, optax.scale(rate))
-        return optax.chain(optax.clip_by_global_norm(longest), direction, optax.scale(rate))
+        # The same links whatever the numbers, so that the state has one shape: numbers may be traced.
+        return optax.chain(optax.clip_by_global_norm(self.clip_global_norm), self.direction(), optax.scale(rate))

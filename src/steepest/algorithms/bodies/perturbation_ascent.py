@@ -63,7 +63,7 @@ class PerturbationAscent(AbstractAlgorithm):
         return jnp.arange(spec.num_envs, dtype=jnp.int32) % count
 
     def act(
-        self, key: Key[Array, ""], agent: Agent, carry: Int[Array, " N"], obs: AnyArray
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
         seen = agent.observations(jnp.asarray(obs))
         if agent.experience is None:

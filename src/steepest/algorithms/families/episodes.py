@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from steepest.algorithms import fields
 from steepest.algorithms.hyper_parameters import HyperParameters
@@ -31,6 +31,7 @@ class EpisodeHyperParameters(HyperParameters):
         return
 
 
+@runtime_checkable
 class ReturnWeighting(Protocol):
     """The hyper-parameters that say what scores are weighted with."""
 
