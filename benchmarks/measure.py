@@ -107,7 +107,7 @@ def sampled(algorithm: AbstractAlgorithm, task: Task, agent: Any) -> Trajectory:
     key = jax.random.key(1)
     if task.env is not None:
         env = task.env
-        return jax.jit(lambda key: sample(algorithm, agent, env, start(env, key, algorithm.spec.num_envs), key)[1])(key)
+        return jax.jit(lambda key: sample(algorithm, agent, env, start(algorithm, env, key), key)[1])(key)
     streams = HostStreams(algorithm, task.groups(algorithm.spec.num_envs, seed=1))
     trajectory = jax.device_put(streams.sample(agent, key)[0])
     streams.close()

@@ -37,7 +37,7 @@ def prepared(parameters):
     algorithm, key = parameters.build(spec), jax.random.key(0)
     agent = algorithm.init(key)
     obs = jax.random.normal(key, (64, 32, 17))
-    action, log_prob = jax.vmap(lambda each: algorithm.act(key, agent, each))(obs)
+    action, log_prob, _ = jax.vmap(lambda each: algorithm.act(key, agent, (), each))(obs)
     no = jnp.zeros((64, 32), bool)
     reward = jax.random.normal(key, (64, 32))
     trajectory = Trajectory(obs, action, jnp.roll(obs, -1, 0), reward, log_prob, no, no, ~no)
