@@ -41,8 +41,9 @@ class Threads:
     def answer(self):
         import jax
 
-        import steepest.training.asynchronous  # noqa: F401
-        from steepest._platform import _pool_size
+        from steepest._platform import _pool_size, configure_platform
+
+        configure_platform()
 
         jax.block_until_ready(jax.numpy.ones(3) + 1)
         return _pool_size()

@@ -162,7 +162,7 @@ def test_every_worker_plays_episodes_of_its_own(monkeypatch):
     for index, birth in ((0, 0), (1, 0), (1, 3)):
         worker = Worker(opening, 5, index, birth)
         assert worker.answer(3, leaves) is None
-        played.append(np.concatenate([np.ravel(leaf) for leaf in worker.answer(3, leaves).prepared]))
+        played.append(np.concatenate([np.ravel(leaf) for leaf in worker.answer(3, leaves).evaluation]))
     assert not any(np.array_equal(one, other) for one, other in zip(played, [*played[1:], played[0]], strict=True))
 
 

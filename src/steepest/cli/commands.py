@@ -254,11 +254,13 @@ def resume(words: Sequence[str]) -> int:
     given = parse(Resume, words, program="steepest resume")
     config = _check_run(given.run)
 
-    from steepest.experiments import train as experiments
+    from steepest.experiments.building import check_checkpoints
+    from steepest.experiments.train import execute, reopen
 
-    config.parameters()  # refuses a run of somebody's own algorithm before anything is said
+    experiment = reopen(given.run)
+    check_checkpoints(experiment.config, experiment.task, RunDirectory(given.run))
     say(f"going on with {given.run}: {config.algorithm} on {config.env}, {config.total_steps:,} steps")
-    return _report(experiments.resume(given.run, progress=True))
+    return _report(execute(experiment, show=True))
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:

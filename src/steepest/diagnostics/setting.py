@@ -193,7 +193,7 @@ def available(place: Setting, behaviour: Policy | None) -> tuple[set[str], tuple
     return has, (*present, *(["behaviour"] if behaviour is not None else []))
 
 
-def check_policy(policy: Policy, place: Setting) -> None:
+def check_policy(policy: object, place: Setting) -> None:
     """**Raises** `InputError` for what is not called on observations to give a distribution."""
     if not callable(policy):
         raise InputError(

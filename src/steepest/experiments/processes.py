@@ -75,6 +75,7 @@ def run_workers(
             if worker is not None and event is None:
                 running.discard(worker)
                 failure = failure or worker.failure()
+                worker.end()  # its pipes are still open
             elif event and event["event"] == "error":
                 failure = failure or _RAISED.get(event["kind"], RuntimeError)(event["message"])
             elif event and worker is not None:
