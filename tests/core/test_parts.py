@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.errors import InputError, unknown
+from steepest.core.finiteness import Finite
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
-from steepest.core.results import Finite
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.core.trajectory import Batch
 from steepest.core.validation import check_fields, check_number

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import steepest
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.diagnostics.rollouts import CompiledRollouts
 from steepest.envs.adapters.gymnasium import GymnasiumEnvironment

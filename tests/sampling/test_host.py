@@ -11,8 +11,8 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from steepest.core.errors import InputError
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
 from steepest.sampling.host import HostStreams, compiled_act

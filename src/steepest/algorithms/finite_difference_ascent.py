@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
 from steepest.algorithms import fields
-from steepest.algorithms.families.perturbation import PerturbationHyperParameters
+from steepest.algorithms.families.perturbed_policies import PerturbationHyperParameters
 
 if TYPE_CHECKING:
     from steepest.perturbation import FiniteDifference

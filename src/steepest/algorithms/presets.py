@@ -3,15 +3,14 @@
 import functools
 import importlib.resources
 import tomllib
-from typing import Any
 
 
 @functools.cache
-def _table() -> dict[str, dict[str, dict[str, Any]]]:
+def _table() -> dict[str, dict[str, dict]]:
     return tomllib.loads((importlib.resources.files("steepest.algorithms") / "presets.toml").read_text("utf-8"))
 
 
-def preset(algorithm: str, env: str) -> dict[str, Any]:
+def preset(algorithm: str, env: str) -> dict:
     """The tuned hyper-parameters of an algorithm for an environment id; empty when there are none."""
     found = _table().get(algorithm, {}).get(env, {})
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}

@@ -8,7 +8,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -142,7 +142,7 @@ def _train_with(kind: type[HyperParameters]) -> type[Train]:
     )
 
 
-def _demonstrations(given: Train) -> dict[str, Any]:
+def _demonstrations(given: Train) -> dict:
     """What was said of demonstrations, where the algorithm learns from them."""
     if not isinstance(given, TrainOnDemonstrations):
         return {}

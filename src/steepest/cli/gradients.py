@@ -188,7 +188,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def _write(given: Gradients, found: GradientComparison, about: dict[str, Any], title: str) -> None:
+def _write(given: Gradients, found: GradientComparison, about: dict, title: str) -> None:
     reference = {
         "says": found.reference.says,
         "exact": found.reference.exact,
@@ -222,7 +222,7 @@ def _write(given: Gradients, found: GradientComparison, about: dict[str, Any], t
             print(path)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """JSON has no NaN and no infinity."""
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}

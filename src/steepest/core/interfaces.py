@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
@@ -9,11 +10,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from steepest.core.distributions import AbstractDistribution
+from steepest.core.finiteness import UpdateInfo
 from steepest.core.problem import AbstractMaximisation, Info, Parameters
-from steepest.core.results import UpdateInfo
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
+
+Policy = Callable[[AnyArray], AbstractDistribution]
+"""A function from observations to distributions over actions, as a rule a module whose array leaves are parameters."""
 
 
 class AbstractStepRule(eqx.Module):

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.trajectory import Batch
+from steepest.core.types import PyTree
 
 Parameters = TypeVar("Parameters")
 Info = dict[str, Array]
@@ -161,7 +162,7 @@ class SampledProblem(AbstractProblem[Parameters]):
         return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: policy), lx.positive_semidefinite_tag)
 
 
-def _distribution(policy: Any, batch: Batch) -> AbstractDistribution:
+def _distribution(policy: PyTree, batch: Batch) -> AbstractDistribution:
     return policy(batch.obs)
 
 

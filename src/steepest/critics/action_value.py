@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
+from steepest.core.interfaces import Policy
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.types import AnyArray
 from steepest.networks import ActivationName, Dense, feature_count, features
@@ -28,7 +28,7 @@ class AbstractActionValue(eqx.Module):
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
         """The value of every action in each observation. **Raises** `InputError` unless actions are discrete."""
 
-    def with_policy(self, policy: Any) -> "AbstractActionValue":
+    def with_policy(self, policy: Policy) -> "AbstractActionValue":
         """The critic as it is once the policy has moved; another one only where its features are the policy's."""
         return self
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from steepest.core.errors import InputError
+from steepest.core.interfaces import Policy
 from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics.action_value import AbstractActionValue
@@ -29,10 +30,10 @@ class CompatibleActionValue(AbstractActionValue):
 
     weights: PyTree
     value: StateValue
-    policy: Any
+    policy: Policy
 
     @classmethod
-    def initial(cls, key: Key[Array, ""], spec: Spec, policy: Any, **options: Any) -> "CompatibleActionValue":
+    def initial(cls, key: Key[Array, ""], spec: Spec, policy: Policy, **options: Any) -> "CompatibleActionValue":
         """Slopes of 0, and a fresh V; the options are those of `StateValue.initial`."""
         return cls(jax.tree.map(jnp.zeros_like, policy), StateValue.initial(key, spec, **options), policy)
 
@@ -44,5 +45,5 @@ class CompatibleActionValue(AbstractActionValue):
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
         raise InputError("values: a compatible critic judges continuous actions. Ask for one: critic(obs, action).")
 
-    def with_policy(self, policy: Any) -> "CompatibleActionValue":
+    def with_policy(self, policy: Policy) -> "CompatibleActionValue":
         return eqx.tree_at(lambda each: each.policy, self, policy)

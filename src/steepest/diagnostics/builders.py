@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from steepest.advantages import (
     GAE,
+    AbstractAdvantage,
     AveragePerTimeStep,
     AverageReturn,
     AverageReturnToGo,
@@ -17,6 +18,8 @@ from steepest.advantages import (
     NStep,
     WholeReturn,
 )
+from steepest.advantages.importance import WeightKind
+from steepest.core.interfaces import Policy
 from steepest.core.spaces import Discrete, Space
 from steepest.core.trajectory import Trajectory
 from steepest.critics import AbstractValue, LinearValue, TabularValue
@@ -48,13 +51,13 @@ class Context:
     - `parameters`: how many the policy has.
     """
 
-    policy: Any
+    policy: Policy
     discount: float
     gae_lambda: float
     n: int
     horizon: int
     observation: Space
-    behaviour: Any = None
+    behaviour: Policy | None = None
     value: Callable[..., Array] | None = None
     action_value: Callable[..., Array] | None = None
     parameters: int = 0
@@ -68,7 +71,7 @@ class Context:
         return LinearValue.fit(space, trajectory.obs, time, target, weight, self.horizon)
 
     @property
-    def player(self) -> Any:
+    def player(self) -> Policy:
         """Whoever plays where another policy may, and need not."""
         return self.policy if self.behaviour is None else self.behaviour
 
@@ -78,18 +81,23 @@ def build(name: str, context: Context) -> AbstractEstimator:
     return _BUILDERS[name](context)
 
 
-def _plain(context: Context, advantage: Any, **options: Any) -> LikelihoodRatio:
+def _plain(context: Context, advantage: Callable[[float], AbstractAdvantage], **options: Any) -> LikelihoodRatio:
     return LikelihoodRatio(context.discount, advantage(context.discount), **options)
 
 
-def _with_critic(context: Context, advantage: Any) -> AbstractEstimator:
+def _with_critic(context: Context, advantage: AbstractAdvantage) -> AbstractEstimator:
     """The exact values where they are known; else those fitted on one half, used on the other."""
     estimator = LikelihoodRatio(context.discount, advantage, critic=context.value)
     return estimator if context.value is not None else FittedCritic(context.fit, estimator)
 
 
-def _weighted(context: Context, kind: Any) -> ImportanceSampled:
-    return ImportanceSampled(context.behaviour, ImportanceWeighted(context.discount, kind))
+def _weighted(context: Context, kind: WeightKind) -> ImportanceSampled:
+    return ImportanceSampled(_given(context.behaviour), ImportanceWeighted(context.discount, kind))
+
+
+def _given(behaviour: Policy | None) -> Policy:
+    assert behaviour is not None
+    return behaviour
 
 
 def _known(action_value: Callable[..., Array] | None) -> Callable[..., Array]:
@@ -116,7 +124,7 @@ _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {
     "importance_whole": lambda given: _weighted(given, "whole"),
     "importance_causal": lambda given: _weighted(given, "causal"),
     "importance_first_order": lambda given: _weighted(given, "first_order"),
-    "off_policy": lambda given: OffPolicy(given.behaviour, _known(given.action_value), given.discount),
+    "off_policy": lambda given: OffPolicy(_given(given.behaviour), _known(given.action_value), given.discount),
     "finite_difference": lambda given: Perturbed(FiniteDifference(), given.discount),
     "finite_difference_forward": lambda given: Perturbed(FiniteDifference(central=False), given.discount),
     # Twice as many rows as unknowns.

@@ -1,13 +1,20 @@
 """A comparison of estimators, as a picture."""
 
+from __future__ import annotations
+
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepest.core.errors import InputError
 from steepest.diagnostics.quality import BIASED
 from steepest.diagnostics.rows import GradientComparison, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
 
 _UNBIASED, _OTHER, _SHADE = "#2166ac", "#d6762b", "#bbbbbb"
 
@@ -99,7 +106,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
         pyplot.close(figure)
 
 
-def _bars(axes: Any, height: np.ndarray, length: np.ndarray, colours: list[str], margin: np.ndarray) -> None:
+def _bars(axes: Axes, height: np.ndarray, length: np.ndarray, colours: list[str], margin: np.ndarray) -> None:
     """Bars with 95 % intervals, on a logarithmic scale where they differ much."""
     shown = np.where(np.isfinite(length), length, 0)
     positive = shown[shown > 0]
@@ -112,7 +119,7 @@ def _bars(axes: Any, height: np.ndarray, length: np.ndarray, colours: list[str],
     axes.errorbar(shown, height, xerr=[below, margin], fmt="none", ecolor="black", elinewidth=0.9, capsize=2)
 
 
-def _biases(axes: Any, height: np.ndarray, rows: list[Any], norm: float) -> None:
+def _biases(axes: Axes, height: np.ndarray, rows: Sequence[Row], norm: float) -> None:
     """The bias as a point, beside a bar as long as chance alone would make it."""
     found = np.array([row.quality.bias if row.measurable else 0 for row in rows]) / norm
     chance = np.nan_to_num(np.array([row.quality.bias_by_chance if row.measurable else 0 for row in rows])) / norm

@@ -10,8 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from steepest._platform import configure_platform
 from steepest.advantages import MonteCarlo
-from steepest.core.distributions import AbstractDistribution
-from steepest.core.interfaces import AbstractActor, RolloutSpec
+from steepest.core.interfaces import AbstractActor, Policy, RolloutSpec
 from steepest.core.spaces import SpacesOfEnvironment, Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
@@ -21,8 +20,6 @@ from steepest.estimators import AbstractRollouts
 from steepest.policies import AbstractPolicy
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
-
-Policy = Callable[[AnyArray], AbstractDistribution]
 
 
 class Playing(AbstractActor):

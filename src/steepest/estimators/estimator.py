@@ -1,7 +1,6 @@
 """What an estimator of the gradient is, and what it asks of the world."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from steepest.advantages import state_discount
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Batch, Estimates, Trajectory
 from steepest.core.types import PyTree
@@ -24,7 +24,7 @@ class AbstractRollouts(abc.ABC):
     compiled: bool
 
     @abc.abstractmethod
-    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         """One episode in each of `episodes` streams, from its start to its end or to the time limit."""
 
     @abc.abstractmethod
@@ -48,21 +48,21 @@ class AbstractEstimator(eqx.Module):
     """
 
     @abc.abstractmethod
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> PyTree:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> PyTree:
         """What there is to learn from: arrays."""
 
     @abc.abstractmethod
-    def gradient(self, policy: Any, data: Any) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: PyTree) -> tuple[PyTree, Info]:
         """The gradient, shaped like the policy; and diagnostics, with the environment `steps` that it took."""
 
 
 def score_gradient(
     objective: AbstractObjective,
-    policy: Any,
+    policy: Policy,
     trajectory: Trajectory,
     weight: Float[Array, "T N"],
     state_factor: float | Float[Array, ""] | None,
-) -> Any:
+) -> PyTree:
     r"""$\frac1N\sum_i\sum_t \gamma^t\,\nabla$ `objective` of each row: the sum over an episode, the mean over episodes.
 
     **Arguments**

@@ -1,7 +1,6 @@
 """The likelihood-ratio family (G3–G11): a weight for every row, times its score."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,8 +17,10 @@ from steepest.advantages import (
     variance_optimal,
 )
 from steepest.core.errors import InputError
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
 from steepest.objectives import Score, episode_scores
 
@@ -50,10 +51,10 @@ class LikelihoodRatio(AbstractEstimator):
     def __check_init__(self):
         self._weight()
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         value, next_value = values(self.critic, data)
         weight = self._weight()(data, value, next_value).advantage
         return score_gradient(Score(), policy, data, weight, None), steps_of(data)
@@ -78,7 +79,7 @@ class FittedCritic(AbstractEstimator):
     estimator: LikelihoodRatio
 
     def collect(
-        self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int
+        self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int
     ) -> tuple[Trajectory, Trajectory]:
         if episodes < 2:
             raise InputError(f"episodes is {episodes}; a critic fitted on other data takes at least 2. Give more.")
@@ -86,7 +87,7 @@ class FittedCritic(AbstractEstimator):
         half = episodes // 2
         return rollouts.play(for_fit, policy, half), rollouts.play(for_gradient, policy, episodes - half)
 
-    def gradient(self, policy: Any, data: tuple[Trajectory, Trajectory]) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: tuple[Trajectory, Trajectory]) -> tuple[PyTree, Info]:
         first, second = data
         zero = jnp.zeros_like(first.reward)
         target = MonteCarlo(self.estimator.discount)(first, zero, zero).value_target
@@ -108,10 +109,10 @@ class VarianceOptimal(AbstractEstimator):
     per_parameter: bool = eqx.field(static=True, default=True)
     leave_one_out: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         zero = jnp.zeros_like(data.reward)
         returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
         scores, unravel = episode_scores(policy, data.obs, data.action, data.valid)

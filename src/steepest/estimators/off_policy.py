@@ -1,7 +1,6 @@
 """Gradients for one policy from the episodes of another, or from a critic of actions (G12–G15)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,8 +8,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from steepest.advantages import ImportanceWeighted, effective_sample_size
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
 from steepest.objectives import Deterministic, Score
 
@@ -27,14 +28,14 @@ class ImportanceSampled(AbstractEstimator):
     - `discount_states`: the switch of G5.
     """
 
-    behaviour: Any
+    behaviour: Policy
     weighting: ImportanceWeighted
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         weight, log_weight = self.weighting(data, _log_ratio(policy, data))
         factor = self.weighting.discount if self.discount_states else None
         counted = log_weight[0] if self.weighting.kind == "whole" else jnp.where(data.valid, log_weight, -jnp.inf)
@@ -56,15 +57,15 @@ class OffPolicy(AbstractEstimator):
     **Reference** Degris, White and Sutton, *Off-Policy Actor-Critic*, 2012.
     """
 
-    behaviour: Any
+    behaviour: Policy
     action_value: Callable[..., Array]
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, data.action)
         return score_gradient(Score(), policy, data, weight, _factor(self)), steps_of(data)
 
@@ -77,18 +78,18 @@ class FreshAction(AbstractEstimator):
     **Arguments**: as of `OffPolicy`.
     """
 
-    behaviour: Any
+    behaviour: Policy
     action_value: Callable[..., Array]
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
     def collect(
-        self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int
+        self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int
     ) -> tuple[Trajectory, Key[Array, ""]]:
         for_playing, for_actions = jax.random.split(key)
         return rollouts.play(for_playing, self.behaviour, episodes), for_actions
 
-    def gradient(self, policy: Any, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[PyTree, Info]:
         trajectory, key = data
         fresh = policy(trajectory.obs).sample(key)
         answered = eqx.tree_at(lambda each: each.action, trajectory, fresh)
@@ -106,19 +107,19 @@ class DeterministicGradient(AbstractEstimator):
 
     action_value: Callable[..., Array]
     discount: float | Float[Array, ""]
-    behaviour: Any = None
+    behaviour: Policy | None = None
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy if self.behaviour is None else self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         one = jnp.ones_like(data.reward)
         objective = Deterministic(self.action_value)
         return score_gradient(objective, policy, data, one, _factor(self)), steps_of(data)
 
 
-def _log_ratio(policy: Any, trajectory: Trajectory) -> Float[Array, "T N"]:
+def _log_ratio(policy: Policy, trajectory: Trajectory) -> Float[Array, "T N"]:
     return jax.lax.stop_gradient(policy(trajectory.obs).log_prob(trajectory.action)) - trajectory.log_prob
 
 

@@ -1,14 +1,14 @@
 """Gradients from the performance of perturbed policies (G1, G2)."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
+from steepest.core.types import PyTree
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
 from steepest.perturbation import AbstractPerturbation
 
@@ -27,7 +27,7 @@ class Perturbed(AbstractEstimator):
     discount: float | Float[Array, ""]
     common_random_numbers: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Any:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> PyTree:
         for_offsets, for_luck = jax.random.split(key)
         vector, unravel = ravel_pytree(policy)
         offsets = self.perturbation.offsets(for_offsets, vector.shape[0])
@@ -40,7 +40,7 @@ class Perturbed(AbstractEstimator):
         performance, steps = rollouts.performances(keys, policies, episodes, self.discount)
         return offsets, performance, steps
 
-    def gradient(self, policy: Any, data: Any) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: PyTree) -> tuple[PyTree, Info]:
         offsets, performance, steps = data
         gradient = self.perturbation.gradient(offsets, performance)
         return ravel_pytree(policy)[1](gradient), {"steps": steps}

@@ -95,7 +95,7 @@ class RunConfiguration:
         return json.dumps(_plain(dataclasses.asdict(self)), indent=2).encode() + b"\n"
 
     @classmethod
-    def parse(cls, content: dict[str, Any]) -> RunConfiguration:
+    def parse(cls, content: dict) -> RunConfiguration:
         """Undo `dump`. **Raises** `InputError` for a field that is missing, unknown or out of bounds."""
         names = {field.name for field in dataclasses.fields(cls)}
         optional = {"demonstrations", "evaluation_every", "importable"}
@@ -108,7 +108,7 @@ class RunConfiguration:
         return cls(**{**content, **lists, "seeds_per_process": groups})
 
 
-def hyper_parameters(algorithm: str, given: dict[str, Any]) -> HyperParameters:
+def hyper_parameters(algorithm: str, given: dict) -> HyperParameters:
     """An algorithm's hyper-parameters from their names.
 
     **Raises** `InputError` for an unknown algorithm or name, and for a value out of bounds.
@@ -144,7 +144,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     match value:
         case dict():
             return {name: _plain(each) for name, each in value.items()}
@@ -156,8 +156,8 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _revived(given: dict[str, Any]) -> dict[str, Any]:
-    def revive(value: Any) -> Any:
+def _revived(given: dict) -> dict:
+    def revive(value: object) -> object:
         if value in ("inf", "-inf"):
             return float(value)
         return tuple(value) if isinstance(value, list) else value

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -30,7 +29,7 @@ def evaluate(
     stochastic: bool = False,
     algorithm: AlgorithmLike | None = None,
     env: EnvironmentLike | None = None,
-) -> dict[str, Any]:
+) -> dict:
     """Play whole episodes with the newest checkpoint of every seed of a run.
 
     **Arguments**

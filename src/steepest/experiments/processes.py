@@ -93,7 +93,7 @@ def run_workers(
     return finished
 
 
-def _tell(listener: AbstractListener, event: dict[str, Any], worker: "_Worker") -> None:
+def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
     """Pass on one event of a worker."""
     match event:
         case {"event": "rows", "rows": rows}:

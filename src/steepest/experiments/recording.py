@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,6 +22,8 @@ from steepest.envs.tasks import Task
 from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
 
+DemonstrationsLike = str | pathlib.Path | Demonstrations | Sequence
+"""A run directory, a file, `minari:` and the id of a data set, `Demonstrations`, or arrays (obs, action)."""
 MINARI = "minari:"
 """What the name of a Minari data set begins with."""
 _SLOTS = 16
@@ -34,7 +37,7 @@ class Gathered:
     demonstrations: Demonstrations
     origin: str
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict:
         """What a run's configuration says of them. The digest is that of the file in the run directory."""
         found = self.demonstrations
         return {
@@ -45,7 +48,7 @@ class Gathered:
         }
 
 
-def gather(source: Any, task: Task, *, episodes: int, stochastic: bool) -> Gathered:
+def gather(source: DemonstrationsLike, task: Task, *, episodes: int, stochastic: bool) -> Gathered:
     """Find or record demonstrations for a task.
 
     **Arguments**
@@ -61,7 +64,7 @@ def gather(source: Any, task: Task, *, episodes: int, stochastic: bool) -> Gathe
     return Gathered(found.checked(task.id, task.observation_space, task.action_space), origin)
 
 
-def _find(source: Any, task: Task, episodes: int, stochastic: bool) -> tuple[Demonstrations, str]:
+def _find(source: DemonstrationsLike, task: Task, episodes: int, stochastic: bool) -> tuple[Demonstrations, str]:
     if isinstance(source, Demonstrations):
         return source, "arrays"
     if isinstance(source, tuple | list) and len(source) in (2, 3):
@@ -140,7 +143,7 @@ def record(
     check_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
     key, limit = jax.random.key(episode_seed), time_limit(task, max_episode_steps)
     rollouts = open_task(task, key, limit=limit, slots=min(_SLOTS, episodes))
-    policy = expert.policy if stochastic else WithoutNoise(expert.policy)
+    policy: Any = expert.policy if stochastic else WithoutNoise(expert.policy)  # rollouts ask for samples only
     try:
         played = jax.tree.map(np.asarray, rollouts.play(key, policy, episodes))
     finally:

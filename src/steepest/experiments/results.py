@@ -7,7 +7,6 @@ import functools
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from steepest.experiments.trained import TrainedPolicy
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
 
-def summarise(config: RunConfiguration, returns: Mapping[int, np.ndarray]) -> dict[str, Any]:
+def summarise(config: RunConfiguration, returns: Mapping[int, np.ndarray]) -> dict:
     """The evaluation of a run as one object: each seed's mean and deviation, and what the seeds say together.
 
     **Arguments**
@@ -42,7 +41,7 @@ def summarise(config: RunConfiguration, returns: Mapping[int, np.ndarray]) -> di
     }
 
 
-def dump(evaluation: dict[str, Any]) -> str:
+def dump(evaluation: dict) -> str:
     """As JSON that people can read too."""
     return json.dumps(evaluation, indent=2)
 
@@ -62,7 +61,7 @@ class TrainResult:
     algorithm: AbstractAlgorithm
     agents: dict[int, PyTree]
     metrics: dict[str, np.ndarray]
-    evaluation: dict[str, Any] | None
+    evaluation: dict | None
     run_directory: pathlib.Path | None
     finished: bool
 

@@ -25,7 +25,7 @@ from steepest.experiments.loop import Outcome, train_seeds
 from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_parameters
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
-from steepest.experiments.recording import Gathered, gather
+from steepest.experiments.recording import DemonstrationsLike, Gathered, gather
 from steepest.experiments.results import TrainResult, dump, summarise
 from steepest.runs import checkpoints, metrics
 from steepest.runs import demonstration_files as files
@@ -71,7 +71,7 @@ def train(
     run_dir: str | pathlib.Path | None = None,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
-    demonstrations: Any = None,
+    demonstrations: DemonstrationsLike | None = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
     progress: bool = False,
@@ -178,10 +178,10 @@ def prepare(
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
     checkpoint_seconds: float = 10.0,
-    demonstrations: Any = None,
+    demonstrations: DemonstrationsLike | None = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
-    hyper: dict[str, Any] | None = None,
+    hyper: dict | None = None,
 ) -> Experiment:
     """Check everything that can be checked without training, and gather demonstrations. Nothing is written.
 
@@ -222,7 +222,7 @@ def prepare(
     return Experiment(config, parameters, task, run, None if gathered is None else gathered.demonstrations)
 
 
-def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict[str, Any]) -> HyperParameters:
+def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict) -> HyperParameters:
     """The hyper-parameters, whatever they are given as."""
     if isinstance(algorithm, HyperParameters):
         return algorithm
@@ -239,7 +239,7 @@ def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict[
     return OwnAlgorithm.of(algorithm, task, hyper.get("num_envs"))
 
 
-def _recorded(parameters: HyperParameters) -> dict[str, Any]:
+def _recorded(parameters: HyperParameters) -> dict:
     """What a configuration keeps of hyper-parameters; of the user's own algorithm it will be its description."""
     if isinstance(parameters, OwnAlgorithm):
         return {"num_envs": parameters.num_envs}
@@ -252,7 +252,7 @@ def _check_cluster(config: RunConfiguration, parameters: HyperParameters) -> Non
 
 
 def _gather(
-    parameters: HyperParameters, demonstrations: Any, task: Task, episodes: int, stochastic: bool
+    parameters: HyperParameters, demonstrations: DemonstrationsLike | None, task: Task, episodes: int, stochastic: bool
 ) -> Gathered | None:
     if not parameters.demonstrated:
         if demonstrations is not None:
@@ -356,7 +356,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(*_: Any) -> None:
+    def ask(*_: object) -> None:
         asked.set()
         signal.signal(signal.SIGINT, before)
 

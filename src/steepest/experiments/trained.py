@@ -11,12 +11,12 @@ from jaxtyping import Array, Key, Shaped
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
-from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.interfaces import AbstractAlgorithm, Policy
 from steepest.core.moments import ObservationNormaliser
 from steepest.core.spaces import Box, Discrete
 from steepest.core.types import AnyArray, PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
-from steepest.diagnostics.setting import Policy, Setting, same_kind
+from steepest.diagnostics.setting import Setting, same_kind
 from steepest.envs.tasks import Task
 from steepest.experiments.building import load_agent, task_of
 from steepest.experiments.configuration import RunConfiguration

@@ -1,7 +1,6 @@
 """The pseudo-loss of the score function (G16)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch
+from steepest.core.types import PyTree
 from steepest.objectives.objective import AbstractObjective
 
 
@@ -33,8 +33,8 @@ class Score(AbstractObjective):
 
 
 def episode_scores(
-    policy: Any, obs: Shaped[Array, "T N ..."], action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
-) -> tuple[Float[Array, "N P"], Callable[[Array], Any]]:
+    policy: PyTree, obs: Shaped[Array, "T N ..."], action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
+) -> tuple[Float[Array, "N P"], Callable[[Array], PyTree]]:
     """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each stream's episode, and the way back to the shape of the policy."""
     vector, unravel = ravel_pytree(policy)
 

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from steepest.core.distributions import AbstractDistribution
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.schedules import Number, fixed
 from steepest.core.trajectory import Batch
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
-from steepest.objectives.objective import AbstractObjective, Policy
+from steepest.objectives.objective import AbstractObjective
 
 
 @runtime_checkable

@@ -73,7 +73,7 @@ def check_steps(steps: int | None, horizon: int | None) -> None:
         check_number("steps", steps, at_least=1, at_most=horizon, whole=True, remedy=remedy)
 
 
-def check_policy(policy: Any, states: int, actions: int) -> None:
+def check_policy(policy: object, states: int, actions: int) -> None:
     """Refuse a policy that is not one over these states and actions.
 
     A table with too few rows would not fail by itself: indices beyond the end of an array read its last row.

@@ -1,7 +1,5 @@
 """One number to be kept near 0 at little cost, about which everything is known in closed form."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from steepest.core.errors import InputError
+from steepest.core.interfaces import Policy
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Batch
 from steepest.core.types import AnyArray
@@ -20,7 +19,7 @@ from steepest.oracles.sampling import LinearQuadraticEnvironment, time_limit
 from steepest.policies import LinearGaussian
 
 
-def _check(problem: "LinearQuadratic", policy: Any, *_: Any) -> None:
+def _check(problem: "LinearQuadratic", policy: Policy, *_: object) -> None:
     """Refuse a policy of another kind, and one that lets the state grow without end."""
     if not isinstance(policy, LinearGaussian):
         raise InputError(

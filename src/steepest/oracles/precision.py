@@ -28,7 +28,7 @@ def double(tree: PyTree) -> PyTree:
     return jax.tree.map(_double, tree)
 
 
-def _double(leaf: Any) -> Any:
+def _double(leaf: PyTree) -> PyTree:
     if isinstance(leaf, Tracer):
         return leaf
     if isinstance(leaf, float | np.floating):
@@ -70,5 +70,5 @@ def exact(*, check: Callable[..., None] | None = None) -> Callable[[Function], F
     return decorate
 
 
-def _host(leaf: Any) -> Any:
+def _host(leaf: PyTree) -> PyTree:
     return np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf

@@ -1,7 +1,5 @@
 """Markov decision processes given as tables, about which everything is known."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,7 +23,7 @@ from steepest.oracles.precision import exact, is_traced
 from steepest.oracles.sampling import TabularEnvironment
 
 
-def _check_probs(mdp: "TabularMDP", probs: Any, *_: Any) -> None:
+def _check_probs(mdp: "TabularMDP", probs: object, *_: object) -> None:
     check_probabilities("probs", checked_array("probs", probs, mdp.reward.shape))
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import pathlib
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +111,7 @@ def _remedy(path: pathlib.Path) -> str:
     return "Delete it to start this seed anew."
 
 
-def _is_key(leaf: Any) -> bool:
+def _is_key(leaf: PyTree) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 

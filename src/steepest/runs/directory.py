@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 from steepest.core.errors import InputError
 
@@ -82,7 +81,7 @@ class RunDirectory:
             raise InputError(f"run directory {run.path}: {what}. Give one that steepest train has written.")
         return run
 
-    def read_config(self) -> dict[str, Any]:
+    def read_config(self) -> dict:
         """The configuration. **Raises** `InputError` when it cannot be read."""
         try:
             return json.loads(self.config.read_text())

@@ -1,14 +1,20 @@
 """Learning curves, as a picture."""
 
+from __future__ import annotations
+
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepest.core.errors import InputError
 from steepest.runs.metrics import EVALUATED
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import ColorType
 
 _POINTS = 200
 LIKELIHOOD = "log_likelihood"
@@ -106,7 +112,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
         pyplot.close(figure)
 
 
-def _draw_returns(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> None:
+def _draw_returns(axes: Axes, label: str, columns: Mapping[str, np.ndarray]) -> None:
     seeds = len(np.unique(columns["seed"]))
     name = f"{label} ({seeds} seed{'s' if seeds > 1 else ''})"
     steps, returns = learning_curve(columns)
@@ -123,7 +129,7 @@ def _draw_returns(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> N
     _draw(axes, steps, returns, label=name, linewidth=1.8)
 
 
-def _draw_likelihoods(axes: Any, label: str, columns: Mapping[str, np.ndarray]) -> None:
+def _draw_likelihoods(axes: Axes, label: str, columns: Mapping[str, np.ndarray]) -> None:
     kinds = {f"held_out_{LIKELIHOOD}": ("held out", "-"), LIKELIHOOD: ("learnt from", "--")}
     colour = None
     for column, (kind, style) in kinds.items():
@@ -134,7 +140,7 @@ def _draw_likelihoods(axes: Any, label: str, columns: Mapping[str, np.ndarray]) 
             colour = _draw(axes, steps, values, label=name, linestyle=style, linewidth=1.4, color=colour)
 
 
-def _draw(axes: Any, steps: np.ndarray, values: np.ndarray, **style: Any) -> Any:
+def _draw(axes: Axes, steps: np.ndarray, values: np.ndarray, **style: Any) -> ColorType:
     """One line and its interval, of values by seed [P, K]; returns its colour."""
     (line,) = axes.plot(steps, interquartile_mean(values), **style)
     if values.shape[1] > 1:

@@ -1,6 +1,6 @@
 """Improvement without a limit (S8)."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Array, Key
 
@@ -33,7 +33,7 @@ class Greedy(AbstractStepRule):
         return self.inner.init(parameters)
 
     def step(
-        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: Any
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: PyTree
     ) -> tuple[Parameters, PyTree, Info]:
         problem = with_kl(problem)
         before = problem.evaluate(parameters)[0]

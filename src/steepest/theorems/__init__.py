@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 
 from steepest.core.errors import unknown
-from steepest.theorems.result import Claim, Result
+from steepest.theorems.claims import Claim, Result
 
 THEOREMS: dict[str, str] = {
     "T1": "steepest.theorems.performance_difference:performance_difference",

@@ -6,6 +6,7 @@ import numpy as np
 
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
+from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import (
     discounted_to_go,
     every_trajectory,
@@ -17,7 +18,6 @@ from steepest.theorems.enumeration import (
     scores,
 )
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
-from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, STEPS = 2, 2, 5
 LEAST = 50

@@ -8,8 +8,8 @@ import numpy as np
 from steepest.core.distributions import Categorical
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
+from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_tables
-from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, RADIUS = 3, 3, 1e-5
 STARTS, ROUNDS = 3, 3

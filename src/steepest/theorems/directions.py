@@ -8,7 +8,7 @@ from jaxtyping import Float
 from steepest.core.types import AnyArray
 from steepest.oracles import LinearQuadratic, exact
 from steepest.policies import LinearGaussian
-from steepest.theorems.result import Claim, Result
+from steepest.theorems.claims import Claim, Result
 
 
 def starting_at_rest() -> LinearQuadratic:

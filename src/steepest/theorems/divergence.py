@@ -7,9 +7,9 @@ import numpy as np
 from steepest.core.distributions import Categorical
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
+from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import every_trajectory, probability
 from steepest.theorems.instances import Tables, random_tables
-from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, STEPS = 2, 2, 4
 

@@ -11,7 +11,7 @@ from steepest.curvature import NaturalDirection
 from steepest.oracles import TabularMDP, random_mdp
 from steepest.policies import TwoActionPolicy
 from steepest.steps import TrustRegion
-from steepest.theorems.result import Claim, Result
+from steepest.theorems.claims import Claim, Result
 
 STATES, ACTIONS, HORIZON = 5, 3, 10
 ROUNDS, RADIUS = 30, 0.01

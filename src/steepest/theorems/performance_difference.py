@@ -6,8 +6,8 @@ import numpy as np
 
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
+from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
-from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, HORIZON = 10, 4, 12
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.types import AnyArray, PyTree
 from steepest.oracles import exact
-from steepest.theorems.result import Claim, Result
+from steepest.theorems.claims import Claim, Result
 
 ACTIONS = 5
 

@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from steepest.core.types import PyTree
 from steepest.oracles import TabularMDP, exact
+from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
-from steepest.theorems.result import Claim, Result
 
 STATES, ACTIONS, STEPS = 6, 3, 20
 

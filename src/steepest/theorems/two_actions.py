@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from steepest.oracles import bandit
 from steepest.policies import TwoActionPolicy
-from steepest.theorems.result import Claim, Result
+from steepest.theorems.claims import Claim, Result
 
 REWARD = (100.0, 1.0)
 START, STEPS, LEARNING_RATE = -10.0, 40, 0.01

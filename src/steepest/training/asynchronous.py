@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -127,7 +126,7 @@ def streams_key(key: Key[Array, ""], index: int, birth: int) -> Key[Array, ""]:
     return jax.random.fold_in(jax.random.fold_in(key, birth), index)
 
 
-def acting_key(key: Key[Array, ""], update: Any, index: int) -> Key[Array, ""]:
+def acting_key(key: Key[Array, ""], update: Array | int, index: int) -> Key[Array, ""]:
     """The key of the actions of worker `index` on the copy that has made so many updates.
 
     A worker that gets the same copy again, after a death or on a resume, draws them again. The gradient of the first
@@ -174,7 +173,7 @@ def _evaluation_shapes(algorithm: ActorCritic) -> Evaluation:
     """What `gradients` returns, as shapes."""
     spec, length = algorithm.spec, algorithm.rollout.length or 1
 
-    def blank(dtype: Any, shape: tuple[int, ...] = ()) -> Array:
+    def blank(dtype: np.dtype | type, shape: tuple[int, ...] = ()) -> Array:
         return jnp.zeros((length, spec.num_envs, *shape), dtype)
 
     def shaped(copy: Agent) -> Evaluation:
@@ -221,7 +220,7 @@ class AsynchronousTraining(OneSeedTraining):
         self._structure = jax.tree.structure(_evaluation_shapes(algorithm))
         self._learn = jax.jit(self._learn_if_finite)
         self._cluster: Cluster | None = None
-        self._asked: dict[Any, tuple[int, int]] = {}
+        self._asked: dict[object, tuple[int, int]] = {}
         self._deaths = 0
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
@@ -245,13 +244,13 @@ class AsynchronousTraining(OneSeedTraining):
         worker = self._cluster.start(Worker, self._opening, self.seeds[0], index, int(self._state.update))
         self._ask(worker, index)
 
-    def _ask(self, worker: Any, index: int) -> None:
+    def _ask(self, worker: object, index: int) -> None:
         assert self._cluster is not None
         update = int(self._state.update)
         self._asked[worker] = index, update
         self._cluster.ask(worker, update, self._copy)
 
-    def _arrival(self, cluster: Cluster) -> tuple[Any, int, int, Segment]:
+    def _arrival(self, cluster: Cluster) -> tuple[object, int, int, Segment]:
         """The next worker that has a segment, its index, and the update of its copy; the dead are replaced."""
         while True:
             worker, answer = cluster.next_answer()
@@ -299,7 +298,7 @@ class AsynchronousTraining(OneSeedTraining):
         self._notice(f"worker {index} died and is replaced ({death})")
         self._start(index)
 
-    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: list[Any]):
+    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: Leaves):
         after, info = self._shared.improve(key, agent, jax.tree.unflatten(self._structure, evaluation))
         fault = info.finite.first_bad
         after = self._shared.keep_if_finite(after, agent, fault < 0)

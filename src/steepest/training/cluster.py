@@ -124,7 +124,7 @@ class Cluster:
             remedy = _START if address else "See that this machine has memory and processes left."
             raise InputError(f"Ray does not start or answer ({error}). {remedy}") from error
 
-    def start(self, kind: type, *arguments: Any) -> Any:
+    def start(self, kind: type, *arguments: object) -> Any:
         """A process that holds one `kind(*arguments)`, a class whose `answer` it can be asked."""
         make = self._ray.remote(num_cpus=1, max_restarts=0)(kind)
         try:
@@ -137,7 +137,7 @@ class Cluster:
         self._actors.append(actor)
         return actor
 
-    def ask(self, actor: Any, *question: Any) -> None:
+    def ask(self, actor: Any, *question: object) -> None:
         """Have a process call `answer(*question)`; `next_answer` will return it."""
         self._pending[actor.answer.remote(*question)] = actor
 

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -34,7 +33,7 @@ class TrainingState(eqx.Module):
     - `fault`: index of the first quantity that was not finite, −1 while all is well. A faulty agent never learns again.
     """
 
-    agent: Any
+    agent: PyTree
     streams: PyTree
     key: Key[Array, ""]
     update: Int[Array, ""]

@@ -1,7 +1,6 @@
 """What the two ways of training have in common, seen from outside."""
 
 import abc
-from typing import Any
 
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
@@ -66,7 +65,7 @@ class AbstractTraining(abc.ABC):
 class OneSeedTraining(AbstractTraining):
     """One seed, whose state has an `agent` and `steps`."""
 
-    _state: Any
+    _state: PyTree
 
     @property
     def steps(self) -> int:

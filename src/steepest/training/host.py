@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,7 +24,7 @@ from steepest.training.driver import OneSeedTraining, Row, not_finite
 class HostState(eqx.Module):
     """Where a seed's training is, except for the environments, which begin new episodes on a resume."""
 
-    agent: Any
+    agent: PyTree
     key: Key[Array, ""]
     update: Int[Array, ""]
     steps: Int[Array, ""]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from steepest.core.errors import EnvironmentFault, InputError
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.envs.adapters import envpool as adapter
 from steepest.sampling.host import HostStreams

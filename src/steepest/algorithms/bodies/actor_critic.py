@@ -19,10 +19,10 @@ from steepest.algorithms.bodies.agent import (
     value_of,
 )
 from steepest.core.errors import InputError
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, RewardStatistics
 from steepest.core.problem import AbstractMaximisation, weighted_mean, with_kl
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch, Trajectory, flatten

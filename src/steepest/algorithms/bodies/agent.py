@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from steepest.core.finiteness import Finite
 from steepest.core.moments import (
     AbstractNormaliser,
     AbstractRewardScaler,
@@ -15,7 +16,6 @@ from steepest.core.moments import (
     RewardScaler,
 )
 from steepest.core.problem import weighted_mean
-from steepest.core.results import Finite
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree

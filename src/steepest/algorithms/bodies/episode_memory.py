@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Key
 from steepest.advantages import ImportanceWeighted, effective_sample_size
 from steepest.algorithms.architecture import MakeNetworks
 from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import NoRewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten

@@ -4,10 +4,10 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from steepest.advantages import variance_optimal
+from steepest.core.interfaces import Policy
 from steepest.core.problem import Info, Parameters, SampledProblem
 from steepest.core.trajectory import Batch
 from steepest.objectives import Score, episode_scores
-from steepest.objectives.objective import Policy
 
 
 class EpisodeProblem(SampledProblem[Parameters]):

@@ -11,10 +11,10 @@ from steepest.algorithms.architecture import MakeNetworks
 from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
 from steepest.algorithms.bodies.improvement import AbstractImprovement
 from steepest.core.errors import InputError
+from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import NoRewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
-from steepest.core.results import Finite, UpdateInfo
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Batch, Trajectory

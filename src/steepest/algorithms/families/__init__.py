@@ -1,5 +1,5 @@
 """What families of algorithms share: methods of their hyper-parameters, never fields. No JAX here.
 
-`segments`: of running episodes. `episodes`: whole ones. `replay`: a buffer of transitions. `perturbation`: moved
+`segments`: of running episodes. `episodes`: whole ones. `replay`: a buffer of transitions. `perturbed_policies`: moved
 parameters.
 """

@@ -1,7 +1,6 @@
 """A normal distribution squashed into a box."""
 
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,7 +25,7 @@ MIXTURE = (
 )
 
 
-def bounds(values: Any) -> tuple[float, ...]:
+def bounds(values: object) -> tuple[float, ...]:
     """One bound for each coordinate, as numbers that a compiled program may be specialised on."""
     return tuple(float(value) for value in np.asarray(values).reshape(-1))
 

@@ -75,7 +75,7 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             self._pool.close()
             self._pool = None
 
-    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
+    def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = raw - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)

@@ -95,12 +95,12 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         """Close every environment."""
         self._environments.close()
 
-    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
+    def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = np.asarray(raw) - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)
 
-    def _true_successors(self, raw: Any, info: dict[str, Any], ended: Bool[np.ndarray, " N"]) -> np.ndarray:
+    def _true_successors(self, raw: object, info: dict, ended: Bool[np.ndarray, " N"]) -> np.ndarray:
         """The observations with those of new episodes replaced by the last ones of the old."""
         if "final_obs" not in info:
             raise EnvironmentFault(
@@ -284,11 +284,11 @@ class _Shaped(gymnasium.Wrapper):
         super().__init__(env)
         self._shape = env.observation_space.shape
 
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(self, **arguments: Any) -> tuple[object, dict]:
         obs, info = self.env.reset(**arguments)
         return self._checked(obs), info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict]:
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._checked(obs), reward, terminated, truncated, info
 
