@@ -108,7 +108,8 @@ def fresh_starts(env: AbstractEnvironment, keys: Key[Array, " T"], num_envs: int
     if not env.reset_pool:
         # Every step may need fresh starts. Drawing them all at once costs less than a few at each step.
         return jax.vmap(lambda each: begin(env, each, num_envs))(keys)
-    for_pool, for_choice = jax.random.split(keys[0])
+    # The environments of a step split its key among them, which is to fold in 0, …, N − 1; so these two are new.
+    for_pool, for_choice = (jax.random.fold_in(keys[0], num_envs + each) for each in range(2))
     pool = begin(env, for_pool, env.reset_pool)
     chosen = jax.random.randint(for_choice, (keys.shape[0], num_envs), 0, env.reset_pool, jnp.int32)
     return jax.tree.map(lambda leaf: leaf[chosen], pool)

@@ -25,8 +25,8 @@ from steepest.policies import AbstractPolicy
 class PerturbationAscent(AbstractAlgorithm):
     """Play an episode with each of many perturbed policies; their mean returns make a gradient.
 
-    The agent's experience is the offsets of the perturbed policies that play next. The carry of a stream is the number
-    of the one that it plays.
+    The agent's experience is the offsets of the perturbed policies that play next. The carry of a stream is its
+    number, i; it plays policy i modulo their count.
 
     - `networks`: draws the policy.
     - `perturbation`: where to evaluate J, and the gradient that follows from the values there.
@@ -58,9 +58,7 @@ class PerturbationAscent(AbstractAlgorithm):
         )
 
     def initial_carry(self, spec: Spec) -> Int[Array, " N"]:
-        policy = jax.eval_shape(lambda key: self.networks(key, spec).policy, jax.random.key(0))
-        count = jax.eval_shape(self._offsets, jax.random.key(0), policy).shape[0]
-        return jnp.arange(spec.num_envs, dtype=jnp.int32) % count
+        return jnp.arange(spec.num_envs, dtype=jnp.int32)
 
     def act(
         self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
@@ -69,6 +67,11 @@ class PerturbationAscent(AbstractAlgorithm):
         if agent.experience is None:
             return *agent.policy(seen).sample_and_log_prob(key), carry
         vector, unravel = ravel_pytree(agent.policy)
+        count = agent.experience.shape[0]
+        # Rows of any group of streams, each in its place of [copies, policies]. So every policy is made once, outside
+        # the sampler's loop; to gather the parameters of every stream at every step is several times slower.
+        rows = jnp.zeros((self.spec.num_envs, *seen.shape[1:]), seen.dtype).at[carry].set(seen, unique_indices=True)
+        rows = rows.reshape(-1, count, *seen.shape[1:])
 
         def one(key: Key[Array, ""], offset: Float[Array, " P"], obs: Array) -> tuple[Array, Array]:
             distribution = unravel(vector + offset)(obs)
@@ -77,8 +80,8 @@ class PerturbationAscent(AbstractAlgorithm):
             action = distribution.mode()
             return action, distribution.log_prob(action)
 
-        keys = jax.random.split(key, seen.shape[0])
-        action, log_prob = jax.vmap(one)(keys, agent.experience[carry], seen)
+        acted = jax.vmap(one, in_axes=(0, 0, 1), out_axes=1)(jax.random.split(key, count), agent.experience, rows)
+        action, log_prob = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[carry], acted)
         return action, log_prob, carry
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
