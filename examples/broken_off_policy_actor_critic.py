@@ -8,19 +8,20 @@ policy that is being improved. Nothing crashes, and no number looks odd.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from steepest.algorithms import OffPolicyActorCritic
-from steepest.algorithms.replay_actor_critic import Agent, ReplayActorCritic
+from steepest.algorithms.bodies.agent import Agent
+from steepest.algorithms.bodies.replay_actor_critic import ReplayActorCritic
 from steepest.core.problem import SampledProblem
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch
-from steepest.critics import ValueRegression
+from steepest.critics import AbstractActionValue, ValueRegression
 from steepest.envs.cart_pole import CartPole
-from steepest.objectives import Score, plus_entropy
+from steepest.objectives import Entropy, Score
+from steepest.policies import AbstractPolicy
 from steepest.replay import Replayed
 from steepest.training.compiled import train
 
@@ -28,26 +29,25 @@ from steepest.training.compiled import train
 class BrokenOffPolicyActorCritic(ReplayActorCritic):
     """V from replayed rewards, and the score of replayed actions."""
 
-    def _draw_critic(self, key: jax.Array, policy: Any) -> Any:
-        return self.architecture.draw_critic(key, self.spec)
-
     def _regression(self, key: jax.Array, agent: Agent, rows: Replayed) -> ValueRegression:
-        # Mistake 1: r came of the action in the ring, so this is the value of whoever acted then.
-        follows = jnp.where(rows.terminated, 0, agent.target_critics[0](rows.next_obs))
-        return ValueRegression((rows.obs,), rows.reward + rows.discount * follows, jnp.ones(self.batch_size))
+        # Mistake 1: r came of the action in the ring, so this is the value of the policy that acted then.
+        follows = jnp.where(rows.terminated, 0, value(agent.experience.target_critics[0], rows.next_obs))
+        target = rows.reward + rows.discount * follows
+        return ValueRegression((rows.obs, jnp.zeros_like(rows.action)), target, jnp.ones(self.batch_size))
 
-    def _problem(self, key: jax.Array, policy: Any, critic: Any, rows: Replayed) -> SampledProblem[Any]:
-        follows = jnp.where(rows.terminated, 0, critic(rows.next_obs))
-        advantage = rows.reward + rows.discount * follows - critic(rows.obs)
+    def _problem(
+        self, key: jax.Array, policy: AbstractPolicy, critic: AbstractActionValue, rows: Replayed
+    ) -> SampledProblem:
+        follows = jnp.where(rows.terminated, 0, value(critic, rows.next_obs))
+        advantage = rows.reward + rows.discount * follows - value(critic, rows.obs)
         # Mistake 2: the score of an action that the policy would perhaps not take.
         batch = Batch(rows.obs, rows.action, rows.log_prob, advantage, jnp.ones(self.batch_size))
-        return SampledProblem(plus_entropy(Score(), self.improvement.entropy_bonus), batch, policy(batch.obs))
+        return (Score() + self.improvement.entropy_bonus * Entropy()).problem(batch, policy)
 
-    def _judge(self, critics: tuple[Any, ...]) -> Any:
-        return critics[0]
 
-    def _beside(self, critic: Any, policy: Any) -> Any:
-        return critic
+def value(critic: AbstractActionValue, obs: jax.Array) -> jax.Array:
+    """V(s): a critic of actions that is only ever fitted and asked at the first of them."""
+    return critic.values(obs)[..., 0]
 
 
 def both(parameters: OffPolicyActorCritic, spec: Spec) -> dict[str, ReplayActorCritic]:

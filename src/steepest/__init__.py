@@ -1,86 +1,85 @@
 """steepest: policy gradients in JAX, composed of short parts that are checked against exact answers.
 
-What is named here is loaded when it is first used, so that importing the package costs nothing.
+What can be named here: the functions that do a whole thing (`train`, `evaluate`, …), what is handed to them or
+subclassed for them (spaces, `Spec`, `AbstractEnvironment`, …), every algorithm, every estimator of the gradient, and
+every step rule. All other parts are in the package of their kind: `steepest.advantages`, `steepest.objectives`, ….
+
+A name is loaded when it is first used, so that importing the package costs nothing and changes nothing.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from steepest._platform import configure_platform
-    from steepest.algorithms import (
-        A2C,
-        A3C,
-        NPG,
-        PPO,
-        TRPO,
-        BatchActorCritic,
-        BehaviourCloning,
-        DualDescent,
-        OnlineActorCritic,
-        PGBaseline,
-        PPOPenalty,
-        Reinforce,
-        RestrictedGradient,
-    )
-    from steepest.core.demonstrations import Demonstrations
-    from steepest.diagnostics.comparison import compare_gradients, estimate_gradient
-    from steepest.envs.environment import AbstractEnvironment
-    from steepest.experiments.recording import demonstrate
-    from steepest.experiments.train import train
+    from steepest._platform import configure_platform as configure_platform
+    from steepest.algorithms import *  # noqa: F403
+    from steepest.algorithms.architecture import Networks as Networks
+    from steepest.core.demonstrations import Demonstrations as Demonstrations
+    from steepest.core.spaces import Box as Box
+    from steepest.core.spaces import Discrete as Discrete
+    from steepest.core.spaces import MultiBinary as MultiBinary
+    from steepest.core.spaces import MultiDiscrete as MultiDiscrete
+    from steepest.core.spaces import Spec as Spec
+    from steepest.diagnostics.comparison import compare_gradients as compare_gradients
+    from steepest.diagnostics.comparison import estimate_gradient as estimate_gradient
+    from steepest.envs.environment import AbstractEnvironment as AbstractEnvironment
+    from steepest.estimators import *  # noqa: F403
+    from steepest.experiments.evaluating import evaluate as evaluate
+    from steepest.experiments.recording import demonstrate as demonstrate
+    from steepest.experiments.train import resume as resume
+    from steepest.experiments.train import train as train
+    from steepest.policies import AbstractPolicy as AbstractPolicy
+    from steepest.runs.listeners import AbstractListener as AbstractListener
+    from steepest.steps import *  # noqa: F403
 
 __version__ = "0.1.0"
 
-_ALGORITHMS = (
-    "A2C",
-    "A3C",
-    "BatchActorCritic",
-    "BehaviourCloning",
-    "DualDescent",
-    "NPG",
-    "OnlineActorCritic",
-    "PGBaseline",
-    "PPO",
-    "PPOPenalty",
-    "Reinforce",
-    "RestrictedGradient",
-    "TRPO",
-)
-_WHERE = dict.fromkeys(_ALGORITHMS, "steepest.algorithms") | {
-    "configure_platform": "steepest._platform",
-    "AbstractEnvironment": "steepest.envs.environment",
-    "Demonstrations": "steepest.core.demonstrations",
-    "demonstrate": "steepest.experiments.recording",
-    "compare_gradients": "steepest.diagnostics.comparison",
-    "estimate_gradient": "steepest.diagnostics.comparison",
+_WHOLE = {
     "train": "steepest.experiments.train",
+    "resume": "steepest.experiments.train",
+    "evaluate": "steepest.experiments.evaluating",
+    "demonstrate": "steepest.experiments.recording",
+    "estimate_gradient": "steepest.diagnostics.comparison",
+    "compare_gradients": "steepest.diagnostics.comparison",
+    "configure_platform": "steepest._platform",
 }
+_GIVEN = {
+    "Spec": "steepest.core.spaces",
+    "Box": "steepest.core.spaces",
+    "Discrete": "steepest.core.spaces",
+    "MultiBinary": "steepest.core.spaces",
+    "MultiDiscrete": "steepest.core.spaces",
+    "Demonstrations": "steepest.core.demonstrations",
+    "AbstractEnvironment": "steepest.envs.environment",
+    "AbstractListener": "steepest.runs.listeners",
+    "AbstractPolicy": "steepest.policies",
+    "Networks": "steepest.algorithms.architecture",
+}
+_ALGORITHMS = (
+    "A2C", "A3C", "BatchActorCritic", "BehaviourCloning", "DDPG", "DPG", "DualDescent", "FiniteDifferenceAscent",
+    "FittedPolicyIteration", "HyperParameters", "ImportanceSampledPG", "NPG", "OffPAC", "OffPolicyActorCritic",
+    "OnlineActorCritic", "PGBaseline", "PPO", "PPOPenalty", "RegressionAscent", "Reinforce", "RestrictedGradient", "TRPO",
+)  # fmt: skip
+_ESTIMATORS = (
+    "DeterministicGradient", "FittedCritic", "FreshAction", "ImportanceSampled", "LikelihoodRatio", "OffPolicy",
+    "Perturbed", "VarianceOptimal",
+)  # fmt: skip
+_STEP_RULES = (
+    "Ascent", "Greedy", "KLPenalty", "Lagrangian", "MinibatchAscent", "Natural", "Optimiser", "RepeatedAscent",
+    "Restricted", "TrustRegion",
+)  # fmt: skip
+_WHERE = (
+    _WHOLE
+    | _GIVEN
+    | dict.fromkeys(_ALGORITHMS, "steepest.algorithms")
+    | dict.fromkeys(_ESTIMATORS, "steepest.estimators")
+    | dict.fromkeys(_STEP_RULES, "steepest.steps")
+)
 
-__all__ = [
-    "A2C",
-    "A3C",
-    "NPG",
-    "PPO",
-    "TRPO",
-    "AbstractEnvironment",
-    "BatchActorCritic",
-    "BehaviourCloning",
-    "Demonstrations",
-    "DualDescent",
-    "OnlineActorCritic",
-    "PGBaseline",
-    "PPOPenalty",
-    "Reinforce",
-    "RestrictedGradient",
-    "compare_gradients",
-    "configure_platform",
-    "demonstrate",
-    "estimate_gradient",
-    "train",
-]
+__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'steepest' has no attribute {name!r}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steepest.advantages import GAE, MonteCarlo, NStep, gae, n_step_return, normalise, reward_to_go
+from steepest.advantages import GAE, MonteCarlo, NStep, gae, n_step_return, reward_to_go, standardise
 from steepest.core.trajectory import Trajectory
 
 T = 12
@@ -173,20 +173,20 @@ def test_the_n_step_sum_as_it_is_often_printed_counts_a_reward_too_many():
 def test_normalised_advantages_have_mean_0_and_deviation_1_over_the_valid_rows():
     advantage = jax.random.normal(jax.random.key(0), (20, 3)) * 7 + 3
     valid = jax.random.bernoulli(jax.random.key(1), 0.7, (20, 3))
-    found = np.asarray(normalise(advantage, valid))[np.asarray(valid)]
+    found = np.asarray(standardise(advantage, valid))[np.asarray(valid)]
     np.testing.assert_allclose([found.mean(), found.std()], [0, 1], atol=1e-5)
     polluted = jnp.where(valid, advantage, 1e6)
-    np.testing.assert_allclose(np.asarray(normalise(polluted, valid))[np.asarray(valid)], found, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(standardise(polluted, valid))[np.asarray(valid)], found, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 5])
 def test_normalising_rows_that_are_all_alike_gives_zeros_not_nan(rows):
-    np.testing.assert_array_equal(normalise(jnp.full(rows, 3.0), jnp.ones(rows, bool)), np.zeros(rows))
-    assert jnp.all(jnp.isfinite(normalise(jnp.ones(rows), jnp.zeros(rows, bool))))
+    np.testing.assert_array_equal(standardise(jnp.full(rows, 3.0), jnp.ones(rows, bool)), np.zeros(rows))
+    assert jnp.all(jnp.isfinite(standardise(jnp.ones(rows), jnp.zeros(rows, bool))))
 
 
 def test_normalising_does_not_hide_nan():
-    assert jnp.any(jnp.isnan(normalise(jnp.array([1.0, jnp.nan]), jnp.ones(2, bool))))
+    assert jnp.any(jnp.isnan(standardise(jnp.array([1.0, jnp.nan]), jnp.ones(2, bool))))
 
 
 def test_n_below_one_is_refused_by_name():
@@ -196,5 +196,5 @@ def test_n_below_one_is_refused_by_name():
 
 @pytest.mark.parametrize(("value", "shape"), [(99.34, (200, 16)), (5.3, (200, 16)), (-3.2, (500, 16)), (0.0, (3, 1))])
 def test_advantages_all_alike_become_0_however_their_mean_is_rounded(value, shape):
-    found = normalise(jnp.full(shape, value), jnp.ones(shape, bool))
+    found = standardise(jnp.full(shape, value), jnp.ones(shape, bool))
     np.testing.assert_array_equal(found, 0)

@@ -8,7 +8,8 @@ import pytest
 from worlds import Corridor, Match
 
 from steepest.algorithms import A2C, PPO, BatchActorCritic, Reinforce
-from steepest.algorithms.actor_critic import _values, explained_variance
+from steepest.algorithms.bodies.agent import explained_variance, state_values
+from steepest.algorithms.bodies.asynchronous import copy_of, gradients
 from steepest.core.problem import GivenGradient
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory
@@ -44,7 +45,7 @@ def test_successors_are_worth_the_same_whether_evaluated_once_or_twice(cuts):
         truncated=jnp.asarray(truncated),
         valid=jnp.ones((length, streams), bool),
     )
-    value, next_value = _values(critic, trajectory)
+    value, next_value = state_values(critic, trajectory)
     np.testing.assert_allclose(value, critic(trajectory.obs), rtol=1e-5, atol=1e-6)
     counts = ~terminated
     np.testing.assert_allclose(next_value[counts], critic(trajectory.next_obs)[counts], rtol=1e-5, atol=1e-6)
@@ -85,7 +86,7 @@ def test_seeds_do_not_see_each_other(vectorise):
 SPLIT = {
     "plain": (A2C, Corridor(), {}),
     "statistics": (A2C, Match(kind="box"), {"normalise_observations": True, "scale_rewards": True}),
-    "one trunk": (A2C, Match(kind="box"), {"policy": "shared", "normalise_advantages": True}),
+    "one trunk": (A2C, Match(kind="box"), {"shared_network": True, "normalise_advantages": True}),
 }
 
 
@@ -105,9 +106,9 @@ def test_gradients_and_then_the_step_are_the_update_in_every_bit(case):
     kind, env, options = SPLIT[case]
     algorithm, agent, trajectory = sampled(kind, env, **options)
     expected, info = algorithm.update(KEY, agent, trajectory)
-    copy = algorithm.copy(agent)
+    copy = copy_of(agent)
     assert jax.tree.leaves((copy.policy_state, copy.critic_state)) == []
-    found, split_info = algorithm.learn(KEY, agent, algorithm.gradients(copy, trajectory)[0])
+    found, split_info = algorithm.improve(KEY, agent, gradients(algorithm, copy, trajectory)[0])
     jax.tree.map(np.testing.assert_array_equal, found, expected)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     assert {*split_info.metrics, "kl"} == set(info.metrics)
@@ -120,27 +121,27 @@ def test_gradients_and_then_the_step_are_the_update_in_every_bit(case):
 def test_a_late_gradient_moves_the_parameters_as_they_are_by_the_step_of_the_copys_gradient():
     """By RMSProp, written out: ν ← 0.99 ν + 0.01 g², θ ← θ + α g / √(ν + ε), with the newest θ and ν, and an old g."""
     algorithm, old, trajectory = sampled(A2C, Corridor(), clip_global_norm=1e9, anneal=False)
-    late = algorithm.gradients(algorithm.copy(old), trajectory)[0]
+    late = gradients(algorithm, copy_of(old), trajectory)[0]
     newest, _ = algorithm.update(KEY, old, trajectory)
-    found, _ = algorithm.learn(KEY, newest, late)
+    found, _ = algorithm.improve(KEY, newest, late)
 
     def vector(tree):
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
     for place, gradient in (("policy", late.problem.value), ("critic", late.regression.value)):
         g, before = vector(gradient), vector(getattr(newest, place))
-        square = 0.99 * vector(getattr(newest, f"{place}_state").direction) + 0.01 * g**2
+        square = 0.99 * vector(getattr(newest, f"{place}_state")[1]) + 0.01 * g**2
         np.testing.assert_allclose(
             vector(getattr(found, place)), before + 1e-2 * g / np.sqrt(square + 1e-5), rtol=1e-4, atol=1e-6
         )
-    assert newest.policy_state.updates + 1 == found.policy_state.updates
+    assert newest.updates + 1 == found.updates
 
 
 def test_statistics_that_arrive_late_count_every_row_once():
     algorithm, old, trajectory = sampled(A2C, Match(kind="box"), normalise_observations=True, scale_rewards=True)
-    late = algorithm.gradients(algorithm.copy(old), trajectory)[0]
+    late = gradients(algorithm, copy_of(old), trajectory)[0]
     newest, _ = algorithm.update(KEY, old, trajectory)
-    found, _ = algorithm.learn(KEY, newest, late)
+    found, _ = algorithm.improve(KEY, newest, late)
     rows = np.asarray(trajectory.obs).reshape(-1, 2)
     before, after = old.observations.moments, found.observations.moments
     assert after.count == before.count + 2 * len(rows)
@@ -162,29 +163,29 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
     """G6, made where the gradient is: the step follows the estimator's gradient for the same episodes."""
     env = Corridor()
     parameters = Reinforce(
-        num_envs=6, policy="tabular", weight="whole_return", baseline=baseline, normalise_advantages=False
+        num_envs=6, policy="tabular", returns="whole_return", baseline=baseline, normalise_advantages=False
     )
     algorithm = parameters.build(Spec(env.observation_space, env.action_space, 6, 10))
     key = jax.random.key(2)
     agent = algorithm.init(key)
     logits = jax.random.normal(key, agent.policy.logits.shape)
     agent = eqx.tree_at(lambda each: each.policy.logits, agent, logits)
-    trajectory = sample(algorithm, agent, env, start(env, key, 6), key)[1]
-    found = algorithm._prepare(agent, trajectory).problem.gradient(agent.policy)[0].logits
+    trajectory = sample(algorithm, agent, env, start(algorithm, env, key), key)[1]
+    found = algorithm.evaluate(agent, trajectory).problem.gradient(agent.policy)[0].logits
     estimator = VarianceOptimal(parameters.discount, per_parameter=baseline == "optimal")
     wanted = estimator.gradient(agent.policy, trajectory)[0].logits
     np.testing.assert_allclose(found * int(jnp.sum(trajectory.valid)) / 6, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("return_steps", "gae_lambda"), [(1, 0.0), (6, 1.0)], ids=["one reward is lambda 0", "the segment is lambda 1"]
+    ("n_step", "gae_lambda"), [(1, 0.0), (6, 1.0)], ids=["one reward is lambda 0", "the segment is lambda 1"]
 )
-def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(return_steps, gae_lambda):
+def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(n_step, gae_lambda):
     """G10 between G8 and G9: the advantages of both and what both critics are fitted to, but for rounding."""
-    algorithm, agent, trajectory = sampled(BatchActorCritic, Corridor(), minibatch_size=24, return_steps=return_steps)
+    algorithm, agent, trajectory = sampled(BatchActorCritic, Corridor(), minibatch_size=24, n_step=n_step)
     gae = BatchActorCritic(num_envs=4, segment_length=6, hidden=(8,), minibatch_size=24, gae_lambda=gae_lambda)
-    found = algorithm._prepare(agent, trajectory)
-    wanted = gae.build(algorithm.spec)._prepare(agent, trajectory)
+    found = algorithm.evaluate(agent, trajectory)
+    wanted = gae.build(algorithm.spec).evaluate(agent, trajectory)
     np.testing.assert_allclose(found.problem.batch.advantage, wanted.problem.batch.advantage, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.regression.target, wanted.regression.target, rtol=1e-4, atol=1e-5)
 
@@ -199,7 +200,7 @@ def test_the_clip_radius_falls_with_the_updates_that_were_made():
     step = jax.jit(lambda state: update_once(algorithm, env, state)[0])
     for radius in (0.2, 0.175, 0.15):
         trajectory = sample(algorithm, state.agent, env, state.streams, state.key)[1]
-        prepared = algorithm._prepare(state.agent, trajectory)
+        prepared = algorithm.evaluate(state.agent, trajectory)
         np.testing.assert_allclose(prepared.problem.objective.radius, radius, rtol=1e-6)
         np.testing.assert_allclose(prepared.regression.old, state.agent.critic(trajectory.obs).reshape(-1), rtol=1e-5)
         assert prepared.regression.radius == 0.3

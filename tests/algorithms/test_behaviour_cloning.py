@@ -61,7 +61,7 @@ def test_a_linear_gaussian_policy_finds_least_squares_and_the_variance_of_the_re
     solution = np.linalg.lstsq(design, action, rcond=None)[0]
     residual = action - design @ solution
     elsewhere = jnp.asarray(generator.normal(size=(5, 3)), jnp.float32)
-    mean = algorithm.act_deterministic(agent, elsewhere)
+    mean = algorithm.act_deterministic(agent, (), elsewhere)[0]
     np.testing.assert_allclose(mean, np.column_stack([elsewhere, np.ones(5)]) @ solution, atol=2e-3)
     deviation = np.exp(agent.policy(elsewhere).log_std[0])  # the same for every observation
     np.testing.assert_allclose(deviation, np.sqrt((residual**2).mean(axis=0)), rtol=2e-3)
@@ -75,7 +75,7 @@ def test_the_gradient_is_the_mean_score_of_the_demonstrated_actions(kind):
     algorithm, source = composed(SMALL, obs, action, env.observation_space, env.action_space)
     agent = begin(algorithm, source, KEY).agent
     _, trajectory, _ = source.sample(algorithm, agent, source.start(KEY, algorithm), KEY)
-    problem = algorithm._prepare(agent, trajectory).problem
+    problem = algorithm.evaluate(agent, trajectory).problem
     found, _ = problem.gradient(agent.policy)
 
     def log_probability(policy, obs, action):
@@ -109,7 +109,7 @@ def test_it_learns_to_answer_in_every_action_space(kind):
     data = obs, action, env.observation_space, env.action_space
     algorithm, agent, metrics = trained(parameters, *data, updates=300)
     unseen, wanted = composed(parameters, *data)[1].held_out
-    given, wanted = np.asarray(algorithm.act_deterministic(agent, unseen)), np.asarray(wanted)
+    given, wanted = np.asarray(algorithm.act_deterministic(agent, (), unseen)[0]), np.asarray(wanted)
     if kind == "box":
         assert np.abs(given - wanted).mean() < 0.1
     else:

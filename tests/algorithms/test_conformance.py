@@ -106,7 +106,9 @@ LEARNING = [
 @pytest.mark.parametrize(("name", "world"), LEARNING)
 def test_every_algorithm_learns_to_answer_in_every_action_space(name, world):
     """The mean reward of a step rises clearly, from a random policy's."""
-    parameters, env = dataclasses.replace(SMALL[name], log_std=-0.5), WORLDS[world]
+    field = "noise_log_std" if name in CONTINUOUS else "log_std"
+    own = {field: -0.5} if hasattr(SMALL[name], field) else {}
+    parameters, env = dataclasses.replace(SMALL[name], **own), WORLDS[world]
     algorithm = composed(parameters, env)
     updates = 1500 if name == "online_actor_critic" else 150
     _, metrics = jax.jit(lambda key: train(algorithm, env, key, updates=updates))(KEY)
@@ -195,22 +197,21 @@ def test_nan_never_reaches_the_parameters_and_its_source_is_named(name, kind, bl
 
 
 @pytest.mark.parametrize(
-    ("name", "policy"),
-    [("ppo", "network"), ("ppo", "shared"), ("a2c", "network"), ("a2c", "shared"), ("trpo", "network")],
+    ("name", "shared"), [("ppo", False), ("ppo", True), ("a2c", False), ("a2c", True), ("trpo", False)]
 )
 @pytest.mark.parametrize(("kind", "worth"), [("one", 1.0), ("two", 1.0), ("endless", 1 / (1 - 0.5))])
-def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
+def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, shared):
     """Termination is worth nothing afterwards; a time limit is no termination, so its state keeps its full worth.
 
     With its own network, or with a head on the policy's (C5).
     """
     env = Probe(kind=kind)
     rate = {"critic_learning_rate": 2e-2} if name == "trpo" else {"learning_rate": 2e-2}
-    parameters = dataclasses.replace(SMALL[name], discount=0.5, policy=policy, **rate)
-    algorithm = composed(parameters, env, updates=400)
-    state, _ = jax.jit(lambda key: train(algorithm, env, key, updates=400))(KEY)
+    parameters = dataclasses.replace(SMALL[name], discount=0.5, shared_network=shared, **rate)
+    algorithm = composed(parameters, env, updates=600)
+    state, _ = jax.jit(lambda key: train(algorithm, env, key, updates=600))(KEY)
     late = jnp.array([[1.0 if kind == "two" else -1.0]]) if kind != "endless" else jnp.array([[1.0]])
-    critic = state.agent.policy.value if policy == "shared" else state.agent.critic
+    critic = state.agent.policy.value if shared else state.agent.critic
     np.testing.assert_allclose(critic(late), worth, atol=0.1)
 
 
@@ -241,6 +242,11 @@ def test_a_critic_learns_what_a_state_is_worth(name, kind, worth, policy):
             ("cg_iterations", 0, "cg_iterations is 0"),
             ("rounds", 0, "rounds is 0"),
             ("radius", 0.0, "radius is 0.0"),
+            ("restricted_radius", 0.0, "restricted_radius is 0.0"),
+            ("delta", 0.0, "delta is 0.0"),
+            ("episodes_per_policy", 0, "episodes_per_policy is 0"),
+            ("n_step", 0, "n_step is 0"),
+            ("noise_log_std", 9.0, "noise_log_std is 9.0"),
             ("critic_epochs", 0, "critic_epochs is 0"),
             ("value_coefficient", 0.0, "value_coefficient is 0.0"),
             ("batch_size", 0, "batch_size is 0"),
@@ -266,7 +272,7 @@ def test_what_is_none_of_the_choices_is_refused_with_the_choices(name):
 
 
 EPISODIC = [
-    {"weight": "whole_return", "baseline": "average_return"},
+    {"returns": "whole_return", "baseline": "average_return"},
     {"discount_states": True, "baseline": "per_time_step"},
     {"baseline": "average_to_go", "normalise_advantages": False},
 ]
@@ -290,8 +296,8 @@ def test_every_weight_of_an_episode_teaches(options):
         ("ppo_penalty", {"adaptive": False}),
         ("dual_descent", {"rounds": 2, "reverse_kl": True}),
         ("trpo", {"solver": "dense", "hidden": (), "fisher": "empirical", "fisher_rows": 32}),
-        ("npg", {"policy": "shared"}),
-        ("batch_actor_critic", {"return_steps": 3, "policy": "shared"}),
+        ("npg", {"shared_network": True}),
+        ("batch_actor_critic", {"n_step": 3, "shared_network": True}),
         ("online_actor_critic", {"num_envs": 1}),
     ],
     ids=str,
@@ -306,7 +312,7 @@ def test_the_options_of_one_algorithm_run_and_stay_finite(name, options):
 
 def test_the_whole_return_is_not_discounted_twice():
     with pytest.raises(InputError, match="discount_states is True; the whole return"):
-        Reinforce(weight="whole_return", discount_states=True)
+        Reinforce(returns="whole_return", discount_states=True)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -318,9 +324,10 @@ def test_every_column_is_explained(name):
     assert set(columns) <= explained
 
 
-def test_without_a_critic_there_is_nothing_to_share():
-    with pytest.raises(InputError, match="policy is 'shared', but reinforce has no critic"):
-        composed(dataclasses.replace(SMALL["reinforce"], policy="shared"), Corridor())
+def test_without_a_critic_there_is_no_option_to_share_and_a_table_has_no_layers():
+    assert "shared_network" not in {field.name for field in dataclasses.fields(Reinforce)}
+    with pytest.raises(InputError, match="shared_network is True, but policy is 'tabular'"):
+        PPO(shared_network=True, policy="tabular")
 
 
 def test_every_preset_is_one_that_its_algorithm_accepts():

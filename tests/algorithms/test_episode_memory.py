@@ -25,7 +25,7 @@ def composed(**options):
 
 
 def played(algorithm, agent, key):
-    return sample(algorithm, agent, ENV, start(ENV, key, 6), key)[1]
+    return sample(algorithm, agent, ENV, start(algorithm, ENV, key), key)[1]
 
 
 def moved(algorithm, agent, by):
@@ -39,13 +39,13 @@ def test_the_newest_batches_are_kept_and_the_oldest_is_replaced():
     algorithm = composed()
     agent, update = algorithm.init(KEY), jax.jit(algorithm.update)
     rewards = []
-    assert not bool(jnp.any(agent.memory.valid))
+    assert not bool(jnp.any(agent.experience.valid))
     for index in range(4):
         trajectory = played(algorithm, agent, jax.random.key(index))
         rewards.append(np.asarray(trajectory.reward))
         agent, _ = update(KEY, agent, trajectory)
-        assert int(jnp.sum(jnp.any(agent.memory.valid, axis=0))) == min(6 * (index + 1), 18)
-    kept = np.asarray(agent.memory.reward)
+        assert int(jnp.sum(jnp.any(agent.experience.valid, axis=0))) == min(6 * (index + 1), 18)
+    kept = np.asarray(agent.experience.reward)
     np.testing.assert_array_equal(kept[:, :6], rewards[3])
     np.testing.assert_array_equal(kept[:, 6:12], rewards[1])
     np.testing.assert_array_equal(kept[:, 12:], rewards[2])
@@ -54,7 +54,7 @@ def test_the_newest_batches_are_kept_and_the_oldest_is_replaced():
 def test_on_the_policy_that_played_every_weight_is_the_score_with_the_reward_to_go():
     """All ratios are 1: what is left is REINFORCE with an average subtracted, up to scale."""
     for weight in ("first_order", "causal", "whole"):
-        algorithm = composed(batches=1, weight=weight, weight_limit=float("inf"))
+        algorithm = composed(batches=1, importance_weight=weight, weight_limit=float("inf"))
         agent = algorithm.init(KEY)
         trajectory = played(algorithm, agent, KEY)
         problem, sample_size = algorithm._problem(agent.policy, trajectory)

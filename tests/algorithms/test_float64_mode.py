@@ -9,7 +9,7 @@ import steepest
 TINY = {"hidden": (), "num_envs": 2}
 CASES = {
     "pg_baseline": ("CartPole-v1", TINY),
-    "reinforce": ("CartPole-v1", TINY | {"weight": "whole_return", "baseline": "optimal"}),
+    "reinforce": ("CartPole-v1", TINY | {"returns": "whole_return", "baseline": "optimal"}),
     "finite_difference_ascent": ("CartPole-v1", {}),
     "regression_ascent": ("CartPole-v1", {}),
     "dpg": ("Pendulum-v1", TINY | {"hidden": (4,), "segment_length": 2, "warm_up_steps": 4, "batch_size": 4}),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from steepest.algorithms.improvement import ByDeterministicGradient, ByFreshActions, ByRatio
+from steepest.algorithms.bodies.improvement import ByDeterministicGradient, ByFreshActions, ByRatio
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch, Trajectory
 from steepest.critics import AbstractActionValue, CompatibleActionValue, TabularActionValue, ValueRegression
@@ -174,7 +174,7 @@ def test_a_compatible_critic_belongs_to_its_policy_and_teaches_it_nothing_by_its
     np.testing.assert_allclose(
         critic(obs, action) - critic(obs, FEEDBACK.gain * obs), (1.0 + 0.15) * 0.5 * 2, rtol=1e-5
     )
-    moved = critic.beside(LinearGaussian(jnp.array(2.0), jnp.array(-1.0)))
+    moved = critic.with_policy(LinearGaussian(jnp.array(2.0), jnp.array(-1.0)))
     np.testing.assert_allclose(moved(obs, action), critic(obs, FEEDBACK.gain * obs), rtol=1e-5, atol=1e-6)
     slope = jax.grad(lambda each: jnp.sum(each(obs, action)))(critic)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(slope.policy))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.critics import ValueRegression, polyak
 from steepest.policies.behaviour import Uniform
+from steepest.sampling.compiled import sample, start
 from steepest.training.compiled import begin, train, update_once
 
 KEY = jax.random.key(0)
@@ -34,8 +36,8 @@ def after(parameters, env, updates):
 
 def test_every_transition_enters_the_ring_and_the_ratio_of_steps_is_told():
     _, agent, metrics = after(DDPG(**TINY, warm_up_steps=16), Match(), 5)
-    assert int(agent.steps) == 40
-    assert int(agent.gradient_steps) == 4 * 4  # from the second update on, when 16 transitions are there
+    assert int(agent.experience.steps) == 40
+    assert int(agent.experience.gradient_steps) == 4 * 4  # from the second update on, when 16 transitions are there
     np.testing.assert_array_equal(metrics["replayed"], [8, 16, 24, 32, 40])
     np.testing.assert_allclose(metrics["replay_ratio"], [0, 4 / 16, 8 / 24, 12 / 32, 16 / 40])
     assert np.isnan(metrics["objective"][0])
@@ -52,11 +54,11 @@ def test_actions_are_uniform_until_learning_begins():
     env = Match()
     algorithm = composed(DDPG(**TINY, warm_up_steps=8), env)
     agent, obs = algorithm.init(KEY), jnp.zeros((4000, 2))
-    action, log_prob = algorithm.act(KEY, agent, obs)
+    action, log_prob, _ = algorithm.act(KEY, agent, (), obs)
     np.testing.assert_allclose(np.std(action), 4 / np.sqrt(12), rtol=0.05)
     np.testing.assert_allclose(log_prob, -2 * np.log(4), rtol=1e-6)
-    warm = dataclasses.replace(agent, steps=jnp.asarray(8))
-    action, _ = algorithm.act(KEY, warm, obs)
+    warm = dataclasses.replace(agent, experience=dataclasses.replace(agent.experience, steps=jnp.asarray(8)))
+    action = algorithm.act(KEY, warm, (), obs)[0]
     np.testing.assert_allclose(np.std(action), 2 * np.exp(-2.3), rtol=0.05)
 
 
@@ -66,7 +68,7 @@ def test_actions_are_uniform_until_learning_begins():
 def test_uniform_actions_are_uniform_and_know_it(space):
     from steepest.core.distributions import Categorical
 
-    action, log_prob = Uniform(space).act(KEY, (), Categorical(jnp.zeros((3000, 2))), jnp.zeros((3000, 2)))
+    action, log_prob, _ = Uniform(space).act(KEY, (), Categorical(jnp.zeros((3000, 2))), jnp.zeros((3000, 2)))
     assert action.shape == (3000, *space.shape)
     assert action.dtype == space.dtype
     size = {Discrete: 3, MultiDiscrete: 6, MultiBinary: 4, Box: 8}[type(space)]
@@ -78,39 +80,45 @@ def test_uniform_actions_are_uniform_and_know_it(space):
     np.testing.assert_allclose(np.max(action, axis=0), high, atol=0.01)
 
 
-def test_a_settled_agent_acts_without_the_noise_of_exploring():
-    algorithm, agent, _ = after(DDPG(**{**TINY, "segment_length": 1}, exploration="ornstein_uhlenbeck"), Match(), 3)
-    assert algorithm.rollout.together
-    assert np.any(agent.behaviour)
-    for_evaluation, obs = algorithm.for_evaluation(agent), jnp.ones((5, 2))
-    np.testing.assert_array_equal(algorithm.act(KEY, for_evaluation, obs)[0], algorithm.act_deterministic(agent, obs))
+def test_an_agent_for_evaluation_acts_without_the_noise_of_exploring():
+    algorithm, agent, _ = after(DDPG(**TINY, exploration="ornstein_uhlenbeck"), Match(), 3)
+    obs, carry = jnp.ones((2, 2)), jnp.ones((2, 2))
+    best = algorithm.act_deterministic(agent, carry, obs)[0]
+    still = algorithm.act(KEY, algorithm.for_evaluation(agent), carry, obs)[0]
+    np.testing.assert_array_equal(still, best)
     stochastic, agent, _ = after(OffPolicyActorCritic(**TINY, warm_up_steps=10**6), Match(), 2)
-    drawn = stochastic.act(KEY, stochastic.for_evaluation(agent), obs)[0]
+    drawn = stochastic.act(KEY, stochastic.for_evaluation(agent), (), obs)[0]
     np.testing.assert_array_equal(drawn, agent.policy(obs).sample(KEY))
 
 
-def test_drifting_noise_drifts_begins_anew_and_asks_for_single_steps():
-    env = Match()
-    algorithm = composed(
-        DDPG(num_envs=500, exploration="ornstein_uhlenbeck", log_std=np.log(0.3), warm_up_steps=0), env
-    )
-    behaviour, state = algorithm.behaviour, algorithm.behaviour.init(algorithm.spec)
-    running = jnp.zeros((1, 500), bool)
+def test_drifting_noise_drifts_from_step_to_step_and_begins_each_episode_at_0():
+    """Within a segment of many steps too; its deviation and its correlation are those of the process."""
+    env = Match()  # episodes of four steps
+    parameters = DDPG(
+        num_envs=500, segment_length=4, replay_ratio=1 / 2000, hidden=(8,), batch_size=16, capacity=4000,
+        exploration="ornstein_uhlenbeck", noise_log_std=math.log(0.3), warm_up_steps=0,
+    )  # fmt: skip
+    algorithm = composed(parameters, env)
+    agent, carry = algorithm.init(KEY), algorithm.initial_carry(algorithm.spec)
+    assert not np.any(carry)
+    obs = jnp.zeros((500, 2))
     for index in range(60):
-        before, state = state, behaviour.advance(jax.random.key(index), state, running)
-    np.testing.assert_allclose(np.std(state), 0.3 / np.sqrt(1 - 0.85**2), rtol=0.1)
-    np.testing.assert_allclose(np.corrcoef(before.reshape(-1), state.reshape(-1))[0, 1], 0.85, atol=0.05)
-    state = behaviour.advance(KEY, state, running.at[0, :250].set(True))
-    assert not np.any(state[:250])
-    assert np.all(state[250:])
-    with pytest.raises(InputError, match="segment_length is 4; noise that drifts moves on only between updates"):
-        composed(DDPG(**TINY, exploration="ornstein_uhlenbeck"), env)
+        before, carry = carry, algorithm.act(jax.random.key(index), agent, carry, obs)[2]
+    np.testing.assert_allclose(np.std(carry), 0.3 / np.sqrt(1 - 0.85**2), rtol=0.1)
+    np.testing.assert_allclose(np.corrcoef(before.reshape(-1), carry.reshape(-1))[0, 1], 0.85, atol=0.05)
+    streams, trajectory, _ = sample(algorithm, agent, env, start(algorithm, env, KEY), KEY)
+    noise = trajectory.action - agent.policy(trajectory.obs).mode()
+    np.testing.assert_allclose(noise[0], 0, atol=1e-6)
+    assert np.all(np.std(np.asarray(noise[1:]), axis=(1, 2)) > 0.3)
+    np.testing.assert_allclose(np.corrcoef(noise[2].reshape(-1), noise[3].reshape(-1))[0, 1], 0.78, atol=0.1)
+    assert not np.any(streams.carry)  # all episodes have just ended
 
 
 def one_step(parameters, env):
     """An agent with something in its ring, and what one gradient step makes of it."""
     algorithm, agent, _ = after(parameters, env, 3)
-    ring, agent = agent.ring, dataclasses.replace(agent, ring=None)
+    ring = agent.experience.ring
+    agent = dataclasses.replace(agent, experience=dataclasses.replace(agent.experience, ring=None))
     return algorithm, agent, ring, jax.jit(algorithm._gradient_step)(KEY, agent, ring)[0]
 
 
@@ -121,13 +129,13 @@ def test_targets_follow_slowly_and_nothing_else_moves_them(kind):
     def close(found, expected):
         jax.tree.map(lambda *each: np.testing.assert_allclose(*each, rtol=1e-5, atol=1e-7), found, expected)
 
-    close(moved.target_critics, polyak(before.target_critics, moved.critics, 0.1))
-    assert len(moved.critics) == 2
-    assert not np.allclose(*(ravel_pytree(critic)[0] for critic in moved.critics))
+    close(moved.experience.target_critics, polyak(before.experience.target_critics, moved.critic, 0.1))
+    assert len(moved.critic) == 2
+    assert not np.allclose(*(ravel_pytree(critic)[0] for critic in moved.critic))
     if kind is DDPG:
-        close(moved.target_policy, polyak(before.target_policy, moved.policy, 0.1))
+        close(moved.experience.target_policy, polyak(before.experience.target_policy, moved.policy, 0.1))
     else:
-        assert moved.target_policy is None
+        assert moved.experience.target_policy is None
 
 
 def test_the_regression_asks_the_targets_and_not_what_is_being_learnt():
@@ -136,8 +144,8 @@ def test_the_regression_asks_the_targets_and_not_what_is_being_learnt():
     algorithm, agent, ring, _ = one_step(DDPG(**TINY, warm_up_steps=8, critics=2, discount=0.5), env)
     rows = ring.draw(KEY, 16, discount=0.5)
     found = algorithm._regression(KEY, agent, rows).target
-    action = agent.target_policy(rows.next_obs).mode()
-    worth = jnp.minimum(*(critic(rows.next_obs, action) for critic in agent.target_critics))
+    action = agent.experience.target_policy(rows.next_obs).mode()
+    worth = jnp.minimum(*(critic(rows.next_obs, action) for critic in agent.experience.target_critics))
     np.testing.assert_allclose(found, rows.reward + 0.5 * worth, rtol=1e-5)
 
     def total(agent):
@@ -152,7 +160,7 @@ def test_the_critic_of_a_stochastic_policy_is_asked_for_what_the_policy_would_do
     algorithm, agent, ring, _ = one_step(OffPAC(**TINY, warm_up_steps=8, discount=0.5), Corridor())
     rows = ring.draw(KEY, 16, discount=0.5)
     chance = jax.nn.softmax(agent.policy(rows.next_obs).logits)
-    worth = jnp.sum(chance * agent.target_critics[0].values(rows.next_obs), axis=-1)
+    worth = jnp.sum(chance * agent.experience.target_critics[0].values(rows.next_obs), axis=-1)
     expected = rows.reward + 0.5 * jnp.where(rows.terminated, 0, worth)
     np.testing.assert_allclose(algorithm._regression(KEY, agent, rows).target, expected, rtol=1e-5, atol=1e-6)
 
@@ -164,7 +172,7 @@ def test_actions_beyond_the_bounds_are_judged_as_the_environment_takes_them():
     regression = algorithm._regression(KEY, agent, rows)
     assert isinstance(regression, ValueRegression)
     assert np.max(np.abs(regression.inputs[1])) == 2.0
-    judge, far = algorithm._judge(agent.critics), jnp.full((1, 2), 50.0)
+    judge, far = algorithm._judge(agent.critic), jnp.full((1, 2), 50.0)
     np.testing.assert_array_equal(judge(jnp.zeros((1, 2)), far), judge(jnp.zeros((1, 2)), jnp.full((1, 2), 2.0)))
 
 
@@ -178,8 +186,8 @@ def test_a_fault_keeps_the_agent_and_what_was_really_seen():
     while state.fault < 0:
         before, state = state, once(state)
     jax.tree.map(np.testing.assert_array_equal, state.agent.policy, before.agent.policy)
-    jax.tree.map(np.testing.assert_array_equal, state.agent.critics, before.agent.critics)
-    assert int(state.agent.ring.size) == int(before.agent.ring.size) + 8
+    jax.tree.map(np.testing.assert_array_equal, state.agent.critic, before.agent.critic)
+    assert int(state.agent.experience.ring.size) == int(before.agent.experience.ring.size) + 8
 
 
 @pytest.mark.parametrize(
@@ -201,8 +209,11 @@ def test_a_fault_keeps_the_agent_and_what_was_really_seen():
     ],
 )
 def test_what_cannot_work_is_refused_by_name(kind, options, message):
+    wrong = kind(**TINY)
+    for field, value in options.items():
+        object.__setattr__(wrong, field, value)  # which the checks of types in these tests might not let through
     with pytest.raises(InputError, match=message):
-        kind(**{**TINY, **options})
+        wrong.__post_init__()
 
 
 @pytest.mark.parametrize(
@@ -212,11 +223,6 @@ def test_what_cannot_work_is_refused_by_name(kind, options, message):
         (DPG(), Match(kind="multi_binary"), "dpg asks how its critic changes.*is MultiBinary"),
         (OffPolicyActorCritic(form="expected"), Match(), "form is 'expected'; it needs one discrete choice"),
         (OffPolicyActorCritic(form="reparameterised"), Corridor(), "'reparameterised'; it needs continuous actions"),
-        (
-            DPG(behaviour="uniform", exploration="ornstein_uhlenbeck"),
-            Match(),
-            "exploration is 'ornstein_uhlenbeck', but",
-        ),
         (OffPAC(uniform_share=0.1), Match(), "uniform_share is 0.1; it is of one discrete choice"),
         (OffPAC(behaviour="runs/x"), Corridor(), "behaviour is 'runs/x', a run; train through steepest.train"),
         (OffPAC(capacity=10**15), Corridor(), "capacity is .* GB are free. Use at most"),
@@ -239,7 +245,7 @@ def test_the_ratio_that_is_proposed_is_taken_as_it_is_printed():
 def test_a_linear_policy_stands_beside_a_critic_with_hidden_layers():
     agent = composed(OffPAC(**TINY, policy="linear"), Match()).init(KEY)
     assert [weight.shape for weight in agent.policy.network.weights] == [(2, 2)]
-    assert len(agent.critics[0].network.weights) == 2
+    assert len(agent.critic[0].network.weights) == 2
 
 
 @pytest.mark.parametrize(

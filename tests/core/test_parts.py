@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steepest.core.annotations import check_fields
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.errors import InputError, unknown
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
-from steepest.core.network import Network, feature_count, features
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.core.validation import check_choices, check_number
+from steepest.core.validation import check_number
+from steepest.networks import Dense, feature_count, features
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy, network_policy
 
@@ -27,7 +28,7 @@ KEY = jax.random.key(0)
 
 
 def test_weights_start_orthogonal_with_the_gain_asked_for_and_biases_at_0():
-    network = Network.initial(KEY, (5, 8, 3), activation="tanh", output_scale=0.01)
+    network = Dense.initial(KEY, (5, 8, 3), activation="tanh", output_scale=0.01)
     for weight, gain in zip(network.weights, (np.sqrt(2), 0.01), strict=True):
         matrix = np.asarray(weight) / gain
         gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
@@ -36,18 +37,18 @@ def test_weights_start_orthogonal_with_the_gain_asked_for_and_biases_at_0():
 
 
 def test_a_network_treats_leading_axes_as_batch_axes_and_without_hidden_layers_is_linear():
-    network = Network.initial(KEY, (4, 6, 2), activation="relu", output_scale=1.0)
+    network = Dense.initial(KEY, (4, 6, 2), activation="relu", output_scale=1.0)
     inputs = jax.random.normal(KEY, (3, 5, 4))
     by_hand = np.maximum(np.asarray(inputs) @ network.weights[0], 0) @ network.weights[1]
     np.testing.assert_allclose(network(inputs), by_hand, rtol=1e-4, atol=1e-5)
-    linear = Network.initial(KEY, (4, 2), activation="tanh", output_scale=1.0)
+    linear = Dense.initial(KEY, (4, 2), activation="tanh", output_scale=1.0)
     np.testing.assert_allclose(linear(inputs[0] * 2), 2 * linear(inputs[0]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 64), (64, 64), (64, 2), (3, 1), (9, 5), (5, 5)])
 def test_however_a_layer_is_computed_it_is_the_same_affine_map_and_so_is_its_gradient(shape):
     weight, bias = jax.random.normal(KEY, shape), jax.random.normal(KEY, shape[1:])
-    network, inputs = Network((weight,), (bias,), "tanh"), jax.random.normal(KEY, (7, shape[0]))
+    network, inputs = Dense((weight,), (bias,), "tanh"), jax.random.normal(KEY, (7, shape[0]))
     wanted = jax.random.normal(KEY, (7, shape[1]))
 
     def error(function):
@@ -118,7 +119,7 @@ def test_the_reward_scale_is_the_deviation_of_the_discounted_return_of_a_stream(
     scaler = RewardScaler.initial(2)
     for part in (slice(0, 10), slice(10, 30)):
         rows = jnp.asarray(reward[part]), jnp.asarray(ended[part]), jnp.asarray(valid[part])
-        scaler = scaler.merge(*scaler.measure(*rows, 0.9))
+        scaler = scaler.merge(scaler.measure(*rows, 0.9))
     deviation = np.array(passed)[valid].std()
     np.testing.assert_allclose(scaler(jnp.asarray(reward)), np.clip(reward / deviation, -10, 10), rtol=1e-3)
 
@@ -263,10 +264,10 @@ def test_numbers_within_bounds_pass_and_traced_ones_are_not_looked_at():
 
 def test_a_class_of_a_users_is_not_looked_into_where_its_annotations_mean_nothing():
     kind = dataclasses.make_dataclass("Mine", [("order", "NotKnownHere", "sorted")])
-    check_choices(kind())
+    check_fields(kind())
     kind = dataclasses.make_dataclass("Mine", [("order", Literal["sorted", "shuffled"], "random")])
     with pytest.raises(InputError, match="order is 'random'; it must be 'sorted' or 'shuffled'"):
-        check_choices(kind())
+        check_fields(kind())
 
 
 def test_the_nearest_name_is_suggested_and_long_lists_are_left_out():

@@ -13,7 +13,7 @@ from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
 from steepest.curvature import NaturalDirection, conjugate_gradient
 from steepest.objectives import Ratio
-from steepest.policies import SharedTrunkPolicy, network_policy
+from steepest.policies import SharedNetwork, network_policy
 
 ROWS = 48
 
@@ -66,7 +66,7 @@ def problem_of(kind):
     spec = Spec(Box(-1.0, 1.0, (2,)), action, 1, 1)
     keys = jax.random.split(jax.random.key(0), 4)
     if kind == "shared trunk":
-        policy = SharedTrunkPolicy.initial(keys[0], spec, hidden=(4,), output_scale=1.0)
+        policy = SharedNetwork.initial(keys[0], spec, hidden=(4,), output_scale=1.0)
     else:
         gaussian = kind if kind == "state_dependent" else "gaussian"
         policy = network_policy(keys[0], spec, hidden=(4,), gaussian=gaussian, output_scale=1.0)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from steepest.core.distributions import Categorical
+from steepest.core.schedules import Linear, at_progress
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.objectives import Clipped, Entropy, PlusValue, Ratio, Score, Sum
-from steepest.policies import SharedTrunkPolicy
+from steepest.objectives import Clipped, Entropy, Ratio, Score, WithValue
+from steepest.policies import SharedNetwork
 
 
 class Logits(eqx.Module):
@@ -82,7 +83,7 @@ def test_with_weights_of_one_the_score_is_maximum_likelihood(policy, batch):
 def test_two_heads_are_taught_at_once():
     """C5: the gradient is that of the score, and that of half the mean squared error, weighted."""
     spec = Spec(Box(-1.0, 1.0, (2,)), Discrete(3), 1, 1)
-    both = SharedTrunkPolicy.initial(jax.random.key(0), spec, hidden=(4,), output_scale=1.0)
+    both = SharedNetwork.initial(jax.random.key(0), spec, hidden=(4,), output_scale=1.0)
     keys = jax.random.split(jax.random.key(1), 4)
     rows = Batch(
         obs=jax.random.normal(keys[0], (20, 2)),
@@ -98,7 +99,7 @@ def test_two_heads_are_taught_at_once():
         score = jnp.mean((policy(rows.obs).log_prob(rows.action) * rows.advantage)[kept])
         return score - 0.25 * 0.5 * jnp.mean(jnp.square(policy.value(rows.obs[kept]) - rows.value_target[kept]))
 
-    found = jax.grad(lambda policy: PlusValue(Score(), 0.25)(policy, rows)[0])(both)
+    found = jax.grad(lambda policy: WithValue(Score(), 0.25)(policy, rows)[0])(both)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found, jax.grad(explicit)(both))
 
 
@@ -135,7 +136,7 @@ def test_at_the_old_policy_clipped_and_score_have_the_same_gradient(policy, batc
 
 
 @pytest.mark.parametrize(
-    "objective", [Score(), Ratio(), Clipped(0.2), Entropy(0.1)], ids=["score", "ratio", "clipped", "entropy"]
+    "objective", [Score(), Ratio(), Clipped(0.2), 0.1 * Entropy()], ids=["score", "ratio", "clipped", "entropy"]
 )
 def test_rows_of_weight_0_count_for_nothing(objective, policy, batch):
     def gradient(advantage):
@@ -153,8 +154,8 @@ def test_nan_is_not_hidden_by_clipping(policy, batch):
 
 
 def test_a_sum_adds_its_terms_and_keeps_what_they_say(policy, batch):
-    total, info = Sum((Clipped(0.2), Entropy(0.5)))(policy, batch)
-    parts = Clipped(0.2)(policy, batch)[0] + Entropy(0.5)(policy, batch)[0]
+    total, info = (Clipped(0.2) + 0.5 * Entropy())(policy, batch)
+    parts = Clipped(0.2)(policy, batch)[0] + (0.5 * Entropy())(policy, batch)[0]
     np.testing.assert_allclose(total, parts, rtol=1e-6)
     assert set(info) == {"clip_fraction"}
 
@@ -163,7 +164,7 @@ def test_the_entropy_bonus_is_the_mean_entropy(policy, batch):
     probabilities = np.asarray(jax.nn.softmax(policy.logits), np.float64)
     entropy, weight = -(probabilities * np.log(probabilities)).sum(axis=1), np.asarray(batch.weight)
     expected = 0.5 * (entropy * weight).sum() / weight.sum()
-    np.testing.assert_allclose(Entropy(0.5)(policy, batch)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose((0.5 * Entropy())(policy, batch)[0], expected, rtol=1e-5)
 
 
 def test_a_radius_that_is_not_positive_is_refused_by_name():
@@ -172,8 +173,13 @@ def test_a_radius_that_is_not_positive_is_refused_by_name():
 
 
 def test_a_clip_radius_goes_to_its_end_in_a_straight_line():
-    clipped = Clipped(0.2, 0.1)
+    objective = Clipped(Linear(0.2, 0.1)) + 0.1 * Entropy()
     for progress, radius in ((0.0, 0.2), (0.5, 0.15), (1.0, 0.1)):
-        inner = Sum((clipped, Entropy(0.1))).at(jnp.asarray(progress)).terms[0]
+        inner = at_progress(objective, jnp.asarray(progress)).terms[0]
         np.testing.assert_allclose(inner.radius, radius, rtol=1e-6)
-    assert Clipped(0.2).at(jnp.asarray(0.7)).radius == 0.2
+    fixed = Clipped(0.2)
+    assert at_progress(fixed, jnp.asarray(0.7)).radius == 0.2
+
+
+def test_a_bonus_of_nothing_leaves_the_objective():
+    assert isinstance(Clipped(0.2) + 0.0 * Entropy(), Clipped)

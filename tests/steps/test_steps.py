@@ -9,7 +9,9 @@ import numpy as np
 import optax
 import pytest
 
+from steepest.core.errors import InputError
 from steepest.core.problem import AbstractMaximisation, SampledProblem
+from steepest.core.schedules import Linear, at_progress
 from steepest.core.trajectory import Batch
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy
@@ -58,14 +60,16 @@ def test_plain_ascent_moves_by_the_rate_times_the_gradient(hill):
 @pytest.mark.parametrize("direction", [adam, root_mean_square])
 @pytest.mark.parametrize("minibatches", [False, True])
 def test_the_top_of_the_hill_is_found(hill, direction, minibatches):
-    optimiser = Optimiser(0.05, direction=direction, anneal_over=400.0)
+    optimiser = Optimiser(Linear(0.05, 0.0), direction=direction)
     rule = MinibatchAscent(optimiser, epochs=2, minibatch_size=12) if minibatches else Ascent(optimiser)
 
-    def step(carry, key):
-        parameters, state, _ = rule.step(key, *carry[:1], hill, carry[1])
+    def step(carry, row):
+        key, progress = row
+        parameters, state, _ = at_progress(rule, progress).step(key, *carry[:1], hill, carry[1])
         return (parameters, state), None
 
-    (found, _), _ = jax.lax.scan(step, (START, rule.init(START)), jax.random.split(KEY, 400))
+    rows = jax.random.split(KEY, 400), jnp.arange(400, dtype=jnp.float32) / 400
+    (found, _), _ = jax.lax.scan(step, (START, rule.init(START)), rows)
     np.testing.assert_allclose(found["x"], jnp.mean(hill.centres, axis=0), atol=0.02)
 
 
@@ -90,13 +94,13 @@ def test_clipping_does_not_hide_nan_and_a_zero_gradient_stays_zero():
     assert norm == 0
 
 
-def test_annealing_falls_linearly_and_counts_updates_not_minibatches(hill):
-    rule = MinibatchAscent(Optimiser(0.1, anneal_over=4.0, direction=plain), epochs=3, minibatch_size=16)
+def test_annealing_falls_linearly_and_counts_updates_not_minibatches():
+    rule = MinibatchAscent(Optimiser(Linear(0.1, 0.0), direction=plain), epochs=3, minibatch_size=16)
     state = rule.init(START)
     flat = Hill(jnp.zeros((48, 2)) + jnp.array([[1.0, 0.0]]))
     moves = []
-    for _ in range(5):
-        moved, state, _ = rule.step(KEY, START, flat, state)
+    for update in range(5):
+        moved, state, _ = at_progress(rule, jnp.asarray(update / 4)).step(KEY, START, flat, state)
         moves.append(float(moved["x"][0]))
     # Nine steps towards 1 at rate r leave (1 − r)^9 of the way.
     expected = [1 - (1 - 0.1 * (1 - k / 4)) ** 9 for k in range(4)] + [0.0]
@@ -220,3 +224,30 @@ def test_a_shuffle_read_in_places_puts_every_row_anywhere():
     counts = np.stack([np.bincount(orders[:, place], minlength=size) for place in range(size)])
     chi_square = ((counts - draws / size) ** 2 / (draws / size)).sum(axis=1)
     assert chi_square.max() < size - 1 + 5 * np.sqrt(2 * (size - 1))
+
+
+def test_whole_streams_stay_in_order_and_come_once_in_every_epoch():
+    """12 steps of 8 streams in minibatches of two streams: each is [T, 2], every row once."""
+    rule = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=24, streams=8)
+    rows = np.asarray(rule._rows(KEY, 96))
+    assert rows.shape == (4, 24)
+    assert sorted(rows.ravel()) == list(range(96))
+    for minibatch in rows.reshape(4, 12, 2):
+        np.testing.assert_array_equal(minibatch // 8, np.arange(12)[:, None] + np.zeros((12, 2), int))
+        np.testing.assert_array_equal(minibatch % 8, np.broadcast_to(minibatch[0] % 8, (12, 2)))
+    assert (np.asarray(rule._rows(jax.random.key(1), 96)) != rows).any()
+
+
+def test_minibatches_of_streams_climb_where_minibatches_of_rows_do(hill):
+    for streams in (None, 12):
+        rule = MinibatchAscent(Optimiser(0.3, direction=plain), epochs=30, minibatch_size=48, streams=streams)
+        found, _, _ = rule.step(KEY, START, hill, rule.init(START))
+        np.testing.assert_allclose(found["x"], jnp.mean(hill.centres, axis=0), atol=1e-3)
+    with pytest.raises(ValueError, match="in whole streams it must be a multiple of their 4 rows"):
+        MinibatchAscent(Optimiser(0.3), epochs=1, minibatch_size=6, streams=12).step(KEY, START, hill, rule.init(START))
+
+
+def test_a_schedule_without_a_clock_is_refused(hill):
+    rule = Ascent(Optimiser(Linear(0.1, 0.0)))
+    with pytest.raises(InputError, match="learning_rate is a schedule"):
+        rule.step(KEY, START, hill, rule.init(START))

@@ -1,5 +1,6 @@
-"""What a trajectory says about how good its actions were."""
+"""Estimators of the advantage, and what they are made of: returns, baselines, importance weights."""
 
+from steepest.advantages.advantage import AbstractAdvantage, Standardised, standardise
 from steepest.advantages.baselines import (
     AbstractBaseline,
     AveragePerTimeStep,
@@ -12,12 +13,12 @@ from steepest.advantages.gae import GAE, gae
 from steepest.advantages.importance import ImportanceWeighted, effective_sample_size
 from steepest.advantages.monte_carlo import MonteCarlo, WholeReturn, reward_to_go
 from steepest.advantages.n_step import NStep, n_step_return
-from steepest.advantages.normalise import normalise
 from steepest.advantages.unit import Unit
 from steepest.advantages.weighted import Weighted
 
 __all__ = [
     "GAE",
+    "AbstractAdvantage",
     "AbstractBaseline",
     "AveragePerTimeStep",
     "AverageReturn",
@@ -25,6 +26,7 @@ __all__ = [
     "ImportanceWeighted",
     "MonteCarlo",
     "NStep",
+    "Standardised",
     "Unit",
     "Weighted",
     "WholeReturn",
@@ -32,8 +34,8 @@ __all__ = [
     "elapsed",
     "gae",
     "n_step_return",
-    "normalise",
     "reward_to_go",
+    "standardise",
     "state_discount",
     "variance_optimal",
 ]

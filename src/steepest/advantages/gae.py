@@ -1,10 +1,10 @@
 """Generalised advantage estimation (G11)."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from steepest.advantages.advantage import AbstractAdvantage
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.core.types import AnyArray
 
@@ -61,7 +61,7 @@ def gae(
     return advantage
 
 
-class GAE(eqx.Module):
+class GAE(AbstractAdvantage):
     """`gae` for every stream of a trajectory; the critic's target is advantage + value."""
 
     discount: float | Float[Array, ""]
@@ -70,8 +70,6 @@ class GAE(eqx.Module):
     def __call__(
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
     ) -> Estimates:
-        """Estimate from the critic's values of `obs` and `next_obs`."""
-
         def one_stream(reward, value, next_value, terminated, truncated):
             return gae(
                 reward, value, next_value, terminated, truncated, discount=self.discount, gae_lambda=self.gae_lambda

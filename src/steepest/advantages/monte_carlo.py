@@ -1,10 +1,10 @@
 """Monte-Carlo returns: the reward-to-go (G4), and its advantage over a baseline (G9)."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from steepest.advantages.advantage import AbstractAdvantage
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.core.types import AnyArray
 
@@ -51,7 +51,7 @@ def reward_to_go(
     return returns
 
 
-class MonteCarlo(eqx.Module):
+class MonteCarlo(AbstractAdvantage):
     """`reward_to_go` minus the value, for every stream; unbiased whatever the critic says of `obs`."""
 
     discount: float | Float[Array, ""]
@@ -59,8 +59,6 @@ class MonteCarlo(eqx.Module):
     def __call__(
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
     ) -> Estimates:
-        """Estimate from the critic's values of `obs` and `next_obs`; zeros when there is no critic."""
-
         def one_stream(reward, next_value, terminated, truncated):
             return reward_to_go(reward, next_value, terminated, truncated, discount=self.discount)
 
@@ -70,7 +68,7 @@ class MonteCarlo(eqx.Module):
         return Estimates(returns - value, returns)
 
 
-class WholeReturn(eqx.Module):
+class WholeReturn(AbstractAdvantage):
     r"""The return of the whole episode at each of its rows, $R(\tau) = \sum_t \gamma^t r_t$ (G3); no use of causality.
 
     It is discounted from the start of the episode already, so no further factor $\gamma^t$ is due (G5).

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from steepest.advantages.advantage import AbstractAdvantage
 from steepest.core.trajectory import Estimates, Trajectory
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
@@ -59,7 +60,7 @@ def n_step_return(
     return returns
 
 
-class NStep(eqx.Module):
+class NStep(AbstractAdvantage):
     """`n_step_return` minus the value, for every stream; the critic's target is the return."""
 
     discount: float | Float[Array, ""]
@@ -71,8 +72,6 @@ class NStep(eqx.Module):
     def __call__(
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
     ) -> Estimates:
-        """Estimate from the critic's values of `obs` and `next_obs`."""
-
         def one_stream(reward, next_value, terminated, truncated):
             return n_step_return(reward, next_value, terminated, truncated, discount=self.discount, n=self.n)
 

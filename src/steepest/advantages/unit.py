@@ -1,13 +1,13 @@
 """No advantage of one action over another: imitate them all."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from steepest.advantages.advantage import AbstractAdvantage
 from steepest.core.trajectory import Estimates, Trajectory
 
 
-class Unit(eqx.Module):
+class Unit(AbstractAdvantage):
     r"""$\hat A = 1$ for every action, whatever came of it (G16).
 
     The score weighted with 1 is the gradient of the mean log-likelihood of the actions. The critic's target is 0.

@@ -1,11 +1,10 @@
 """From an advantage to the weight of a score: less a baseline, times the factor of the state (G5, G6)."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from steepest.advantages.advantage import AbstractAdvantage
 from steepest.advantages.baselines import AbstractBaseline
 from steepest.advantages.discounting import state_discount
 from steepest.advantages.monte_carlo import WholeReturn
@@ -13,12 +12,12 @@ from steepest.core.errors import InputError
 from steepest.core.trajectory import Estimates, Trajectory
 
 
-class Weighted(eqx.Module):
+class Weighted(AbstractAdvantage):
     r"""$[\gamma^t]\,(\hat A_t - b)$ in place of $\hat A_t$, for streams that begin with their episodes.
 
     **Arguments**
 
-    - `advantage`: `(trajectory, value, next_value) -> Estimates`.
+    - `advantage`: the estimator $\hat A$.
     - `discount`: $\gamma$, per step.
     - `baseline`: $b$; `None` for 0.
     - `discount_states`: the switch of G5. True puts in the factor $\gamma^t$, which makes the gradient that of J; False
@@ -27,7 +26,7 @@ class Weighted(eqx.Module):
     **Raises** `InputError` for the whole return with `discount_states` off.
     """
 
-    advantage: Callable[..., Estimates]
+    advantage: AbstractAdvantage
     discount: float | Float[Array, ""]
     baseline: AbstractBaseline | None = None
     discount_states: bool = eqx.field(static=True, default=True)
@@ -42,7 +41,6 @@ class Weighted(eqx.Module):
     def __call__(
         self, trajectory: Trajectory, value: Float[Array, "T N"], next_value: Float[Array, "T N"]
     ) -> Estimates:
-        """Estimate from the critic's values of `obs` and `next_obs`; the critic's target stays as it is."""
         estimates = self.advantage(trajectory, value, next_value)
         weight = estimates.advantage
         if self.baseline is not None:

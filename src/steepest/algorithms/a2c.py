@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number, SegmentHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from jax import Array
+
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
@@ -34,29 +36,44 @@ class A2C(SegmentHyperParameters):
     name: ClassVar[str] = "a2c"
     title: ClassVar[str] = "Advantage actor–critic, synchronous (Mnih et al., 2016)"
 
-    num_envs: int = 16
-    segment_length: int = 5
-    """Steps of each environment in an update; num_envs × segment_length rows in all."""
-    learning_rate: Number = 7e-4
-    """RMSProp's, for the policy."""
-    anneal: bool = True
-    """Let both learning rates fall linearly to 0 at the end of training."""
-    gae_lambda: Number = 1.0
-    """λ of GAE: 0 trusts the critic, 1 the returns."""
-    entropy_bonus: Number = 0.01
-    """β: the weight of the policy's entropy, in units of return per nat."""
+    num_envs: fields.NumEnvs = 16
+    segment_length: fields.SegmentLength = 5
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 1.0
+    normalise_advantages: fields.NormaliseAdvantages = False
+    entropy_bonus: fields.EntropyBonus = 0.01
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 7e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = True
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("learning_rate", self.learning_rate, above=0, remedy="7e-4 is usual.")
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Score
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Score
         from steepest.steps import Ascent, Optimiser, root_mean_square
 
-        def ascent(rate: Number) -> Ascent:
-            return Ascent(Optimiser(rate, self.anneal_over(spec), self.clip_global_norm, root_mean_square))
+        def ascent(rate: float | Array) -> Ascent:
+            return Ascent(Optimiser(self.annealed(rate), self.clip_global_norm, root_mean_square))
 
-        critic_rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
-        return self.improving(spec, Score(), ascent(self.learning_rate), ascent(critic_rate))
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Score() + self.entropy_bonus * Entropy(),
+            policy_rule=ascent(self.learning_rate),
+            critic_rule=ascent(self.critic_rate),
+        )

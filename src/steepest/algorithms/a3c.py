@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.a2c import A2C
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
+    from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class A3C(A2C):
+class A3C(SegmentHyperParameters):
     """Asynchronous advantage actor–critic: workers push the gradients of short segments to shared parameters.
 
     A worker copies the parameters, samples a segment of its own environments, and sends the gradients. The parameters
@@ -43,17 +49,49 @@ class A3C(A2C):
     """
 
     name: ClassVar[str] = "a3c"
-    asynchronous: ClassVar[bool] = True
     title: ClassVar[str] = "Advantage actor–critic, asynchronous (Mnih et al., 2016)"
+    asynchronous: ClassVar[bool] = True
 
-    num_envs: int = 8
-    """Environments of each worker, sampled side by side."""
-    workers: int = 4
-    """Processes that sample and compute gradients, each with a copy of the parameters."""
-    ray_address: str | None = None
-    """HOST:PORT of a Ray cluster that runs, or auto for the one on this machine. When left out, Ray is started here and
-    ends with the run."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 5
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 1.0
+    normalise_advantages: fields.NormaliseAdvantages = False
+    entropy_bonus: fields.EntropyBonus = 0.01
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 7e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = True
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    workers: fields.Workers = 4
+    ray_address: fields.RayAddress = None
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("workers", self.workers, at_least=1, whole=True, remedy="4, say.")
+        self.check_shared_network()
+
+    def build(self, spec: Spec) -> ActorCritic:
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Score
+        from steepest.steps import Ascent, Optimiser, root_mean_square
+
+        def ascent(rate: float | Array) -> Ascent:
+            return Ascent(Optimiser(self.annealed(rate), self.clip_global_norm, root_mean_square))
+
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Score() + self.entropy_bonus * Entropy(),
+            policy_rule=ascent(self.learning_rate),
+            critic_rule=ascent(self.critic_rate),
+        )

@@ -1,67 +1,101 @@
-"""What a fresh policy and a fresh critic look like."""
+"""The networks of an algorithm: what its hyper-parameters describe, or any modules of the user's own."""
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Literal, Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from steepest.algorithms.hyper_parameters import HyperParameters
-from steepest.core.network import ActivationName
 from steepest.core.spaces import Spec
-from steepest.critics import AbstractActionValue, ActionValue, CompatibleActionValue, StateValue, TabularActionValue
-from steepest.policies import GaussianKind, SharedTrunkPolicy, TabularPolicy, network_policy
+from steepest.critics import (
+    AbstractActionValue,
+    AbstractStateValue,
+    ActionValue,
+    CompatibleActionValue,
+    StateValue,
+    TabularActionValue,
+)
+from steepest.networks import ActivationName, GaussianKind
+from steepest.policies import AbstractPolicy, SharedNetwork, TabularPolicy, network_policy
+
+
+class Networks(eqx.Module):
+    """The function approximators of an algorithm. Their array leaves are the parameters.
+
+    - `policy`: $\\pi_\\theta$.
+    - `critic`: $V_\\phi$ of on-policy algorithms, or the critics of actions of those with a replay buffer. None where
+      there is none, or where the policy is an `AbstractPolicyWithValue`.
+    """
+
+    policy: AbstractPolicy
+    critic: AbstractStateValue | tuple[AbstractActionValue, ...] | None = None
+
+
+@runtime_checkable
+class MakeNetworks(Protocol):
+    """A function that draws fresh networks for a task; `networks=` takes any."""
+
+    def __call__(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """Fresh networks, their shapes decided by the spaces of `spec`."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """The function approximators, as hyper-parameters describe them."""
+    """Networks as hyper-parameters describe them; see `steepest.algorithms.fields`. Its methods are `MakeNetworks`."""
 
-    policy: Literal["network", "linear", "shared", "tabular"]
-    hidden: tuple[int, ...]
-    activation: ActivationName
-    gaussian: GaussianKind
-    log_std: float
+    policy: Literal["network", "linear", "tabular"] = "network"
+    hidden: tuple[int, ...] = (64, 64)
+    activation: ActivationName = "tanh"
+    gaussian: GaussianKind = "gaussian"
+    log_std: float = 0.0
     uniform_share: float = 0.0
     action_value: Literal["network", "compatible"] = "network"
+    critics: int = 1
 
-    @classmethod
-    def of(cls, parameters: HyperParameters) -> "Architecture":
-        """Pick out of the hyper-parameters what decides it."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: getattr(parameters, name) for name in names if hasattr(parameters, name)})
-
-    def draw_policy(self, key: Key[Array, ""], spec: Spec) -> Any:
-        """A fresh policy."""
+    def policy_alone(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """A policy, and no critic."""
         if self.policy == "tabular":
-            return TabularPolicy.initial(spec, uniform_share=self.uniform_share)
-        make = SharedTrunkPolicy.initial if self.policy == "shared" else network_policy
-        return make(
-            key,
-            spec,
-            hidden=() if self.policy == "linear" else self.hidden,
-            activation=self.activation,
-            gaussian=self.gaussian,
-            log_std=self.log_std,
-            uniform_share=self.uniform_share,
-        )
+            return Networks(TabularPolicy.initial(spec, uniform_share=self.uniform_share))
+        hidden = () if self.policy == "linear" else self.hidden
+        return Networks(network_policy(key, spec, hidden=hidden, activation=self.activation, **self._head))
+
+    def without_critic(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """The policy that `separate` draws with the same key, and no critic."""
+        return self.policy_alone(jax.random.split(key)[0], spec)
+
+    def separate(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """A policy, and a state-value critic with a network of its own."""
+        for_policy, for_critic = jax.random.split(key)
+        critic = StateValue.initial(for_critic, spec, hidden=self.hidden, activation=self.activation)
+        return Networks(self.policy_alone(for_policy, spec).policy, critic)
+
+    def shared(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """A policy and a state value as two heads of one network; its trunk is empty where the policy is linear."""
+        hidden = () if self.policy == "linear" else self.hidden
+        return Networks(SharedNetwork.initial(key, spec, hidden=hidden, activation=self.activation, **self._head))
+
+    def with_action_values(self, key: Key[Array, ""], spec: Spec) -> Networks:
+        """A policy, and `critics` critics of actions; tables where the policy is one."""
+        for_policy, *for_critics = jax.random.split(key, 1 + self.critics)
+        policy = self.policy_alone(for_policy, spec).policy
+        return Networks(policy, tuple(self._action_value(each, spec, policy) for each in for_critics))
 
     def policy_size(self, spec: Spec) -> int:
         """How many parameters the policy has."""
-        policy = jax.eval_shape(lambda key: self.draw_policy(key, spec), jax.random.key(0))
+        policy = jax.eval_shape(lambda key: self.policy_alone(key, spec).policy, jax.random.key(0))
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(policy))
 
-    def draw_critic(self, key: Key[Array, ""], spec: Spec) -> StateValue:
-        """A fresh critic."""
-        return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+    @property
+    def _head(self) -> dict:
+        return {"gaussian": self.gaussian, "log_std": self.log_std, "uniform_share": self.uniform_share}
 
-    def draw_action_value(self, key: Key[Array, ""], spec: Spec, policy: Any) -> AbstractActionValue:
-        """A fresh critic of actions; a table where the policy is one."""
+    def _action_value(self, key: Key[Array, ""], spec: Spec, policy: AbstractPolicy) -> AbstractActionValue:
         if isinstance(policy, TabularPolicy):
             return TabularActionValue(jnp.zeros(policy.logits.shape))
-        options = {"hidden": self.hidden, "activation": self.activation}
         if self.action_value == "compatible":
-            return CompatibleActionValue.initial(key, spec, policy, **options)
-        return ActionValue.initial(key, spec, **options)
+            return CompatibleActionValue.initial(key, spec, policy, hidden=self.hidden, activation=self.activation)
+        return ActionValue.initial(key, spec, hidden=self.hidden, activation=self.activation)

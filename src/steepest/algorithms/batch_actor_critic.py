@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import FittingHyperParameters, Number
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class BatchActorCritic(FittingHyperParameters):
+class BatchActorCritic(SegmentHyperParameters):
     """Batch actor–critic: gather, fit the critic, take one gradient step.
 
     | part | choice |
@@ -36,24 +36,47 @@ class BatchActorCritic(FittingHyperParameters):
     name: ClassVar[str] = "batch_actor_critic"
     title: ClassVar[str] = "Batch actor–critic (Konda and Tsitsiklis, 2000)"
 
-    segment_length: int = 32
-    """Steps of each environment in an update; num_envs × segment_length rows in all."""
-    learning_rate: Number = 3e-3
-    """Adam's, for the policy."""
-    return_steps: int | None = None
-    """n: rewards that are added up before the critic is asked, in place of GAE, whose λ is then of no use."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 32
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    n_step: fields.NStep = None
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-3
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    critic_epochs: fields.CriticEpochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("return_steps", self.return_steps, at_least=1, whole=True, remedy="5 is usual.")
-        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.advantages import NStep
-        from steepest.objectives import Score
-        from steepest.steps import Ascent, Optimiser
+        from steepest.advantages import GAE, NStep
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Score
+        from steepest.steps import Ascent, MinibatchAscent, Optimiser
 
-        optimiser = Optimiser(self.learning_rate, self.anneal_over(spec), self.clip_global_norm)
-        advantage = None if self.return_steps is None else NStep(self.discount, self.return_steps)
-        return self.improving(spec, Score(), Ascent(optimiser), self.fitting(spec), advantage=advantage)
+        gae = GAE(self.discount, self.gae_lambda)
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=gae if self.n_step is None else NStep(self.discount, self.n_step),
+            objective=Score() + self.entropy_bonus * Entropy(),
+            policy_rule=Ascent(Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)),
+            critic_rule=MinibatchAscent(critic_optimiser, self.critic_epochs, self.minibatch_size),
+        )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import HyperParameters, Number
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.hyper_parameters import HyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Space, Spec
 
 
@@ -46,32 +46,18 @@ class BehaviourCloning(HyperParameters):
     title: ClassVar[str] = "Behaviour cloning: maximum likelihood of demonstrated actions"
     demonstrated: ClassVar[bool] = True
 
-    policy: Literal["network", "linear", "tabular"] = "network"
-    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
-    action."""
-    normalise_observations: bool = True
-    """Shift and scale observations by the mean and deviation of the demonstrated ones."""
-    batch_size: int = 64
-    """Demonstrated transitions in one gradient step."""
-    learning_rate: Number = 3e-3
-    """Adam's."""
-    anneal: bool = True
-    """Let the learning rate fall linearly to 0 at the end of training."""
-    clip_global_norm: Number = math.inf
-    """Longer gradients are shortened to this; infinite never clips."""
-    entropy_bonus: Number = 0.0
-    """β: the weight of the policy's entropy beside the log-likelihood; more than 0 keeps it from growing certain."""
-    held_out: float = 0.1
-    """Share of the episodes that is kept from learning, for the metrics alone; of single rows, where the
-    demonstrations do not tell episodes. 0 learns from everything."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("batch_size", self.batch_size, at_least=1, whole=True, remedy="64 is usual.")
-        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
-        check_number("clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="inf never clips.")
-        check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
-        check_number("held_out", self.held_out, at_least=0, at_most=0.9, remedy="0.1 is usual.")
+    entropy_bonus: fields.EntropyBonus = 0.0
+    learning_rate: fields.LearningRate = 3e-3
+    anneal: fields.Anneal = True
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    batch_size: fields.BatchSize = 64
+    held_out: fields.HeldOut = 0.1
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = True
 
     def num_streams(self, observation: Space, action: Space) -> int:
         """Rows that have nothing to do with each other."""
@@ -83,25 +69,17 @@ class BehaviourCloning(HyperParameters):
         return self.batch_size
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
         from steepest.advantages import Unit
-        from steepest.algorithms.actor_critic import ActorCritic
-        from steepest.algorithms.architecture import Architecture
         from steepest.core.interfaces import RolloutSpec
-        from steepest.objectives import Score, plus_entropy
+        from steepest.core.schedules import Linear
+        from steepest.objectives import Entropy, Score
         from steepest.steps import Ascent, Optimiser
 
-        falls_over = float(spec.total_updates) if self.anneal else math.inf
-        return ActorCritic(
-            spec=spec,
+        rate = Linear(self.learning_rate, 0.0) if self.anneal else self.learning_rate
+        return self.actor_critic(
+            spec,
             rollout=RolloutSpec(length=1, demonstrated=True),
-            architecture=Architecture.of(self),
             advantage=Unit(),
-            objective=plus_entropy(Score(), self.entropy_bonus),
-            policy_rule=Ascent(Optimiser(self.learning_rate, falls_over, self.clip_global_norm)),
-            critic_rule=None,
-            discount=1.0,
-            normalise_advantages=False,
-            normalise_observations=self.normalise_observations,
-            scale_rewards=False,
+            objective=Score() + self.entropy_bonus * Entropy(),
+            policy_rule=Ascent(Optimiser(rate, self.clip_global_norm)),
         )

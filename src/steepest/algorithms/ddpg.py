@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.replaying import DeterministicHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.replay import ReplayHyperParameters, noisy_behaviour
 
 if TYPE_CHECKING:
-    from steepest.algorithms.replay_actor_critic import ReplayActorCritic
+    from steepest.algorithms.bodies.replay_actor_critic import ReplayActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class DDPG(DeterministicHyperParameters):
+class DDPG(ReplayHyperParameters):
     """Deep deterministic policy gradient: a ring of transitions, slow targets, and noise around one best action.
 
     | part | choice |
@@ -32,11 +34,37 @@ class DDPG(DeterministicHyperParameters):
 
     name: ClassVar[str] = "ddpg"
     title: ClassVar[str] = "Deep deterministic policy gradient (Lillicrap et al., 2016)"
+    stochastic: ClassVar[bool] = False
+
+    num_envs: fields.NumEnvs = 1
+    segment_length: fields.SegmentLength = 1
+    discount: fields.Discount = 0.99
+    learning_rate: fields.LearningRate = 1e-3
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    replay_ratio: fields.ReplayRatio = 1.0
+    capacity: fields.Capacity = 1_000_000
+    batch_size: fields.BatchSize = 128
+    warm_up_steps: fields.WarmUpSteps = 1000
+    return_steps: fields.ReturnSteps = 1
+    critics: fields.Critics = 1
+    target_rate: fields.TargetRate = 0.005
+    exploration: fields.Exploration = "gaussian"
+    noise_log_std: fields.NoiseLogStd = -2.3
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (256, 256)
+    activation: fields.Activation = "relu"
+    normalise_observations: fields.NormaliseObservations = False
 
     def build(self, spec: Spec) -> ReplayActorCritic:
-        """Put the parts together for a task. **Raises** `InputError` unless actions are continuous and bounded."""
-        from steepest.algorithms.improvement import ByDeterministicGradient
+        """The algorithm for a task. **Raises** `InputError` unless actions are continuous and bounded."""
+        from steepest.algorithms.bodies.improvement import ByDeterministicGradient
 
-        return self.replaying(
-            spec, improvement=ByDeterministicGradient(), behaviour=self.exploration_noise(spec), deterministic=True
+        return self.replay_actor_critic(
+            spec,
+            exploration=noisy_behaviour(self.name, spec, self.exploration, self.noise_log_std),
+            improvement=ByDeterministicGradient(),
+            deterministic=True,
+            gaussian="bounded",
+            log_std=self.noise_log_std,
         )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Literal
+import math
+from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.replaying import DeterministicHyperParameters
-from steepest.core.errors import InputError
+from steepest.algorithms import fields
+from steepest.algorithms.families.replay import ReplayHyperParameters, noisy_behaviour
 
 if TYPE_CHECKING:
-    from steepest.algorithms.replay_actor_critic import ReplayActorCritic
+    from steepest.algorithms.bodies.replay_actor_critic import ReplayActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class DPG(DeterministicHyperParameters):
+class DPG(ReplayHyperParameters):
     """Deterministic policy gradient: the policy follows the slope of its critic, from what was just done.
 
     | part | choice |
@@ -37,28 +37,38 @@ class DPG(DeterministicHyperParameters):
 
     name: ClassVar[str] = "dpg"
     title: ClassVar[str] = "Deterministic policy gradient (Silver et al., 2014)"
+    stochastic: ClassVar[bool] = False
 
-    num_envs: int = 8
-    segment_length: int = 32
-    replay_ratio: float = 0.25
-    capacity: int = 256
-    """Transitions that are remembered: one segment of every environment."""
-    warm_up_steps: int = 0
-    action_value: Literal["network", "compatible"] = "network"
-    """The critic: a network of its own; or one whose slope in the action is linear in the policy's features."""
-    behaviour: Literal["noisy", "uniform"] = "noisy"
-    """Who acts: the policy with noise, or uniform actions."""
-    target_rate: Number = 0.01
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 32
+    discount: fields.Discount = 0.99
+    learning_rate: fields.LearningRate = 1e-3
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    replay_ratio: fields.ReplayRatio = 0.25
+    capacity: fields.Capacity = 256
+    batch_size: fields.BatchSize = 128
+    warm_up_steps: fields.WarmUpSteps = 0
+    return_steps: fields.ReturnSteps = 1
+    critics: fields.Critics = 1
+    target_rate: fields.TargetRate = 0.01
+    action_value: fields.ActionValue = "network"
+    exploration: fields.Exploration = "gaussian"
+    noise_log_std: fields.NoiseLogStd = -2.3
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (256, 256)
+    activation: fields.Activation = "relu"
+    normalise_observations: fields.NormaliseObservations = False
 
     def build(self, spec: Spec) -> ReplayActorCritic:
-        """Put the parts together for a task. **Raises** `InputError` unless actions are continuous and bounded."""
-        from steepest.algorithms.improvement import ByDeterministicGradient
-        from steepest.policies.behaviour import Uniform
+        """The algorithm for a task. **Raises** `InputError` unless actions are continuous and bounded."""
+        from steepest.algorithms.bodies.improvement import ByDeterministicGradient
 
-        if self.behaviour == "uniform" and self.exploration != "gaussian":
-            raise InputError(
-                f"exploration is '{self.exploration}', but behaviour is 'uniform', which plays no noise. Leave one out."
-            )
-        noisy = self.exploration_noise(spec)
-        behaviour = Uniform(spec.action) if self.behaviour == "uniform" else noisy
-        return self.replaying(spec, improvement=ByDeterministicGradient(), behaviour=behaviour, deterministic=True)
+        return self.replay_actor_critic(
+            spec,
+            exploration=noisy_behaviour(self.name, spec, self.exploration, self.noise_log_std),
+            improvement=ByDeterministicGradient(),
+            deterministic=True,
+            gaussian="bounded",
+            log_std=self.noise_log_std,
+        )

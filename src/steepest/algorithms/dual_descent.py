@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.proximal import ProximalHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class DualDescent(ProximalHyperParameters):
+class DualDescent(SegmentHyperParameters):
     """A trust region by its Lagrangian: climb in the parameters, descend in the multiplier.
 
     | part | choice |
@@ -34,30 +34,61 @@ class DualDescent(ProximalHyperParameters):
     name: ClassVar[str] = "dual_descent"
     title: ClassVar[str] = "Trust region by dual gradient descent"
 
-    kl_radius: Number = 0.01
-    """ε: how far the policy may move in an update, in nats."""
-    kl_price: Number = 1.0
-    """λ at first, in units of standardised advantage per nat."""
-    kl_price_rate: Number = 100.0
-    """α: how fast λ follows the violation, in units of standardised advantage per nat²."""
-    rounds: int = 1
-    """Climbs in an update, each with the λ that the last one left; the epochs are made in every round."""
-    reverse_kl: bool = False
-    """Constrain KL(new ‖ old) in place of KL(old ‖ new)."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    epochs: fields.Epochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_stop: fields.KLStop = math.inf
+    kl_radius: fields.KLRadius = 0.01
+    kl_price: fields.KLPrice = 1.0
+    kl_price_rate: fields.KLPriceRate = 100.0
+    rounds: fields.Rounds = 1
+    reverse_kl: fields.ReverseKL = False
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("kl_radius", self.kl_radius, above=0, remedy="0.01 is usual.")
-        check_number("kl_price", self.kl_price, at_least=0, remedy="1 is usual.")
-        check_number("kl_price_rate", self.kl_price_rate, above=0, remedy="100 is usual.")
-        check_number("rounds", self.rounds, at_least=1, whole=True, remedy="1 is usual.")
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Ratio
-        from steepest.steps import Lagrangian
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Ratio
+        from steepest.steps import Lagrangian, MinibatchAscent, Optimiser
 
-        policy_rule = Lagrangian(
-            self.climbing(spec), self.kl_radius, self.kl_price, self.kl_price_rate, self.rounds, self.reverse_kl
+        policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        rule = Lagrangian(
+            climb,
+            radius=self.kl_radius,
+            initial_price=self.kl_price,
+            price_rate=self.kl_price_rate,
+            rounds=self.rounds,
+            reverse_kl=self.reverse_kl,
         )
-        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Ratio() + self.entropy_bonus * Entropy(),
+            policy_rule=rule,
+            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+        )

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.perturbing import PerturbingHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.perturbation import PerturbationHyperParameters
 
 if TYPE_CHECKING:
     from steepest.perturbation import FiniteDifference
 
 
 @dataclasses.dataclass(frozen=True)
-class FiniteDifferenceAscent(PerturbingHyperParameters):
+class FiniteDifferenceAscent(PerturbationHyperParameters):
     """Finite-difference ascent: move one parameter at a time, and see what the return does.
 
     | part | choice |
@@ -36,17 +35,22 @@ class FiniteDifferenceAscent(PerturbingHyperParameters):
     name: ClassVar[str] = "finite_difference_ascent"
     title: ClassVar[str] = "Finite-difference ascent (Kiefer and Wolfowitz, 1952)"
 
-    step: Number = 0.2
-    """δ: how far a parameter is moved, in its own unit."""
-    central: bool = True
-    """Move it both ways; otherwise forwards only, which takes half the episodes and errs more."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("step", self.step, above=0, at_most=1e3, remedy="0.2 is usual.")
+    discount: fields.Discount = 1.0
+    episodes_per_policy: fields.EpisodesPerPolicy = 1
+    learning_rate: fields.LearningRate = 0.1
+    restricted_radius: fields.RestrictedRadius = None
+    delta: fields.Delta = 0.2
+    central: fields.Central = True
+    noisy_actions: fields.NoisyActions = False
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = ()
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
 
     def perturbation(self) -> FiniteDifference:
         """One parameter at a time."""
         from steepest.perturbation import FiniteDifference
 
-        return FiniteDifference(self.step, self.central)
+        return FiniteDifference(self.delta, self.central)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.proximal import ProximalHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
-from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedPolicyIteration(ProximalHyperParameters):
+class FittedPolicyIteration(SegmentHyperParameters):
     """Fitted policy iteration: evaluate, then act greedily, however far that is from what was evaluated.
 
     | part | choice |
@@ -40,21 +41,53 @@ class FittedPolicyIteration(ProximalHyperParameters):
     name: ClassVar[str] = "fitted_policy_iteration"
     title: ClassVar[str] = "Fitted policy iteration, greedy (Lazaric et al., 2010)"
 
-    uniform_share: float = 0.1
-    """ε: so often the policy chooses uniformly. That is part of π, and the surrogate knows of it."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    epochs: fields.Epochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_stop: fields.KLStop = math.inf
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    uniform_share: fields.UniformShare = 0.1
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("uniform_share", self.uniform_share, above=0, at_most=0.9, remedy="0.1 is usual.")
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task. **Raises** `InputError` unless actions are one discrete choice."""
-        from steepest.objectives import Ratio
-        from steepest.steps import Greedy
+        """The algorithm for a task. **Raises** `InputError` unless actions are one discrete choice."""
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Ratio
+        from steepest.steps import Greedy, MinibatchAscent, Optimiser
 
         if not isinstance(spec.action, Discrete):
             raise InputError(
                 f"fitted_policy_iteration chooses one of some actions, but the action space is "
                 f"{type(spec.action).__name__}. Use trpo or ppo there."
             )
-        return self.improving(spec, Ratio(), Greedy(self.climbing(spec)), self.fitting(spec))
+        policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Ratio() + self.entropy_bonus * Entropy(),
+            policy_rule=Greedy(climb),
+            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+        )

@@ -1,42 +1,40 @@
-"""The hyper-parameters that algorithms share, checked where they are given.
+"""What the hyper-parameters of every algorithm can do, and what families of them share: methods, never fields.
 
 This file and those of the algorithms do not import JAX, so that the command line can read them at once: the parts are
-imported where they are composed.
+imported where an algorithm is built.
 """
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-import tyro
-
+from steepest.core.annotations import check_fields
 from steepest.core.errors import InputError
-from steepest.core.validation import check_choices, check_number
+from steepest.core.spaces import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from jax import Array
 
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.advantages import AbstractAdvantage
+    from steepest.algorithms.architecture import Architecture
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.interfaces import AbstractActor, AbstractAlgorithm, AbstractStepRule, RolloutSpec
-    from steepest.core.spaces import Space, Spec
-    from steepest.core.trajectory import Estimates
+    from steepest.core.spaces import Space, SpacesOfEnvironment
+    from steepest.critics import AbstractCriticObjective
     from steepest.objectives import AbstractObjective
-    from steepest.steps import MinibatchAscent
-
-Number = Annotated[Any, tyro.conf.arg(constructor=float, metavar="FLOAT")]
-"""A float; or an array of one, under `jax.vmap`."""
 
 
 @dataclasses.dataclass(frozen=True)
-class HyperParameters(abc.ABC):
-    """What every algorithm can be told: what its policy is like.
+class HyperParameters(metaclass=abc.ABCMeta):
+    """The hyper-parameters of an algorithm: a frozen dataclass that lists all of them, and `build`.
 
-    Numbers may be JAX arrays where they are not counts, so that `jax.vmap` can train over many of them at once.
+    They are checked where they are constructed. Numbers that are no counts may be JAX arrays, so that `jax.vmap` can
+    train over many of them at once.
 
-    - `demonstrated`: whether it learns from what somebody else did, and plays no environment.
+    - `name`, `title`: as the command line shows them.
+    - `demonstrated`: whether it learns from demonstrations, and plays no environment.
     - `asynchronous`: whether gradients come from workers of their own, on Ray; then it has `workers` and `ray_address`.
     - `stochastic`: whether every action has a probability, so that others can learn from what its policy does.
     """
@@ -47,48 +45,13 @@ class HyperParameters(abc.ABC):
     asynchronous: ClassVar[bool] = False
     stochastic: ClassVar[bool] = True
 
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the hidden layers of policy and critic; none gives linear ones."""
-    activation: Literal["tanh", "relu", "elu", "gelu", "silu"] = "tanh"
-    """Between the layers."""
-    gaussian: Literal["gaussian", "state_dependent", "squashed"] = "gaussian"
-    """For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds."""
-    log_std: float = 0.0
-    """log σ at first, relative to half the width of the action space."""
-    normalise_observations: bool = False
-    """Shift and scale observations by their running mean and deviation."""
-
-    def __post_init__(self):
-        """Refuse what cannot work, with the field, the value, the bound and the remedy."""
-        check_choices(self)
-        check_number("log_std", self.log_std, at_least=-5, at_most=2, remedy="0 is usual; below it explores less.")
-        for width in self.hidden:
-            check_number("hidden", width, at_least=1, whole=True, remedy="64 64 is usual.")
+    def __post_init__(self) -> None:
+        """Check every field against its annotation. What concerns two fields is the algorithm's to check."""
+        check_fields(self)
 
     @abc.abstractmethod
     def build(self, spec: Spec) -> AbstractAlgorithm:
-        """Put the parts together for a task."""
-
-    @property
-    def acting_run(self) -> str | None:
-        """The directory of a run whose policy acts while this one learns; None where it acts itself."""
-        return None
-
-    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> AbstractAlgorithm:
-        """Put the parts together where `acting_run` names a run: `actor` and `agent` are what it came to."""
-        raise InputError(f"{self.name} learns from what it does itself, and no other actor can act for it.")
-
-    def for_evaluation(self) -> HyperParameters:
-        """Hyper-parameters of the same policy for whoever only acts: they ask for nothing that learning needs."""
-        return self
-
-    def with_absolute_paths(self) -> HyperParameters:
-        """The same, with whole paths in place of relative ones: the run may be looked at from elsewhere."""
-        return self
-
-    def notices(self, total_steps: int) -> tuple[str, ...]:
-        """What a person should know before training begins: settings that are allowed, and hardly meant."""
-        return ()
+        """The algorithm for a task, put together from its parts."""
 
     @abc.abstractmethod
     def num_streams(self, observation: Space, action: Space) -> int:
@@ -99,176 +62,133 @@ class HyperParameters(abc.ABC):
     def steps_per_update(self) -> int | None:
         """Steps that one update learns from; None where it depends on how long episodes are."""
 
+    def for_env(self, env: SpacesOfEnvironment, *, updates: int) -> AbstractAlgorithm:
+        """The algorithm for an environment, built for a run of so many updates.
 
-@dataclasses.dataclass(frozen=True)
-class PlayingHyperParameters(HyperParameters):
-    """Of algorithms that learn from rewards, in environments."""
+        >>> from steepest import PPO
+        >>> from steepest.envs.cart_pole import CartPole
+        >>> algorithm = PPO(num_envs=8).for_env(CartPole(), updates=50)
+        >>> algorithm.spec.num_envs, algorithm.spec.total_updates, algorithm.spec.max_episode_steps
+        (8, 50, 500)
+        """
+        observation, action = env.observation_space, env.action_space
+        streams = self.num_streams(observation, action)
+        return self.build(Spec(observation, action, streams, updates, env.max_episode_steps))
 
-    discount: Number = 0.99
-    """γ, per step: a reward k steps ahead counts γ^k."""
+    @property
+    def acting_run(self) -> str | None:
+        """The directory of a run whose policy acts while this one learns; None where it acts itself."""
+        return None
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("discount", self.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
+    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> AbstractAlgorithm:
+        """The algorithm where `acting_run` names a run, with the actor of that run and its agent."""
+        raise InputError(f"{self.name} learns from what it does itself, and no other actor can act for it.")
 
+    def for_evaluation(self) -> HyperParameters:
+        """Hyper-parameters of the same policy that ask for nothing which only learning needs."""
+        return self
 
-@dataclasses.dataclass(frozen=True)
-class OnPolicyHyperParameters(PlayingHyperParameters):
-    """Of algorithms that learn from what the policy itself has just done."""
+    def with_absolute_paths(self) -> HyperParameters:
+        """The same, with whole paths in place of relative ones: the run may be looked at from elsewhere."""
+        return self
 
-    num_envs: int = 8
-    """Environments that are sampled side by side."""
-    policy: Literal["network", "linear", "shared", "tabular"] = "network"
-    """A network of its own; none, so that it is linear in the observation; a network that the critic shares, with two
-    heads, and `value_coefficient` between their losses; or a logit for each pair of discrete observation and action."""
-    value_coefficient: Number = 0.5
-    """Weight of the critic's loss beside the policy's objective, where they share a network."""
-    scale_rewards: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
-    normalise_advantages: bool = False
-    """Standardise advantages over the update."""
+    def notices(self, total_steps: int) -> tuple[str, ...]:
+        """What a person should know before training begins: settings that are allowed, and hardly meant."""
+        return ()
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="8 is usual.")
-        check_number("value_coefficient", self.value_coefficient, above=0, remedy="0.5 is usual.")
+    @property
+    def critic_rate(self) -> float | Array:
+        """The critic's learning rate, which is the policy's where none is given."""
+        own = getattr(self, "critic_learning_rate", None)
+        return getattr(self, "learning_rate") if own is None else own  # noqa: B009  not every algorithm has the field
 
-    def num_streams(self, observation: Space, action: Space) -> int:
-        return self.num_envs
+    def architecture(self, **changes: object) -> Architecture:
+        """The networks that the fields describe: `policy`, `hidden`, `activation` and what else of them there is."""
+        from steepest.algorithms.architecture import Architecture
+
+        names = [field.name for field in dataclasses.fields(Architecture)]
+        described = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return Architecture(**described | changes)  # pyright: ignore[reportArgumentType]  types are those of the fields
 
     def actor_critic(
         self,
         spec: Spec,
         *,
         rollout: RolloutSpec,
-        advantage: Callable[..., Estimates],
+        advantage: AbstractAdvantage,
         objective: AbstractObjective,
         policy_rule: AbstractStepRule,
-        critic_rule: AbstractStepRule | None,
-        **options: Any,
+        critic_rule: AbstractStepRule | None = None,
+        critic_objective: AbstractCriticObjective | None = None,
     ) -> ActorCritic:
-        """The shared body with these parts, and with what all algorithms can be told.
+        """The body of on-policy algorithms with these parts; its networks and its normalisation are as the fields say.
 
-        Where the critic shares the policy's network, one step rule moves both, on the sum of their objectives.
+        Where actor and critic share a network, one step rule moves both, on the sum of their objectives.
         """
-        from steepest.algorithms.actor_critic import ActorCritic
-        from steepest.algorithms.architecture import Architecture
-        from steepest.objectives import PlusValue
+        from steepest.advantages import Standardised
+        from steepest.algorithms.bodies.actor_critic import ActorCritic
+        from steepest.critics import SquaredError
+        from steepest.objectives import WithValue
 
-        if self.policy == "shared" and critic_rule is None:
-            raise InputError(f"policy is 'shared', but {self.name} has no critic to share with. Use 'network'.")
-        shared = self.policy == "shared"
+        networks = self.architecture()
+        shared = getattr(self, "shared_network", False)
+        alone = networks.separate if critic_rule is not None else networks.without_critic
         return ActorCritic(
             spec=spec,
             rollout=rollout,
-            architecture=Architecture.of(self),
-            advantage=advantage,
-            objective=PlusValue(objective, self.value_coefficient) if shared else objective,
+            networks=networks.shared if shared else alone,
+            advantage=Standardised(advantage) if getattr(self, "normalise_advantages", False) else advantage,
+            objective=WithValue(objective, getattr(self, "value_coefficient", 0.5)) if shared else objective,
             policy_rule=policy_rule,
+            critic_objective=critic_objective or SquaredError(),
             critic_rule=None if shared else critic_rule,
-            discount=self.discount,
-            normalise_advantages=self.normalise_advantages,
-            normalise_observations=self.normalise_observations,
-            scale_rewards=self.scale_rewards,
-            **options,
+            discount=getattr(self, "discount", 1.0),
+            normalise_observations=getattr(self, "normalise_observations", False),
+            scale_rewards=getattr(self, "scale_rewards", False),
         )
 
+    def check_shared_network(self) -> None:
+        """Refuse a shared network where the policy is a table."""
+        if getattr(self, "shared_network", False) and getattr(self, "policy", "network") == "tabular":
+            raise InputError(
+                "shared_network is True, but policy is 'tabular', which has no layers to share. Use 'network'."
+            )
 
-@dataclasses.dataclass(frozen=True)
-class SegmentHyperParameters(OnPolicyHyperParameters):
-    """Of algorithms that learn from segments of running episodes, with GAE."""
 
-    segment_length: int = 256
-    """Steps of each environment in an update; num_envs × segment_length rows in all."""
-    gae_lambda: Number = 0.95
-    """λ of GAE: 0 trusts the critic, 1 the returns."""
-    entropy_bonus: Number = 0.0
-    """β: the weight of the policy's entropy, in units of advantage per nat."""
-    clip_global_norm: Number = 0.5
-    """Longer gradients of first-order steps are shortened to this."""
-    critic_learning_rate: Number | None = None
-    """Of the critic's optimiser; the policy's, where it has one, when left out. A shared network moves with its own."""
-    anneal: bool = False
-    """Let learning rates fall linearly to 0 at the end of training."""
+class OnSegments(HyperParameters):
+    """Algorithms that learn from segments of running episodes: `num_envs` × `segment_length` steps an update."""
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("segment_length", self.segment_length, at_least=1, whole=True, remedy="5 to 2048 are usual.")
-        check_number("gae_lambda", self.gae_lambda, at_least=0, at_most=1, remedy="0.95 is usual.")
-        check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0 to 0.01 are usual.")
-        check_number(
-            "clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="0.5 is usual; inf never clips."
-        )
-        check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="1e-3 is usual.")
+    num_envs: int
+    segment_length: int
+
+    def num_streams(self, observation: Space, action: Space) -> int:
+        return self.num_envs
 
     @property
     def steps_per_update(self) -> int:
         """One segment of every environment."""
-        return self.segment_length * self.num_envs
+        return self.num_envs * self.segment_length
 
-    def anneal_over(self, spec: Spec) -> float:
-        """The updates over which learning rates fall to 0."""
-        return float(spec.total_updates) if self.anneal else math.inf
-
-    def improving(
-        self,
-        spec: Spec,
-        objective: AbstractObjective,
-        policy_rule: AbstractStepRule,
-        critic_rule: AbstractStepRule,
-        *,
-        advantage: Callable[..., Estimates] | None = None,
-        **options: Any,
-    ) -> ActorCritic:
-        """The shared body on segments, with GAE unless told otherwise: left to say are the objective and two rules."""
-        from steepest.advantages import GAE
-        from steepest.core.interfaces import RolloutSpec
-        from steepest.objectives import plus_entropy
-
-        return self.actor_critic(
-            spec,
-            rollout=RolloutSpec(self.segment_length),
-            advantage=GAE(self.discount, self.gae_lambda) if advantage is None else advantage,
-            objective=plus_entropy(objective, self.entropy_bonus),
-            policy_rule=policy_rule,
-            critic_rule=critic_rule,
-            **options,
-        )
+    def check_minibatch(self) -> None:
+        """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
+        size, rows = getattr(self, "minibatch_size", 1), self.steps_per_update
+        if rows % size:
+            divisor = min((each for each in range(1, rows + 1) if rows % each == 0), key=lambda each: abs(each - size))
+            raise InputError(
+                f"minibatch_size is {size}; it must divide segment_length × num_envs = {self.segment_length} × "
+                f"{self.num_envs} = {rows}. The nearest that does is {divisor}."
+            )
 
 
-@dataclasses.dataclass(frozen=True)
-class FittingHyperParameters(SegmentHyperParameters):
-    """Of algorithms whose policy takes one step an update, while the critic is fitted in minibatches with Adam."""
+class OnEpisodes(HyperParameters):
+    """Algorithms that learn from whole episodes: one of every environment an update."""
 
-    critic_epochs: int = 10
-    """Passes of the critic over the rows of an update."""
-    minibatch_size: int = 64
-    """Rows in one gradient step of the critic; must divide num_envs × segment_length."""
-    critic_learning_rate: Number = 1e-3
-    """Adam's, for the critic."""
-    normalise_advantages: bool = True
-    """Standardise advantages over the update."""
+    num_envs: int
 
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("critic_epochs", self.critic_epochs, at_least=1, whole=True, remedy="10 is usual.")
-        check_minibatch(self.minibatch_size, self.segment_length, self.num_envs)
+    def num_streams(self, observation: Space, action: Space) -> int:
+        return self.num_envs
 
-    def fitting(self, spec: Spec) -> MinibatchAscent:
-        """The critic's climb."""
-        from steepest.steps import MinibatchAscent, Optimiser
-
-        optimiser = Optimiser(self.critic_learning_rate, self.anneal_over(spec), self.clip_global_norm)
-        return MinibatchAscent(optimiser, self.critic_epochs, self.minibatch_size)
-
-
-def check_minibatch(size: int, segment_length: int, num_envs: int) -> None:
-    """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
-    check_number("minibatch_size", size, at_least=1, whole=True, remedy="64 to 512 are usual.")
-    rows = segment_length * num_envs
-    if rows % size:
-        divisor = min((each for each in range(1, rows + 1) if rows % each == 0), key=lambda each: abs(each - size))
-        raise InputError(
-            f"minibatch_size is {size}; it must divide segment_length × num_envs = {segment_length} × {num_envs} = "
-            f"{rows}. The nearest that does is {divisor}."
-        )
+    @property
+    def steps_per_update(self) -> None:
+        """As many as the episodes have."""
+        return

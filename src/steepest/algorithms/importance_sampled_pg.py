@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number, PlayingHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.episodes import EpisodeHyperParameters
 from steepest.core.errors import InputError
-from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.algorithms.episode_memory import EpisodeMemory
-    from steepest.core.spaces import Space, Spec
+    from steepest.algorithms.bodies.episode_memory import EpisodeMemory
+    from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class ImportanceSampledPG(PlayingHyperParameters):
+class ImportanceSampledPG(EpisodeHyperParameters):
     """The policy gradient that uses episodes more than once: those of older policies speak for the new one by weights.
 
     | part | choice |
@@ -39,45 +39,24 @@ class ImportanceSampledPG(PlayingHyperParameters):
     name: ClassVar[str] = "importance_sampled_pg"
     title: ClassVar[str] = "Importance-sampled policy gradient (Tang and Abbeel, 2010)"
 
-    num_envs: int = 16
-    """Environments that are sampled side by side: one whole episode of each in an update."""
-    policy: Literal["network", "linear", "tabular"] = "network"
-    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
-    action."""
-    weight: Literal["first_order", "causal", "whole"] = "first_order"
-    """The ratio of the action itself; of all actions up to it; or of the whole episode."""
-    weight_limit: Number = 2.0
-    """Larger weights become this: less variance, more bias. inf never limits."""
-    batches: int = 4
-    """K: updates whose episodes are kept, the newest among them."""
-    gradient_steps: int = 8
-    """Steps of the policy in an update, each on all that is kept."""
-    learning_rate: Number = 3e-3
-    """Adam's."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("num_envs", self.num_envs, at_least=1, whole=True, remedy="16 is usual.")
-        check_number(
-            "weight_limit", self.weight_limit, above=0, infinite=True, remedy="2 to 10 are usual; inf never limits."
-        )
-        check_number("batches", self.batches, at_least=1, whole=True, remedy="4 is usual.")
-        check_number("gradient_steps", self.gradient_steps, at_least=1, whole=True, remedy="8 is usual.")
-        check_number("learning_rate", self.learning_rate, above=0, remedy="3e-3 is usual.")
-
-    @property
-    def steps_per_update(self) -> None:
-        """One whole episode of every environment."""
-        return
-
-    def num_streams(self, observation: Space, action: Space) -> int:
-        return self.num_envs
+    num_envs: fields.NumEnvs = 16
+    discount: fields.Discount = 0.99
+    importance_weight: fields.ImportanceWeight = "first_order"
+    weight_limit: fields.WeightLimit = 2.0
+    learning_rate: fields.LearningRate = 3e-3
+    batches: fields.Batches = 4
+    gradient_steps: fields.GradientSteps = 8
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
 
     def build(self, spec: Spec) -> EpisodeMemory:
-        """Put the parts together for a task. **Raises** `InputError` for one without a time limit."""
+        """The algorithm for a task. **Raises** `InputError` for one without a time limit."""
         from steepest.advantages import ImportanceWeighted
-        from steepest.algorithms.architecture import Architecture
-        from steepest.algorithms.episode_memory import EpisodeMemory
+        from steepest.algorithms.bodies.episode_memory import EpisodeMemory
         from steepest.replay import check_memory
         from steepest.steps import Ascent, Optimiser
 
@@ -89,8 +68,8 @@ class ImportanceSampledPG(PlayingHyperParameters):
         check_memory(spec, self.batches, field="batches", transitions=spec.num_envs * spec.max_episode_steps)
         return EpisodeMemory(
             spec=spec,
-            architecture=Architecture.of(self),
-            weighting=ImportanceWeighted(self.discount, self.weight, self.weight_limit),
+            networks=self.architecture().policy_alone,
+            weighting=ImportanceWeighted(self.discount, self.importance_weight, self.weight_limit),
             policy_rule=Ascent(Optimiser(self.learning_rate)),
             batches=self.batches,
             gradient_steps=self.gradient_steps,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.natural import NaturalHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
+from steepest.core.errors import InputError
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class NPG(NaturalHyperParameters):
+class NPG(SegmentHyperParameters):
     """Natural policy gradient: one step along $F^{-1}g$, as long as a KL radius allows to second order.
 
     | part | choice |
@@ -33,10 +35,57 @@ class NPG(NaturalHyperParameters):
     name: ClassVar[str] = "npg"
     title: ClassVar[str] = "Natural policy gradient (Kakade, 2001)"
 
-    def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Ratio
-        from steepest.steps import Natural
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    critic_epochs: fields.CriticEpochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_radius: fields.KLRadius = 0.01
+    reverse_kl: fields.ReverseKL = False
+    damping: fields.Damping = 0.1
+    solver: fields.Solver = "conjugate_gradient"
+    fisher: fields.Fisher = "exact"
+    cg_iterations: fields.CGIterations = 10
+    fisher_rows: fields.FisherRows = None
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-        policy_rule = Natural(self.kl_radius, direction=self.direction(), reverse_kl=self.reverse_kl)
-        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
+        if self.critic_learning_rate is None:
+            raise InputError("critic_learning_rate is None, and there is no other rate for the critic. 1e-3 is usual.")
+
+    def build(self, spec: Spec) -> ActorCritic:
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.curvature import NaturalDirection
+        from steepest.objectives import Entropy, Ratio
+        from steepest.steps import MinibatchAscent, Natural, Optimiser
+
+        direction = NaturalDirection(
+            self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
+        )
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Ratio() + self.entropy_bonus * Entropy(),
+            policy_rule=Natural(self.kl_radius, direction=direction, reverse_kl=self.reverse_kl),
+            critic_rule=MinibatchAscent(critic_optimiser, self.critic_epochs, self.minibatch_size),
+        )

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.replaying import ReplayingHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.replay import ReplayHyperParameters
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
-from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.algorithms.replay_actor_critic import ReplayActorCritic
+    from steepest.algorithms.bodies.replay_actor_critic import ReplayActorCritic
     from steepest.core.interfaces import AbstractActor
     from steepest.core.spaces import Spec
     from steepest.policies.behaviour import AbstractBehaviour
 
 
 @dataclasses.dataclass(frozen=True)
-class OffPAC(ReplayingHyperParameters):
+class OffPAC(ReplayHyperParameters):
     """Off-PAC: learn from what somebody else does, each action weighted by how much likelier it is to the policy.
 
     | part | choice |
@@ -45,31 +45,37 @@ class OffPAC(ReplayingHyperParameters):
     name: ClassVar[str] = "off_pac"
     title: ClassVar[str] = "Off-policy policy gradient under a behaviour policy (Degris et al., 2012)"
 
-    behaviour: str = "uniform"
-    """Who acts: `uniform`; `soft`, the policy itself, where it is uniform a share `uniform_share` of the time; or the
-    directory of a run, whose first seed acts."""
-    uniform_share: float = 0.0
-    """ε of the policy: so often its choice, one of several, is uniform. `soft` asks for it; 0.1 is usual."""
-    policy: Literal["network", "linear", "tabular"] = "network"
-    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
-    action."""
-    fresh_actions: int = 8
-    """Actions drawn in each state for V(s), where actions are not one discrete choice."""
-    entropy_bonus: Number = 0.0
-    """β: the weight of the policy's entropy, in units of return per nat."""
-    warm_up_steps: int = 1000
+    num_envs: fields.NumEnvs = 1
+    segment_length: fields.SegmentLength = 1
+    discount: fields.Discount = 0.99
+    entropy_bonus: fields.EntropyBonus = 0.0
+    fresh_actions: fields.FreshActions = 8
+    learning_rate: fields.LearningRate = 1e-3
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    replay_ratio: fields.ReplayRatio = 1.0
+    capacity: fields.Capacity = 1_000_000
+    batch_size: fields.BatchSize = 128
+    warm_up_steps: fields.WarmUpSteps = 1000
+    return_steps: fields.ReturnSteps = 1
+    critics: fields.Critics = 1
+    target_rate: fields.TargetRate = 0.005
+    behaviour: fields.Behaviour = "uniform"
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (256, 256)
+    activation: fields.Activation = "relu"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    uniform_share: fields.UniformShare = 0.0
+    normalise_observations: fields.NormaliseObservations = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("uniform_share", self.uniform_share, at_least=0, at_most=1, remedy="0.1 is usual.")
-        check_number("fresh_actions", self.fresh_actions, at_least=1, whole=True, remedy="8 is usual.")
-        check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0.01 is usual.")
         if self.behaviour == "soft" and not self.uniform_share:
             raise InputError("behaviour is 'soft', but uniform_share is 0; give it a share. 0.1 is usual.")
 
     @property
     def acting_run(self) -> str | None:
-        """The directory of the run that acts, if one does."""
         return None if self.behaviour in ("uniform", "soft") else self.behaviour
 
     def for_evaluation(self) -> OffPAC:
@@ -80,23 +86,22 @@ class OffPAC(ReplayingHyperParameters):
             return self
         return dataclasses.replace(self, behaviour=os.path.abspath(self.acting_run))
 
-    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> ReplayActorCritic:
-        from steepest.policies.behaviour import Other
-
-        return self._build(spec, Other(actor, agent))
-
     def build(self, spec: Spec) -> ReplayActorCritic:
-        """Put the parts together for a task."""
         from steepest.policies.behaviour import OwnPolicy, Uniform
 
         if self.acting_run is not None:
             raise InputError(f"behaviour is '{self.behaviour}', a run; train through steepest.train, which reads it.")
         return self._build(spec, Uniform(spec.action) if self.behaviour == "uniform" else OwnPolicy())
 
-    def _build(self, spec: Spec, behaviour: AbstractBehaviour) -> ReplayActorCritic:
-        from steepest.algorithms.improvement import ByRatio
+    def build_with_actor(self, spec: Spec, actor: AbstractActor, agent: object) -> ReplayActorCritic:
+        from steepest.policies.behaviour import Other
+
+        return self._build(spec, Other(actor, agent))
+
+    def _build(self, spec: Spec, exploration: AbstractBehaviour) -> ReplayActorCritic:
+        from steepest.algorithms.bodies.improvement import ByRatio
 
         if self.uniform_share and not isinstance(spec.action, Discrete):
             raise InputError(f"uniform_share is {self.uniform_share}; it is of one discrete choice. Leave it out.")
         improvement = ByRatio(actions=self.fresh_actions, entropy_bonus=self.entropy_bonus)
-        return self.replaying(spec, improvement=improvement, behaviour=behaviour)
+        return self.replay_actor_critic(spec, exploration=exploration, improvement=improvement)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.replaying import ReplayingHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.replay import ReplayHyperParameters
 from steepest.core.errors import InputError
-from steepest.core.spaces import Discrete
-from steepest.core.validation import check_number
+from steepest.core.spaces import Box, Discrete
 
 if TYPE_CHECKING:
-    from steepest.algorithms.replay_actor_critic import ReplayActorCritic
+    from steepest.algorithms.bodies.replay_actor_critic import ReplayActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class OffPolicyActorCritic(ReplayingHyperParameters):
+class OffPolicyActorCritic(ReplayHyperParameters):
     """Off-policy actor–critic: states from the ring, and what the policy would do there now.
 
     | part | choice |
@@ -37,33 +37,38 @@ class OffPolicyActorCritic(ReplayingHyperParameters):
     name: ClassVar[str] = "off_policy_actor_critic"
     title: ClassVar[str] = "Off-policy actor–critic with a ring and new actions"
 
-    policy: Literal["network", "linear", "tabular"] = "network"
-    """A network; none, so that it is linear in the observation; or a logit for each pair of discrete observation and
-    action."""
-    gaussian: Literal["gaussian", "state_dependent", "squashed"] = "squashed"
-    form: Literal["auto", "expected", "score", "reparameterised"] = "auto"
-    """How the gradient is had: a sum over all actions, scores of actions that are drawn, or through the critic's
-    slope. `auto` sums over one discrete choice, and takes scores elsewhere."""
-    fresh_actions: int = 8
-    """Actions drawn in each state for their scores, the others being the baseline of each; 1 has no baseline."""
-    critics: Literal[1, 2] = 2
-    entropy_bonus: Number = 0.01
-    """β: the weight of the policy's entropy, in units of return per nat."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("fresh_actions", self.fresh_actions, at_least=1, whole=True, remedy="8 is usual.")
-        check_number("entropy_bonus", self.entropy_bonus, at_least=0, remedy="0.01 is usual.")
+    num_envs: fields.NumEnvs = 1
+    segment_length: fields.SegmentLength = 1
+    discount: fields.Discount = 0.99
+    entropy_bonus: fields.EntropyBonus = 0.01
+    form: fields.Form = "auto"
+    fresh_actions: fields.FreshActions = 8
+    learning_rate: fields.LearningRate = 1e-3
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    replay_ratio: fields.ReplayRatio = 1.0
+    capacity: fields.Capacity = 1_000_000
+    batch_size: fields.BatchSize = 128
+    warm_up_steps: fields.WarmUpSteps = 1000
+    return_steps: fields.ReturnSteps = 1
+    critics: fields.Critics = 2
+    target_rate: fields.TargetRate = 0.005
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (256, 256)
+    activation: fields.Activation = "relu"
+    gaussian: fields.GaussianKind = "squashed"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
 
     def build(self, spec: Spec) -> ReplayActorCritic:
-        """Put the parts together for a task. **Raises** `InputError` where the form does not suit the actions."""
-        from steepest.algorithms.improvement import ByFreshActions
+        """The algorithm for a task. **Raises** `InputError` where the form does not suit the actions."""
+        from steepest.algorithms.bodies.improvement import ByFreshActions
         from steepest.policies.behaviour import OwnPolicy
 
-        form = self._form(isinstance(spec.action, Discrete), hasattr(spec.action, "low"))
+        form = self._form(isinstance(spec.action, Discrete), isinstance(spec.action, Box))
         count = 1 if form == "reparameterised" else self.fresh_actions
         improvement = ByFreshActions(form=form, actions=count, entropy_bonus=self.entropy_bonus)
-        return self.replaying(spec, improvement=improvement, behaviour=OwnPolicy())
+        return self.replay_actor_critic(spec, exploration=OwnPolicy(), improvement=improvement)
 
     def _form(self, discrete: bool, continuous: bool) -> Literal["expected", "score", "reparameterised"]:
         if self.form == "auto":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number, SegmentHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from jax import Array
+
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
@@ -33,26 +35,41 @@ class OnlineActorCritic(SegmentHyperParameters):
     name: ClassVar[str] = "online_actor_critic"
     title: ClassVar[str] = "Online actor–critic, a step per transition"
 
-    num_envs: int = 1
-    segment_length: int = 1
-    """Steps of each environment in an update: one transition."""
-    gae_lambda: Number = 0.0
-    """λ of GAE, over a segment of one step: of no consequence."""
-    learning_rate: Number = 1e-4
-    """RMSProp's, for the policy."""
-    critic_learning_rate: Number = 5e-4
-    """RMSProp's, for the critic, which must be the faster of the two."""
+    num_envs: fields.NumEnvs = 1
+    discount: fields.Discount = 0.99
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 1e-4
+    critic_learning_rate: fields.CriticLearningRate = 5e-4
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("learning_rate", self.learning_rate, above=0, remedy="1e-4 is usual.")
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Score
+        from steepest.advantages import NStep
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Score
         from steepest.steps import Ascent, Optimiser, root_mean_square
 
-        def ascent(rate: Number) -> Ascent:
-            return Ascent(Optimiser(rate, self.anneal_over(spec), self.clip_global_norm, root_mean_square))
+        def ascent(rate: float | Array) -> Ascent:
+            return Ascent(Optimiser(self.annealed(rate), self.clip_global_norm, root_mean_square))
 
-        return self.improving(spec, Score(), ascent(self.learning_rate), ascent(self.critic_learning_rate))
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(length=1),
+            advantage=NStep(self.discount, 1),
+            objective=Score() + self.entropy_bonus * Entropy(),
+            policy_rule=ascent(self.learning_rate),
+            critic_rule=ascent(self.critic_rate),
+        )

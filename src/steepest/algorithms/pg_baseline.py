@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.episodic import AscendingHyperParameters
-from steepest.algorithms.hyper_parameters import Number
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.episodes import (
+    OPTIMAL,
+    EpisodeHyperParameters,
+    check_weighting,
+    return_score,
+    return_weights,
+)
+from steepest.core.errors import InputError
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class PGBaseline(AscendingHyperParameters):
+class PGBaseline(EpisodeHyperParameters):
     """The policy gradient with a learned baseline: the critic was fitted on earlier episodes, never on these.
 
     | part | choice |
@@ -37,19 +44,45 @@ class PGBaseline(AscendingHyperParameters):
     name: ClassVar[str] = "pg_baseline"
     title: ClassVar[str] = "Policy gradient with a learned baseline"
 
-    critic_learning_rate: Number = 3e-3
-    """Adam's, for the critic."""
-    critic_epochs: int = 20
-    """Steps of the critic on all rows of an update."""
+    num_envs: fields.NumEnvs = 16
+    discount: fields.Discount = 0.99
+    normalise_advantages: fields.NormaliseAdvantages = True
+    returns: fields.Returns = "reward_to_go"
+    discount_states: fields.DiscountStates = False
+    baseline: fields.Baseline = "none"
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-3
+    critic_learning_rate: fields.CriticLearningRate = 3e-3
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
+    critic_epochs: fields.CriticEpochs = 20
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("critic_learning_rate", self.critic_learning_rate, above=0, remedy="3e-3 is usual.")
-        check_number("critic_epochs", self.critic_epochs, at_least=1, whole=True, remedy="20 is usual.")
+        check_weighting(self)
+        self.check_shared_network()
+        if self.baseline in OPTIMAL:
+            raise InputError(
+                f"baseline is {self.baseline!r}, but pg_baseline has a critic in its place. "
+                "Use reinforce, or leave it out."
+            )
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.steps import Optimiser, RepeatedAscent
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.steps import Ascent, Optimiser, RepeatedAscent
 
-        fitting = RepeatedAscent(Optimiser(self.critic_learning_rate), self.critic_epochs)
-        return self.improving(spec, self.ascent(), fitting)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(length=None, whole_episodes=True),
+            advantage=return_weights(self),
+            objective=return_score(self, spec.num_envs),
+            policy_rule=Ascent(Optimiser(self.learning_rate, self.clip_global_norm)),
+            critic_rule=RepeatedAscent(Optimiser(self.critic_rate), self.critic_epochs),
+        )

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.proximal import ProximalHyperParameters
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 from steepest.core.errors import InputError
-from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class PPO(ProximalHyperParameters):
+class PPO(SegmentHyperParameters):
     """Proximal policy optimisation: several epochs on a clipped ratio, and a critic.
 
     | part | choice |
@@ -36,31 +36,60 @@ class PPO(ProximalHyperParameters):
     name: ClassVar[str] = "ppo"
     title: ClassVar[str] = "Proximal policy optimisation, clipped ratio (Schulman et al., 2017)"
 
-    clip_radius: Number = 0.2
-    """How far the ratio may leave 1 before it stops paying."""
-    final_clip_radius: Number | None = None
-    """Where that gets to at the end of training, in a straight line; it stays when left out."""
-    value_clip_radius: Number | None = None
-    """How far an update may take the critic's values, in the unit of (scaled) return; no limit when left out."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    clip_radius: fields.ClipRadius = 0.2
+    final_clip_radius: fields.FinalClipRadius = None
+    value_clip_radius: fields.ValueClipRadius = None
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    epochs: fields.Epochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_stop: fields.KLStop = math.inf
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("clip_radius", self.clip_radius, above=0, remedy="0.2 is usual.")
-        check_number("final_clip_radius", self.final_clip_radius, above=0, remedy="0.01 is small.")
-        check_number("value_clip_radius", self.value_clip_radius, above=0, remedy="0.2 suits scaled rewards.")
-        if self.policy == "shared" and self.value_clip_radius is not None:
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
+        if self.shared_network and self.value_clip_radius is not None:
             raise InputError(
-                "value_clip_radius limits a critic of its own, but policy is 'shared'. Leave one of them out."
+                "value_clip_radius limits a critic of its own, but shared_network is True. Leave one of them out."
             )
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Clipped
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.core.schedules import Linear
+        from steepest.critics import ClippedSquaredError
+        from steepest.objectives import Clipped, Entropy
+        from steepest.steps import MinibatchAscent, Optimiser
 
-        return self.improving(
+        policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        final, value_radius = self.final_clip_radius, self.value_clip_radius
+        clip_radius = self.clip_radius if final is None else Linear(self.clip_radius, final)
+        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        return self.actor_critic(
             spec,
-            Clipped(self.clip_radius, self.final_clip_radius),
-            self.climbing(spec),
-            self.fitting(spec),
-            value_clip_radius=self.value_clip_radius,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Clipped(clip_radius) + self.entropy_bonus * Entropy(),
+            policy_rule=climb,
+            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+            critic_objective=None if value_radius is None else ClippedSquaredError(value_radius),
         )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.proximal import ProximalHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class PPOPenalty(ProximalHyperParameters):
+class PPOPenalty(SegmentHyperParameters):
     """Proximal policy optimisation with a price on the KL in place of clipping.
 
     | part | choice |
@@ -33,25 +33,53 @@ class PPOPenalty(ProximalHyperParameters):
     name: ClassVar[str] = "ppo_penalty"
     title: ClassVar[str] = "Proximal policy optimisation, KL penalty (Schulman et al., 2017)"
 
-    kl_price: Number = 1.0
-    """λ at first, in units of standardised advantage per nat."""
-    adaptive: bool = True
-    """Double and halve λ to keep the KL near its target."""
-    kl_target: Number = 0.01
-    """For the KL of an update, in nats."""
-    reverse_kl: bool = False
-    """Penalise KL(new ‖ old) in place of KL(old ‖ new)."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    learning_rate: fields.LearningRate = 3e-4
+    critic_learning_rate: fields.CriticLearningRate = None
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    epochs: fields.Epochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_stop: fields.KLStop = math.inf
+    kl_target: fields.KLTarget = 0.01
+    kl_price: fields.KLPrice = 1.0
+    adaptive: fields.Adaptive = True
+    reverse_kl: fields.ReverseKL = False
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("kl_price", self.kl_price, at_least=0, remedy="1 is usual.")
-        check_number("kl_target", self.kl_target, above=0, remedy="0.01 is usual.")
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Ratio
-        from steepest.steps import KLPenalty
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.objectives import Entropy, Ratio
+        from steepest.steps import KLPenalty, MinibatchAscent, Optimiser
 
+        policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
         target = self.kl_target if self.adaptive else None
-        policy_rule = KLPenalty(self.climbing(spec), self.kl_price, target=target, reverse_kl=self.reverse_kl)
-        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))
+        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Ratio() + self.entropy_bonus * Entropy(),
+            policy_rule=KLPenalty(climb, initial_price=self.kl_price, target=target, reverse_kl=self.reverse_kl),
+            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+        )

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.perturbing import PerturbingHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.perturbation import PerturbationHyperParameters
 
 if TYPE_CHECKING:
     from steepest.perturbation import Regression
 
 
 @dataclasses.dataclass(frozen=True)
-class RegressionAscent(PerturbingHyperParameters):
+class RegressionAscent(PerturbationHyperParameters):
     """Regression-gradient ascent: move all parameters at random, and regress the return on the moves.
 
     | part | choice |
@@ -35,18 +34,22 @@ class RegressionAscent(PerturbingHyperParameters):
     name: ClassVar[str] = "regression_ascent"
     title: ClassVar[str] = "Ascent along a regression gradient (Peters and Schaal, 2006)"
 
-    perturbations: int = 31
-    """m: perturbed policies in an update; one more plays at the parameters themselves."""
-    deviation: Number = 0.2
-    """δ: the standard deviation of a perturbation, in the parameters' own unit."""
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_number("perturbations", self.perturbations, at_least=1, whole=True, remedy="31 is usual.")
-        check_number("deviation", self.deviation, above=0, at_most=1e3, remedy="0.2 is usual.")
+    discount: fields.Discount = 1.0
+    episodes_per_policy: fields.EpisodesPerPolicy = 1
+    learning_rate: fields.LearningRate = 0.1
+    restricted_radius: fields.RestrictedRadius = None
+    delta: fields.Delta = 0.2
+    perturbations: fields.Perturbations = 31
+    noisy_actions: fields.NoisyActions = False
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = ()
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
 
     def perturbation(self) -> Regression:
         """All parameters at once."""
         from steepest.perturbation import Regression
 
-        return Regression(self.perturbations, self.deviation)
+        return Regression(self.perturbations, self.delta)

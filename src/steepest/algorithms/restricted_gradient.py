@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.episodic import EpisodicHyperParameters
-from steepest.algorithms.hyper_parameters import Number
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.episodes import EpisodeHyperParameters, check_weighting, return_score, return_weights
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class RestrictedGradient(EpisodicHyperParameters):
+class RestrictedGradient(EpisodeHyperParameters):
     """The policy gradient, as far as a radius in parameter space allows.
 
     | part | choice |
@@ -34,15 +33,33 @@ class RestrictedGradient(EpisodicHyperParameters):
     name: ClassVar[str] = "restricted_gradient"
     title: ClassVar[str] = "Restricted-gradient ascent"
 
-    radius: Number = 1e-2
-    """ε: half the squared length of a step in parameter space."""
+    num_envs: fields.NumEnvs = 16
+    discount: fields.Discount = 0.99
+    normalise_advantages: fields.NormaliseAdvantages = True
+    returns: fields.Returns = "reward_to_go"
+    discount_states: fields.DiscountStates = False
+    baseline: fields.Baseline = "none"
+    radius: fields.Radius = 0.01
+    policy: fields.Policy = "network"
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("radius", self.radius, above=0, remedy="1e-2 is usual.")
+        check_weighting(self)
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
+        from steepest.core.interfaces import RolloutSpec
         from steepest.steps import Restricted
 
-        return self.improving(spec, Restricted(self.radius))
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(length=None, whole_episodes=True),
+            advantage=return_weights(self),
+            objective=return_score(self, spec.num_envs),
+            policy_rule=Restricted(self.radius),
+        )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.algorithms.hyper_parameters import Number
-from steepest.algorithms.natural import NaturalHyperParameters
-from steepest.core.validation import check_number
+from steepest.algorithms import fields
+from steepest.algorithms.families.segments import SegmentHyperParameters
+from steepest.core.errors import InputError
 
 if TYPE_CHECKING:
-    from steepest.algorithms.actor_critic import ActorCritic
+    from steepest.algorithms.bodies.actor_critic import ActorCritic
     from steepest.core.spaces import Spec
 
 
 @dataclasses.dataclass(frozen=True)
-class TRPO(NaturalHyperParameters):
+class TRPO(SegmentHyperParameters):
     """Trust region policy optimisation: the natural step, shortened until the surrogate gains within the KL radius.
 
     | part | choice |
@@ -38,20 +38,59 @@ class TRPO(NaturalHyperParameters):
     name: ClassVar[str] = "trpo"
     title: ClassVar[str] = "Trust region policy optimisation (Schulman et al., 2015)"
 
-    backtracks: int = 10
-    """Shorter steps that are tried after the first."""
-    shrink: Number = 0.8
-    """Each is so much of the one before."""
+    num_envs: fields.NumEnvs = 8
+    segment_length: fields.SegmentLength = 256
+    discount: fields.Discount = 0.99
+    gae_lambda: fields.GAELambda = 0.95
+    normalise_advantages: fields.NormaliseAdvantages = True
+    entropy_bonus: fields.EntropyBonus = 0.0
+    value_coefficient: fields.ValueCoefficient = 0.5
+    critic_learning_rate: fields.CriticLearningRate = 1e-3
+    anneal: fields.Anneal = False
+    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    critic_epochs: fields.CriticEpochs = 10
+    minibatch_size: fields.MinibatchSize = 64
+    kl_radius: fields.KLRadius = 0.01
+    reverse_kl: fields.ReverseKL = False
+    damping: fields.Damping = 0.1
+    solver: fields.Solver = "conjugate_gradient"
+    fisher: fields.Fisher = "exact"
+    cg_iterations: fields.CGIterations = 10
+    fisher_rows: fields.FisherRows = None
+    backtracks: fields.Backtracks = 10
+    shrink: fields.Shrink = 0.8
+    policy: fields.Policy = "network"
+    shared_network: fields.SharedNetwork = False
+    hidden: fields.Hidden = (64, 64)
+    activation: fields.Activation = "tanh"
+    gaussian: fields.GaussianKind = "gaussian"
+    log_std: fields.LogStd = 0.0
+    normalise_observations: fields.NormaliseObservations = False
+    scale_rewards: fields.ScaleRewards = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("backtracks", self.backtracks, at_least=0, whole=True, remedy="10 is usual.")
-        check_number("shrink", self.shrink, above=0, at_most=0.99, remedy="0.5 to 0.8 are usual.")
+        self.check_minibatch(self.minibatch_size)
+        self.check_shared_network()
+        if self.critic_learning_rate is None:
+            raise InputError("critic_learning_rate is None, and there is no other rate for the critic. 1e-3 is usual.")
 
     def build(self, spec: Spec) -> ActorCritic:
-        """Put the parts together for a task."""
-        from steepest.objectives import Ratio
-        from steepest.steps import TrustRegion
+        from steepest.advantages import GAE
+        from steepest.core.interfaces import RolloutSpec
+        from steepest.curvature import NaturalDirection
+        from steepest.objectives import Entropy, Ratio
+        from steepest.steps import MinibatchAscent, Optimiser, TrustRegion
 
-        policy_rule = TrustRegion(self.kl_radius, self.direction(), self.backtracks, self.shrink, self.reverse_kl)
-        return self.improving(spec, Ratio(), policy_rule, self.fitting(spec))
+        direction = NaturalDirection(
+            self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
+        )
+        critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        return self.actor_critic(
+            spec,
+            rollout=RolloutSpec(self.segment_length),
+            advantage=GAE(self.discount, self.gae_lambda),
+            objective=Ratio() + self.entropy_bonus * Entropy(),
+            policy_rule=TrustRegion(self.kl_radius, direction, self.backtracks, self.shrink, self.reverse_kl),
+            critic_rule=MinibatchAscent(critic_optimiser, self.critic_epochs, self.minibatch_size),
+        )

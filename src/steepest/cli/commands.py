@@ -229,8 +229,10 @@ def evaluate(words: Sequence[str]) -> int:
     given = parse(Evaluate, words, program="steepest evaluate")
     _check_run(given.run)
 
-    from steepest.experiments.evaluating import evaluate_run
+    from steepest._platform import configure_platform
+    from steepest.experiments.evaluating import evaluate as evaluate_run
 
+    configure_platform()
     evaluation = evaluate_run(given.run, episodes=given.episodes, stochastic=given.stochastic)
     if given.as_json:
         print(json.dumps(evaluation))
@@ -252,13 +254,11 @@ def resume(words: Sequence[str]) -> int:
     given = parse(Resume, words, program="steepest resume")
     config = _check_run(given.run)
 
-    from steepest.experiments.session import check_checkpoints
-    from steepest.experiments.train import execute, reopen
+    from steepest.experiments import train as experiments
 
-    experiment = reopen(given.run)
-    check_checkpoints(experiment.config, experiment.task, RunDirectory(given.run))
+    config.parameters()  # refuses a run of somebody's own algorithm before anything is said
     say(f"going on with {given.run}: {config.algorithm} on {config.env}, {config.total_steps:,} steps")
-    return _report(execute(experiment, show=True))
+    return _report(experiments.resume(given.run, progress=True))
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:

@@ -46,7 +46,7 @@ def demonstrate(words: Sequence[str]) -> int:
     RunDirectory.existing(given.run)
 
     from steepest.experiments.recording import record
-    from steepest.experiments.setting import trained
+    from steepest.experiments.trained import trained
     from steepest.runs import demonstration_files as files
 
     expert = trained(given.run, given.seed)

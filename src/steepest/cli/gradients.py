@@ -80,7 +80,8 @@ def gradients(words: Sequence[str]) -> int:
     import jax
 
     from steepest.diagnostics.comparison import compare_gradients
-    from steepest.experiments.setting import describe_policy, fresh_policy, setting, trained
+    from steepest.diagnostics.setting import describe_policy, fresh_policy, setting
+    from steepest.experiments.trained import trained
 
     taken = None if given.policy is None else trained(given.policy, given.policy_seed)
     env = given.env or (taken.config.env if taken else "")

@@ -1,13 +1,12 @@
-"""What the parts of the house promise each other."""
+"""The interfaces of step rules, of what acts, and of algorithms."""
 
 import abc
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from steepest.core.problem import AbstractMaximisation, Info, Parameters
 from steepest.core.results import UpdateInfo
@@ -17,7 +16,7 @@ from steepest.core.types import AnyArray, PyTree
 
 
 class AbstractStepRule(eqx.Module):
-    """Moves parameters uphill, within its own idea of how far."""
+    """What moves parameters uphill on a problem, and limits how far."""
 
     @abc.abstractmethod
     def init(self, parameters: PyTree) -> PyTree:
@@ -25,45 +24,53 @@ class AbstractStepRule(eqx.Module):
 
     @abc.abstractmethod
     def step(
-        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: Any
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: PyTree
     ) -> tuple[Parameters, PyTree, Info]:
         """Return moved parameters, the next state, and diagnostics by name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RolloutSpec:
-    """How an algorithm wants to be fed.
+    """What an algorithm learns from: the kind of trajectory that sampling makes for it.
 
     - `length`: steps of each stream in a trajectory; `None` for as many as the environment's time limit allows.
     - `whole_episodes`: every stream plays exactly one episode from its start; what is left of the trajectory after
       its end is not `valid`. Otherwise streams run on from one trajectory to the next.
-    - `together`: every call of `act` gets the observations of all streams, in their order.
-    - `demonstrated`: somebody else acted. A trajectory is then one step of streams that have nothing to do with
+    - `demonstrated`: rows of demonstrations. A trajectory is then one step of streams that have nothing to do with
       each other, and no environment is played while the algorithm learns.
     - `overlaps`: where environments step outside the program, the last trajectory may be learnt from while they do;
-      so whoever acts is one update behind. Not for algorithms that must learn from the policy as it is.
+      so the agent that acts is one update behind. Not for algorithms that must learn from the policy as it is.
     """
 
     length: int | None
     whole_episodes: bool = False
-    together: bool = False
     demonstrated: bool = False
     overlaps: bool = False
 
 
 class AbstractActor(eqx.Module):
-    """Whoever acts: all that sampling asks for.
+    """Something that chooses actions: all that sampling asks for.
 
-    - `spec`: what the actor is told of its task.
-    - `rollout`: how it wants to be fed.
+    - `spec`: the task.
+    - `rollout`: the kind of trajectory that it is sampled for.
     """
 
     spec: eqx.AbstractVar[Spec]
     rollout: eqx.AbstractVar[RolloutSpec]
 
+    def initial_carry(self, spec: Spec) -> PyTree:
+        """What acting carries from step to step at the start of an episode, with a leading axis of `spec.num_envs`.
+
+        Samplers put a stream's carry back to this when its episode terminates or is truncated. Without memory it is
+        empty, and costs nothing.
+        """
+        return ()
+
     @abc.abstractmethod
-    def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
-        """Draw actions for a batch of observations; returns them and their log-probabilities."""
+    def act(
+        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
+    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        """Draw an action for the observation of every stream; returns them, their log-probabilities and the carry."""
 
 
 class AbstractAlgorithm(AbstractActor):
@@ -73,18 +80,18 @@ class AbstractAlgorithm(AbstractActor):
     def init(self, key: Key[Array, ""]) -> PyTree:
         """A fresh agent: everything that learning changes, all of it arrays."""
 
-    def for_evaluation(self, agent: Any) -> Any:
-        """The agent as it acts when it no longer learns: without what it does only in order to find out."""
+    def for_evaluation(self, agent: PyTree) -> PyTree:
+        """The agent as it acts when it no longer learns: without exploration, and without experience to learn from."""
         return agent
 
     @abc.abstractmethod
-    def act_deterministic(self, agent: Any, obs: AnyArray) -> Array:
-        """The policy's single best guess, for evaluation."""
+    def act_deterministic(self, agent: PyTree, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+        """The mode of the policy for every stream, for evaluation; returns it and the carry."""
 
     @abc.abstractmethod
-    def update(self, key: Key[Array, ""], agent: Any, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
+    def update(self, key: Key[Array, ""], agent: PyTree, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:
         """Learn from one trajectory."""
 
-    def keep_if_finite(self, after: Any, before: Any, good: Bool[Array, ""]) -> Any:
+    def keep_if_finite(self, after: PyTree, before: PyTree, good: Bool[Array, ""]) -> PyTree:
         """The agent after an update in which all was `good`, else the one from before it."""
         return jax.tree.map(lambda new, old: jnp.where(good, new, old), after, before)

@@ -1,9 +1,13 @@
 """Running means and variances that an agent carries: of its observations, and of its discounted reward."""
 
+import abc
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from steepest.core.types import AnyArray, PyTree
 
 
 class Moments(eqx.Module):
@@ -44,7 +48,36 @@ class Moments(eqx.Module):
         return jax.tree.map(lambda after, before: jnp.where(new.count > 0, after, before), merged, self)
 
 
-class ObservationNormaliser(eqx.Module):
+class AbstractNormaliser(eqx.Module):
+    """What an agent does to observations before its networks see them."""
+
+    @abc.abstractmethod
+    def __call__(self, obs: AnyArray) -> AnyArray:
+        """The observations as networks take them."""
+
+    @abc.abstractmethod
+    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> PyTree:
+        """What the rows of positive weight add to the statistics."""
+
+    @abc.abstractmethod
+    def merge(self, measured: PyTree) -> "AbstractNormaliser":
+        """The normaliser with what was measured."""
+
+
+class NoNormaliser(AbstractNormaliser):
+    """Observations as they are."""
+
+    def __call__(self, obs: AnyArray) -> AnyArray:
+        return obs
+
+    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> None:
+        return None
+
+    def merge(self, measured: None) -> "NoNormaliser":
+        return self
+
+
+class ObservationNormaliser(AbstractNormaliser):
     """$(s - \\mu) / \\sigma$ with the running moments, cut at ± `limit` standard deviations.
 
     The moments change in `merge` alone, between one segment and the next. So while a segment is sampled and learnt
@@ -66,12 +99,57 @@ class ObservationNormaliser(eqx.Module):
         """The moments of the rows of positive weight."""
         return Moments.of(obs.reshape(-1, *self.moments.mean.shape), weight)
 
-    def merge(self, new: Moments) -> "ObservationNormaliser":
-        """Take in what was measured."""
-        return ObservationNormaliser(self.moments.merge(new), self.limit)
+    def merge(self, measured: Moments | None) -> "ObservationNormaliser":
+        if measured is None:
+            return self
+        return ObservationNormaliser(self.moments.merge(measured), self.limit)
 
 
-class RewardScaler(eqx.Module):
+class RewardStatistics(eqx.Module):
+    """What a trajectory adds to a `RewardScaler`.
+
+    - `moments`: of the discounted rewards that its streams passed through.
+    - `streams`: where they are after it.
+    """
+
+    moments: Moments
+    streams: Float[Array, " N"]
+
+
+class AbstractRewardScaler(eqx.Module):
+    """What an agent does to rewards before it learns from them."""
+
+    @abc.abstractmethod
+    def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
+        """The rewards to learn from."""
+
+    @abc.abstractmethod
+    def measure(
+        self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
+    ) -> RewardStatistics | None:
+        """What a trajectory adds to the statistics."""
+
+    @abc.abstractmethod
+    def merge(self, measured: RewardStatistics | None) -> "AbstractRewardScaler":
+        """The scaler with what was measured."""
+
+
+class NoRewardScaler(AbstractRewardScaler):
+    """Rewards as they are."""
+
+    def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
+        return reward
+
+    def measure(
+        self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
+    ) -> None:
+        return None
+
+    def merge(self, measured: RewardStatistics | None) -> "NoRewardScaler":
+        return self
+
+
+class RewardScaler(AbstractRewardScaler):
     """Divide rewards by the running standard deviation of the discounted return of a stream.
 
     Only the scale changes, never the sign, so the ordering of policies is kept.
@@ -94,8 +172,7 @@ class RewardScaler(eqx.Module):
 
     def measure(
         self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
-    ) -> tuple[Moments, Float[Array, " N"]]:
-        """Carry the streams through a segment: the moments of what they passed through, and where they are now."""
+    ) -> RewardStatistics:
 
         def forwards(streams, row):
             reward, ended, valid = row
@@ -103,8 +180,8 @@ class RewardScaler(eqx.Module):
             return after * (1 - ended.astype(after.dtype)), after
 
         streams, passed = jax.lax.scan(forwards, self.streams, (reward, ended, valid))
-        return Moments.of(passed.reshape(-1), valid.reshape(-1).astype(passed.dtype)), streams
+        return RewardStatistics(Moments.of(passed.reshape(-1), valid.reshape(-1).astype(passed.dtype)), streams)
 
-    def merge(self, new: Moments, streams: Float[Array, " N"]) -> "RewardScaler":
-        """Take in what was measured."""
-        return RewardScaler(self.moments.merge(new), streams, self.limit)
+    def merge(self, measured: RewardStatistics | None) -> "RewardScaler":
+        assert measured is not None
+        return RewardScaler(self.moments.merge(measured.moments), measured.streams, self.limit)

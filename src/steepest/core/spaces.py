@@ -5,6 +5,7 @@ specialised on them, and they import neither JAX nor Gymnasium.
 """
 
 import dataclasses
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -123,3 +124,17 @@ class Spec:
     num_envs: int
     total_updates: int
     max_episode_steps: int | None = None
+
+
+@runtime_checkable
+class SpacesOfEnvironment(Protocol):
+    """What a `Spec` is made of: an environment, compiled or on the host."""
+
+    @property
+    def observation_space(self) -> Space: ...
+
+    @property
+    def action_space(self) -> Space: ...
+
+    @property
+    def max_episode_steps(self) -> int | None: ...

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, Shaped
 
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree
 
 
 class Trajectory(eqx.Module):
@@ -16,6 +16,7 @@ class Trajectory(eqx.Module):
     - `log_prob`: $\\log\\beta(a_t|s_t)$ under the policy that acted, in nats.
     - `terminated`: the successor is absorbing, so its value is 0.
     - `truncated`: a time limit cut the episode here; the successor keeps its value.
+    - `carry`: the actor's carry of every stream before the first step, [N, …]; empty without memory.
     - `valid`: whether the row is a real transition. Rows in which an environment reset itself and ignored the action,
       and rows after the last episode wanted, are not, and count for nothing.
     """
@@ -28,6 +29,7 @@ class Trajectory(eqx.Module):
     terminated: Bool[AnyArray, "T N"]
     truncated: Bool[AnyArray, "T N"]
     valid: Bool[AnyArray, "T N"]
+    carry: PyTree = ()
 
 
 class Estimates(eqx.Module):

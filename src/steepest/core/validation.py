@@ -1,10 +1,8 @@
 """Checks of what was given, where it is given: the field, its value, its bound and what to do."""
 
-import dataclasses
-import functools
 import math
 import numbers
-import typing
+from collections.abc import Sequence
 
 from steepest.core.errors import InputError
 
@@ -56,29 +54,15 @@ def check_number(
         raise InputError(f"{field} is {value}; it must be {' and '.join(bounds)}. {remedy}")
 
 
-def check_choices(given: object) -> None:
-    """Refuse a field of a data class that is none of the `Literal` values it is declared with.
+def check_choice(field: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse a value that is none of `choices`.
 
-    >>> @dataclasses.dataclass
-    ... class Sampler:
-    ...     order: typing.Literal["sorted", "shuffled"] = "sorted"
-    >>> check_choices(Sampler("random"))
+    >>> check_choice("order", "random", ("sorted", "shuffled"))
     Traceback (most recent call last):
     steepest.core.errors.InputError: order is 'random'; it must be 'sorted' or 'shuffled'.
     """
-    for field, choices in _choices(type(given)).items():
-        value = getattr(given, field)
-        if value not in choices:
-            *others, last = map(repr, choices)
-            listed = f"{', '.join(others)} or {last}" if others else last
-            raise InputError(f"{field} is {value!r}; it must be {listed}.")
-
-
-@functools.cache
-def _choices(kind: type) -> dict[str, tuple]:
-    try:
-        hints = typing.get_type_hints(kind)
-    except NameError:  # a class of the user's whose annotations mean something only where it was written
-        return {}
-    named = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-    return {name: typing.get_args(hint) for name, hint in named.items() if typing.get_origin(hint) is typing.Literal}
+    if value in choices:
+        return
+    *others, last = map(repr, choices)
+    listed = f"{', '.join(others)} or {last}" if others else last
+    raise InputError(f"{field} is {value!r}; it must be {listed}.")

@@ -9,20 +9,30 @@ from steepest.critics.action_value import (
 )
 from steepest.critics.compatible import CompatibleActionValue
 from steepest.critics.linear import LinearValue
-from steepest.critics.regression import ClippedRegression, ValueRegression
-from steepest.critics.state_value import StateValue
+from steepest.critics.regression import (
+    AbstractCriticObjective,
+    ClippedRegression,
+    ClippedSquaredError,
+    SquaredError,
+    ValueRegression,
+)
+from steepest.critics.state_value import AbstractStateValue, StateValue
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
 from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
 
 __all__ = [
     "AbstractActionValue",
+    "AbstractCriticObjective",
+    "AbstractStateValue",
     "AbstractValue",
     "ActionValue",
     "ClippedRegression",
+    "ClippedSquaredError",
     "CompatibleActionValue",
     "LeastActionValue",
     "LinearValue",
+    "SquaredError",
     "StateValue",
     "Stationary",
     "TabularActionValue",

@@ -12,9 +12,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
-from steepest.core.network import ActivationName, Network, feature_count, features
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.types import AnyArray
+from steepest.networks import ActivationName, Dense, feature_count, features
 
 
 class AbstractActionValue(eqx.Module):
@@ -28,7 +28,7 @@ class AbstractActionValue(eqx.Module):
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
         """The value of every action in each observation. **Raises** `InputError` unless actions are discrete."""
 
-    def beside(self, policy: Any) -> "AbstractActionValue":
+    def with_policy(self, policy: Any) -> "AbstractActionValue":
         """The critic as it is once the policy has moved; another one only where its features are the policy's."""
         return self
 
@@ -41,7 +41,7 @@ class ActionValue(AbstractActionValue):
     $\nabla_a Q$ does not vanish beyond the bounds.
     """
 
-    network: Network
+    network: Dense
     observation: Space = eqx.field(static=True)
     action: Space = eqx.field(static=True)
 
@@ -66,7 +66,7 @@ class ActionValue(AbstractActionValue):
             sizes = (inputs, *hidden, spec.action.n)
         else:
             sizes = (inputs + feature_count(spec.action), *hidden, 1)
-        network = Network.initial(key, sizes, activation=activation, output_scale=1.0)
+        network = Dense.initial(key, sizes, activation=activation, output_scale=1.0)
         return cls(network, spec.observation, spec.action)
 
     def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:

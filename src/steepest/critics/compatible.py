@@ -44,5 +44,5 @@ class CompatibleActionValue(AbstractActionValue):
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
         raise InputError("values: a compatible critic judges continuous actions. Ask for one: critic(obs, action).")
 
-    def beside(self, policy: Any) -> "CompatibleActionValue":
+    def with_policy(self, policy: Any) -> "CompatibleActionValue":
         return eqx.tree_at(lambda each: each.policy, self, policy)

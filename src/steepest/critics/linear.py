@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from steepest.core.network import feature_count, features
 from steepest.core.problem import weighted_mean
 from steepest.core.spaces import Box, Space
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.critics.time_dependent import AbstractValue, inside
+from steepest.networks import feature_count, features
 
 _LARGEST = 10.0
 """An observation so many deviations off its mean is taken for no farther: its square would rule the fit."""

@@ -1,7 +1,9 @@
 """The regression that fits a critic to its targets."""
 
+import abc
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
@@ -77,3 +79,36 @@ class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
         # Before the squares, as above.
         errors = [jnp.where(inner.weight > 0, each - target, 0) for each in (value, near)]
         return -0.5 * weighted_mean(jnp.maximum(*map(jnp.square, errors)), inner.weight), {}
+
+
+class AbstractCriticObjective(eqx.Module):
+    """What a state-value critic is fitted by: makes the regression of one update."""
+
+    @abc.abstractmethod
+    def problem(
+        self,
+        obs: Shaped[Array, "B ..."],
+        value: Float[Array, " B"],
+        target: Float[Array, " B"],
+        weight: Float[Array, " B"],
+    ) -> AbstractMaximisation[Callable[..., Array]]:
+        """The regression to `target`, where the critic has said `value` before the update."""
+
+
+class SquaredError(AbstractCriticObjective):
+    """Least squares: `ValueRegression`."""
+
+    def problem(self, obs, value, target, weight) -> ValueRegression:
+        return ValueRegression((obs,), target, weight)
+
+
+class ClippedSquaredError(AbstractCriticObjective):
+    """Least squares within a radius of the values before the update: `ClippedRegression`.
+
+    - `radius`: in the unit of (scaled) return.
+    """
+
+    radius: float | Float[Array, ""]
+
+    def problem(self, obs, value, target, weight) -> ClippedRegression:
+        return ClippedRegression(ValueRegression((obs,), target, weight), value, self.radius)

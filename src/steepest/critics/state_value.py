@@ -1,18 +1,28 @@
 """State-value critics (C1–C3)."""
 
+import abc
+
 import equinox as eqx
 from jaxtyping import Array, Float, Key
 
-from steepest.core.network import ActivationName, Network, feature_count, features
-from steepest.core.spaces import Space, Spec
+from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray
+from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
 
 
-class StateValue(eqx.Module):
-    """$V_\\phi(s)$ from a dense network, in the unit of return."""
+class AbstractStateValue(eqx.Module):
+    """$V_\\phi(s)$, in the unit of return: a module whose array leaves are the parameters."""
 
-    network: Network
-    observation: Space = eqx.field(static=True)
+    @abc.abstractmethod
+    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+        """The value of each observation; leading axes of `obs` are batch axes."""
+
+
+class StateValue(AbstractStateValue):
+    """$V_\\phi(s)$ from an encoder and dense layers."""
+
+    encoder: AbstractEncoder
+    network: Dense
 
     @classmethod
     def initial(
@@ -24,9 +34,8 @@ class StateValue(eqx.Module):
         activation: ActivationName = "tanh",
     ) -> "StateValue":
         """Draw a critic for the observations of `spec`."""
-        sizes = (feature_count(spec.observation), *hidden, 1)
-        return cls(Network.initial(key, sizes, activation=activation, output_scale=1.0), spec.observation)
+        encoder = FlatEncoder(spec.observation)
+        return cls(encoder, Dense.initial(key, (encoder.size, *hidden, 1), activation=activation, output_scale=1.0))
 
     def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
-        """The value of each observation."""
-        return self.network(features(self.observation, obs))[..., 0]
+        return self.network(self.encoder(obs))[..., 0]

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from steepest.diagnostics.quality import Reference
     from steepest.diagnostics.repeats import GradientSamples
     from steepest.diagnostics.rows import GradientComparison
+    from steepest.diagnostics.setting import Setting
     from steepest.estimators import AbstractEstimator
-    from steepest.experiments.setting import Setting
 
 _REFERENCE_BLOCK = 100
 """A critic fitted on fewer episodes than half of that serves a reference badly."""
@@ -80,8 +80,8 @@ def estimate_gradient(
 
 def open_rollouts(env: Any, key: Any, *, backend: str, max_episode_steps: int | None, slots: int) -> Any:
     """Whoever can play episodes of `env`, which is anything that `estimate_gradient` takes."""
+    from steepest.diagnostics.setting import open_task, time_limit
     from steepest.envs.tasks import resolve
-    from steepest.experiments.setting import open_task, time_limit
     from steepest.oracles import LinearQuadratic, TabularMDP
 
     if isinstance(env, TabularMDP | LinearQuadratic):
@@ -156,7 +156,7 @@ def compare_gradients(
     from steepest.diagnostics.exact import exact_action_values, exact_values
     from steepest.diagnostics.repeats import check_sizes
     from steepest.diagnostics.rows import GradientComparison, compare
-    from steepest.experiments.setting import Setting, available, check_policy, parameters_of, setting
+    from steepest.diagnostics.setting import Setting, available, check_policy, parameters_of, setting
 
     check_names(estimators)
     check_sizes(episodes, repeats)

@@ -1,7 +1,6 @@
 """Whole episodes for estimators of the gradient: compiled, or on the host."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,32 +10,47 @@ from jaxtyping import Array, Float, Int, Key
 
 from steepest._platform import configure_platform
 from steepest.advantages import MonteCarlo
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor, RolloutSpec
-from steepest.core.spaces import Spec
+from steepest.core.spaces import SpacesOfEnvironment, Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.estimators import AbstractRollouts
+from steepest.policies import AbstractPolicy
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
 
+Policy = Callable[[AnyArray], AbstractDistribution]
+
 
 class Playing(AbstractActor):
-    """Acts by a policy, which is the agent.
+    """An actor that acts by a policy, which is the agent.
 
     - `apart`: every stream has a policy of its own; leaves of the agent have a leading axis of streams.
+    - `first_carry`: of the policy, at the start of an episode.
     """
 
     spec: Spec = eqx.field(static=True)
     rollout: RolloutSpec = eqx.field(static=True)
     apart: bool = eqx.field(static=True, default=False)
+    first_carry: PyTree = ()
 
-    def act(self, key: Key[Array, ""], agent: Any, obs: AnyArray) -> tuple[Array, Array]:
-        if not self.apart:
-            return agent(obs).sample_and_log_prob(key)
-        # One key for all: the streams differ in their policies, not in their luck.
-        return jax.vmap(lambda policy, each: policy(each).sample_and_log_prob(key))(agent, obs)
+    def initial_carry(self, spec: Spec) -> PyTree:
+        return self.first_carry
+
+    def act(
+        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
+    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        def draw(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+            distribution, carry = (
+                policy.step(carry, obs) if isinstance(policy, AbstractPolicy) else (policy(obs), carry)
+            )
+            return *distribution.sample_and_log_prob(key), carry
+
+        # One key for all: where the streams differ in their policies, they do not differ in their luck.
+        return jax.vmap(draw)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
 
 
 class CompiledRollouts(AbstractRollouts):
@@ -53,7 +67,7 @@ class CompiledRollouts(AbstractRollouts):
     def close(self) -> None:
         """Nothing is held."""
 
-    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         return self._play(key, policy, episodes)
 
     def performances(
@@ -61,10 +75,10 @@ class CompiledRollouts(AbstractRollouts):
     ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
         return self._performances(keys, policies, episodes, discount)
 
-    def _played(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
-        actor = _playing(self._env, episodes, self._length)
+    def _played(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
+        actor = _playing(self._env, policy, episodes, self._length)
         for_env, for_actions = jax.random.split(key)
-        return sample(actor, policy, self._env, start(self._env, for_env, episodes), for_actions)[1]
+        return sample(actor, policy, self._env, start(actor, self._env, for_env), for_actions)[1]
 
     def _performed(
         self, keys: Key[Array, " M"], policies: PyTree, episodes: int, discount: float | Float[Array, ""]
@@ -101,10 +115,10 @@ class HostRollouts(AbstractRollouts):
         self._make, self._seed, self._slots, self._length = make, seed, slots, max_episode_steps
         self._open: dict[tuple[int, bool], HostStreams] = {}
 
-    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         rounds = [min(self._slots, episodes - begin) for begin in range(0, episodes, self._slots)]
         parts = [
-            self._streams(width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
+            self._streams(policy, width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
             for index, width in enumerate(rounds)
         ]
         return jax.tree.map(lambda *each: np.concatenate(each, axis=1), *parts)
@@ -117,7 +131,7 @@ class HostRollouts(AbstractRollouts):
         for begin in range(0, count, self._slots):
             end = min(begin + self._slots, count)
             some = jax.tree.map(lambda leaf, begin=begin, end=end: leaf[begin:end], policies)
-            streams = self._streams(end - begin, apart=True)
+            streams = self._streams(policies, end - begin, apart=True)
             for episode in range(episodes):
                 trajectory, _ = streams.sample(some, jax.random.fold_in(keys[begin], episode))
                 total[begin:end] += np.asarray(returns(trajectory, discount))
@@ -130,17 +144,20 @@ class HostRollouts(AbstractRollouts):
             streams.close()
         self._open.clear()
 
-    def _streams(self, width: int, *, apart: bool) -> HostStreams:
+    def _streams(self, policy: Policy, width: int, *, apart: bool) -> HostStreams:
         if (width, apart) not in self._open:
             env = self._make(width, self._seed + len(self._open))
-            actor = _playing(env, width, self._length, apart=apart)
+            actor = _playing(env, policy, width, self._length, apart=apart)
             self._open[width, apart] = HostStreams(actor, [env])
         return self._open[width, apart]
 
 
-def _playing(env: Any, num_envs: int, length: int | None, *, apart: bool = False) -> Playing:
+def _playing(
+    env: SpacesOfEnvironment, policy: Policy, num_envs: int, length: int | None, *, apart: bool = False
+) -> Playing:
     spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
-    return Playing(spec, RolloutSpec(length=length, whole_episodes=True), apart)
+    carry = policy.initial_carry(num_envs) if isinstance(policy, AbstractPolicy) else ()
+    return Playing(spec, RolloutSpec(length=length, whole_episodes=True), apart, carry)
 
 
 @jax.jit

@@ -1,8 +1,9 @@
 """Swing a two-link pendulum up by the torque at its elbow: Acrobot-v1."""
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,8 +47,8 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
     Gymnasium's environment of the same name.
     """
 
-    id: ClassVar[str] = "Acrobot-v1"
-    max_episode_steps: ClassVar[int | None] = 500
+    id: str = eqx.field(static=True, kw_only=True, default="Acrobot-v1")
+    max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=500)
 
     gravity: float = 9.8
     """In m/s²."""

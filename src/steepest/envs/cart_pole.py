@@ -1,8 +1,9 @@
 """Balance a pole on a cart: CartPole-v1."""
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,8 +43,8 @@ class CartPole(AbstractEnvironment[CartPoleState]):
     2007, and as in Gymnasium's environment of the same name.
     """
 
-    id: ClassVar[str] = "CartPole-v1"
-    max_episode_steps: ClassVar[int | None] = 500
+    id: str = eqx.field(static=True, kw_only=True, default="CartPole-v1")
+    max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=500)
 
     gravity: float = 9.8
     """In m/s²."""

@@ -1,7 +1,7 @@
 """What a compiled environment is: three pure functions and a few facts."""
 
 import abc
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key
@@ -20,11 +20,23 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
 
     - `id`: the name shown to people, and the key of presets.
     - `observation_space`, `action_space`: one observation, one action, without batch axes.
-    - `max_episode_steps`: the time limit, after which the sampler marks `truncated`; `None` for no limit.
+    - `max_episode_steps`: the time limit, after which the sampler marks `truncated`; None for no limit.
+    - `reset_pool`: how many fresh starts are drawn for a trajectory and shared by the episodes that begin in it; 0 for
+      one of its own for each. The compiled sampler computes a start for every step of every stream, since any of them
+      may need one, so where `initial` costs more than `step` most of the time goes there. With a pool, every episode
+      takes one of its starts at random: starts repeat within a trajectory, never from one to the next.
+
+    The last three and `id` belong to an instance: class attributes where all are alike, `id = "Thermostat"`, or static
+    fields where they differ, `max_episode_steps: int = equinox.field(static=True, default=100)`.
     """
 
-    id: ClassVar[str]
-    max_episode_steps: ClassVar[int | None] = None
+    id: eqx.AbstractVar[str]
+    if TYPE_CHECKING:
+        max_episode_steps: int | None = eqx.field(default=None, kw_only=True)
+        reset_pool: int = eqx.field(default=0, kw_only=True)
+    else:  # without annotations, or they would be fields, which no class attribute replaces
+        max_episode_steps = None
+        reset_pool = 0
 
     @property
     @abc.abstractmethod
@@ -45,5 +57,5 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
         """The observation of `state`."""
 
     @abc.abstractmethod
-    def step(self, key: Key[Array, ""], state: State, action: Any) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
+    def step(self, key: Key[Array, ""], state: State, action: Array) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
         """Return the successor of `state` under `action`, the reward, and whether the successor is absorbing."""

@@ -1,7 +1,8 @@
 """Rock a weak car out of a valley: MountainCar-v0."""
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,8 +36,8 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
     *Reinforcement Learning*, 2nd edition, example 10.1, and of Gymnasium's environment of the same name.
     """
 
-    id: ClassVar[str] = "MountainCar-v0"
-    max_episode_steps: ClassVar[int | None] = 200
+    id: str = eqx.field(static=True, kw_only=True, default="MountainCar-v0")
+    max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=200)
 
     force: float = 0.001
     """Of the engine, in position per step²."""

@@ -1,7 +1,6 @@
 """Rock a weak car out of a valley, sparing the engine: MountainCarContinuous-v0."""
 
-from typing import ClassVar
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +27,8 @@ class MountainCarContinuous(AbstractEnvironment[MountainCarState]):
     environment of the same name, whose goal is nearer and whose engine is stronger than `MountainCar`'s.
     """
 
-    id: ClassVar[str] = "MountainCarContinuous-v0"
-    max_episode_steps: ClassVar[int | None] = 999
+    id: str = eqx.field(static=True, kw_only=True, default="MountainCarContinuous-v0")
+    max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=999)
 
     power: float = 0.0015
     """Of the engine at full throttle, in position per step²."""

@@ -1,8 +1,9 @@
 """Swing a pendulum up and hold it there: Pendulum-v1."""
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,8 +37,8 @@ class Pendulum(AbstractEnvironment[PendulumState]):
     time and space*, 2000.
     """
 
-    id: ClassVar[str] = "Pendulum-v1"
-    max_episode_steps: ClassVar[int | None] = 200
+    id: str = eqx.field(static=True, kw_only=True, default="Pendulum-v1")
+    max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=200)
 
     gravity: float = 10.0
     """In m/s²."""

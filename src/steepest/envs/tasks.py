@@ -7,7 +7,7 @@ import functools
 import importlib.util
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +16,15 @@ from steepest.core.spaces import Box, Space
 from steepest.envs import COMPILED, compiled
 
 if TYPE_CHECKING:
+    import gymnasium
+
     from steepest.envs.adapters.vector import AbstractVectorEnvironment
     from steepest.envs.environment import AbstractEnvironment
 
+    EnvironmentLike = str | AbstractEnvironment | Callable[[], gymnasium.Env]
+else:  # neither JAX nor Gymnasium is imported for a name
+    EnvironmentLike = object
+"""What `steepest.train` takes for an environment: an id, a compiled one, or a function that makes a Gymnasium one."""
 BACKENDS = ("auto", "compiled", "envpool", "gymnasium")
 Bounds = tuple[float | None, float | None]
 
@@ -40,7 +46,7 @@ class Task:
     observation_space: Space
     action_space: Space
     max_episode_steps: int | None
-    source: Any
+    source: EnvironmentLike
     env: AbstractEnvironment | None = None
     make: Callable[[int, int], AbstractVectorEnvironment] | None = None
 
@@ -48,23 +54,20 @@ class Task:
     def importable(self) -> bool:
         return isinstance(self.source, str)
 
-    def groups(
-        self, num_envs: int, seed: int, begun: int = 0, *, together: bool = False
-    ) -> list[AbstractVectorEnvironment]:
+    def groups(self, num_envs: int, seed: int, begun: int = 0) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
 
         **Arguments**
 
         - `begun`: updates that the seed has made; after each number of them other episodes come.
-        - `together`: one group in any case.
         """
         assert self.make is not None
-        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 and not together else 1
+        count = 2 if self.backend == "envpool" and num_envs % 2 == 0 else 1
         seeds = np.random.SeedSequence((seed, begun)).generate_state(count)
         return [self.make(num_envs // count, int(each)) for each in seeds]
 
 
-def resolve(env: Any, backend: str = "auto", action_bounds: Bounds = (None, None)) -> Task:
+def resolve(env: EnvironmentLike, backend: str = "auto", action_bounds: Bounds = (None, None)) -> Task:
     """Find an environment.
 
     **Arguments**
@@ -78,7 +81,7 @@ def resolve(env: Any, backend: str = "auto", action_bounds: Bounds = (None, None
     return _within(_find(env, backend, action_bounds), action_bounds)
 
 
-def _find(env: Any, backend: str, action_bounds: Bounds) -> Task:
+def _find(env: EnvironmentLike, backend: str, action_bounds: Bounds) -> Task:
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if not isinstance(env, str):
@@ -92,7 +95,7 @@ def _find(env: Any, backend: str, action_bounds: Bounds) -> Task:
     return _gymnasium(env, action_bounds)
 
 
-def _given(env: Any, action_bounds: Bounds) -> Task:
+def _given(env: EnvironmentLike, action_bounds: Bounds) -> Task:
     from steepest.envs.environment import AbstractEnvironment
 
     if isinstance(env, AbstractEnvironment):
@@ -129,7 +132,7 @@ def _compiled(env: str) -> Task:
     return _describe_compiled(found, source=env)
 
 
-def _describe_compiled(env: AbstractEnvironment, *, source: Any) -> Task:
+def _describe_compiled(env: AbstractEnvironment, *, source: EnvironmentLike) -> Task:
     limit = next((field for field in dataclasses.fields(env) if field.name == "max_episode_steps"), None)
     if limit is not None and not limit.metadata.get("static"):
         raise InputError(
@@ -169,7 +172,7 @@ def _envpool(env: str, action_bounds: Bounds) -> Task:
     return _describe_host("envpool", make, source=env)
 
 
-def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
+def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds) -> Task:
     from steepest.envs.adapters import gymnasium
 
     def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
@@ -178,7 +181,9 @@ def _gymnasium(env: Any, action_bounds: Bounds) -> Task:
     return _describe_host("gymnasium", make, source=env)
 
 
-def _describe_host(backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, source: Any) -> Task:
+def _describe_host(
+    backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, source: EnvironmentLike
+) -> Task:
     one = make(1, 0)
     try:
         return Task(

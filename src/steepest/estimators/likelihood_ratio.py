@@ -8,10 +8,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.advantages import AbstractBaseline, MonteCarlo, Weighted, WholeReturn, elapsed, variance_optimal
+from steepest.advantages import (
+    AbstractAdvantage,
+    AbstractBaseline,
+    MonteCarlo,
+    Weighted,
+    WholeReturn,
+    elapsed,
+    variance_optimal,
+)
 from steepest.core.errors import InputError
 from steepest.core.problem import Info
-from steepest.core.trajectory import Estimates, Trajectory
+from steepest.core.trajectory import Trajectory
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
 from steepest.objectives import Score, episode_scores
 
@@ -34,7 +42,7 @@ class LikelihoodRatio(AbstractEstimator):
     """
 
     discount: float | Float[Array, ""]
-    advantage: Callable[..., Estimates]
+    advantage: AbstractAdvantage
     critic: Callable[..., Array] | None = None
     baseline: AbstractBaseline | None = None
     discount_states: bool = eqx.field(static=True, default=True)

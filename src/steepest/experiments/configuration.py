@@ -19,6 +19,10 @@ _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpoo
 _RECORDED = ("steepest", *_LIBRARIES)
 
 
+OWN = "own"
+"""In place of the name of an algorithm, where it is the user's own."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RunConfiguration:
     """What was asked for, and with which versions.
@@ -29,6 +33,7 @@ class RunConfiguration:
     - `evaluation_every`: steps between two evaluations on the way; 0 for none.
     - `demonstrations`: where they come from, how many they are, and the digest of the copy in the run directory; None
       for an algorithm that plays.
+    - `importable`: whether the environment is found by its id, and was not given as an object.
     """
 
     algorithm: str
@@ -47,6 +52,7 @@ class RunConfiguration:
     versions: dict[str, str]
     evaluation_every: int = 0
     demonstrations: dict[str, Any] | None = None
+    importable: bool = True
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
@@ -73,7 +79,15 @@ class RunConfiguration:
         return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()
 
     def parameters(self) -> HyperParameters:
-        """The hyper-parameters as the algorithm's own object."""
+        """The hyper-parameters as the algorithm's own object.
+
+        **Raises** `InputError` where the algorithm is the user's own, which no file holds.
+        """
+        if self.algorithm == OWN:
+            raise InputError(
+                "the run was made with an algorithm of your own, which no file holds. Go on from Python: "
+                "steepest.resume(run, algorithm=…) or steepest.evaluate(run, algorithm=…)."
+            )
         return hyper_parameters(self.algorithm, _revived(self.hyper_parameters))
 
     def dump(self) -> bytes:
@@ -84,7 +98,7 @@ class RunConfiguration:
     def parse(cls, content: dict[str, Any]) -> RunConfiguration:
         """Undo `dump`. **Raises** `InputError` for a field that is missing, unknown or out of bounds."""
         names = {field.name for field in dataclasses.fields(cls)}
-        optional = {"demonstrations", "evaluation_every"}
+        optional = {"demonstrations", "evaluation_every", "importable"}
         odd = sorted((names ^ set(content)) - (optional - set(content)))
         if odd:
             what = "missing" if odd[0] in names else "unknown"

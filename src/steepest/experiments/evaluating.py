@@ -1,27 +1,86 @@
-"""Evaluating the last policies of a run."""
+"""Evaluating policies: of agents while they train, and of the last checkpoints of a run."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
+
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
-from steepest.experiments import session
+from steepest.envs.tasks import EnvironmentLike, Task
+from steepest.experiments.building import load_agent, task_of
+from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.own import AlgorithmLike, own_parameters
 from steepest.experiments.results import summarise
-from steepest.experiments.train import reopen
+from steepest.runs.directory import RunDirectory
+from steepest.training.evaluation import evaluate_compiled, evaluate_host
+
+_EVALUATION_ENVS = 16
+_EVALUATION_KEY = 2**31 - 1
+"""Folded into a seed's key, where updates are folded in otherwise: no run makes so many."""
 
 
-def evaluate_run(path: str | pathlib.Path, *, episodes: int = 100, stochastic: bool = False) -> dict[str, Any]:
-    """Play episodes with the newest checkpoint of every seed of a run; see `results.summarise` for what is returned.
+def evaluate(
+    run: str | pathlib.Path,
+    *,
+    episodes: int = 100,
+    stochastic: bool = False,
+    algorithm: AlgorithmLike | None = None,
+    env: EnvironmentLike | None = None,
+) -> dict[str, Any]:
+    """Play whole episodes with the newest checkpoint of every seed of a run.
+
+    **Arguments**
+
+    - `run`: a run directory.
+    - `episodes`: for each seed.
+    - `stochastic`: draw actions as in training, instead of taking the mode.
+    - `algorithm`, `env`: as they were given to `steepest.train`, where the algorithm is your own, or the environment
+      is none that an id names.
+
+    **Returns** each seed's mean and deviation, and the interquartile mean over seeds with its interval; it is what
+    `steepest evaluate --json` prints.
 
     **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
     """
     check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
-    experiment = reopen(path)
-    config, task, run = experiment.config, experiment.task, experiment.run
-    assert run is not None
-    loaded = {seed: session.load_agent(config, task, run, seed) for seed in config.seeds}
+    directory = RunDirectory.existing(run)
+    config = RunConfiguration.parse(directory.read_config())
+    task = task_of(config, env)
+    parameters = own_parameters(config, algorithm, task)
+    loaded = {seed: load_agent(config, task, directory, seed, parameters) for seed in config.seeds}
     returns = {}
-    for seed, (algorithm, agent) in loaded.items():
-        found = session.evaluate_agent(algorithm, task, agent, seed, episodes=episodes, stochastic=stochastic)
+    for seed, (built, agent) in loaded.items():
+        found = evaluate_agent(built, task, agent, seed, episodes=episodes, stochastic=stochastic)
         assert found is not None  # nobody stops it
         returns[seed] = found
     return summarise(config, returns)
+
+
+def evaluate_agent(
+    algorithm: AbstractAlgorithm,
+    task: Task,
+    agent: PyTree,
+    seed: int,
+    *,
+    episodes: int,
+    stochastic: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> np.ndarray | None:
+    """The undiscounted returns of `episodes` episodes, in environments that training has not seen.
+
+    None where `stop`, which is asked between steps of environments on the host, said yes.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), _EVALUATION_KEY)
+    if task.env is not None:
+        returns = evaluate_compiled(algorithm, task.env, agent, key, episodes=episodes, stochastic=stochastic)
+        return np.asarray(returns)
+    assert task.make is not None
+    env = task.make(min(episodes, _EVALUATION_ENVS), (seed + 1) * 7919)
+    try:
+        return evaluate_host(algorithm, env, agent, key, episodes=episodes, stochastic=stochastic, stop=stop)
+    finally:
+        env.close()

@@ -1,7 +1,8 @@
 """Seeds in processes of their own: each trains its share and says on its standard output how it goes.
 
-The parent speaks to a worker by its standard input: a line asks it to stop in an orderly way, and the end of the
-stream, which a killed parent leaves behind too, ends it at once.
+The parent speaks to a worker by its standard input. One line says that all that was reported is written, which a worker
+waits for before it saves a checkpoint; any other asks it to stop in an orderly way; and the end of the stream, which a
+killed parent leaves behind too, ends it at once.
 """
 
 import contextlib
@@ -16,11 +17,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from steepest.core import errors
 from steepest.experiments.configuration import RunConfiguration
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import AbstractListener
 
-Report = Callable[[dict[str, Any]], None]
+WRITTEN = "written"
+"""What a worker is told once all that it has reported is written."""
 _RAISED = {
     kind.__name__: kind for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, MemoryError)
 }
@@ -44,7 +49,7 @@ def share_out(seeds: Sequence[int], *, compiled: bool, cpu: bool) -> tuple[tuple
 
 
 def run_workers(
-    config: RunConfiguration, run: RunDirectory, *, report: Report, stop: Callable[[], bool], started: float
+    config: RunConfiguration, run: RunDirectory, *, listener: AbstractListener, stop: Callable[[], bool], started: float
 ) -> bool:
     """Train every group of seeds in a process of its own, as many at a time as there are cores for.
 
@@ -72,8 +77,8 @@ def run_workers(
                 failure = failure or worker.failure()
             elif event and event["event"] == "error":
                 failure = failure or _RAISED.get(event["kind"], RuntimeError)(event["message"])
-            elif event:
-                report(event)
+            elif event and worker is not None:
+                _tell(listener, event, worker)
             if (failure or stop()) and not stopping:
                 stopping = True
                 for each in running:
@@ -85,6 +90,22 @@ def run_workers(
     if failure:
         raise failure
     return finished
+
+
+def _tell(listener: AbstractListener, event: dict[str, Any], worker: "_Worker") -> None:
+    """Pass on one event of a worker."""
+    match event:
+        case {"event": "rows", "rows": rows}:
+            listener.rows(rows)
+        case {"event": "evaluation", "seed": seed, "steps": steps, "returns": returns}:
+            listener.evaluation(seed, steps, np.array(returns))
+        case {"event": "checkpoint", "seed": seed, "path": path}:
+            listener.checkpoint(seed, pathlib.Path(path))
+        case {"event": "notice", "seed": seed, "text": text}:
+            listener.notice(seed, text)
+        case {"event": "flush"}:
+            listener.flush()
+            worker.tell(WRITTEN)
 
 
 class _Worker:
@@ -107,9 +128,12 @@ class _Worker:
         events.put((self, None))
 
     def ask_to_stop(self) -> None:
+        self.tell("stop")
+
+    def tell(self, line: str) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write("stop\n")
+            self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended already

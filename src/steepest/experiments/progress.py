@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from typing import Any
+import warnings
+from collections.abc import Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from steepest.experiments.configuration import RunConfiguration
-from steepest.runs.metrics import EVALUATED
+from steepest.runs.listeners import AbstractListener, Row
 
 _LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
 
 
-class ProgressDisplay:
+class ProgressDisplay(AbstractListener):
     """A bar for each seed with its steps, its latest return and its speed; plain lines where there is no terminal."""
 
     def __init__(self, config: RunConfiguration, *, show: bool):
@@ -48,30 +49,36 @@ class ProgressDisplay:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def report(self, event: dict[str, Any]) -> None:
-        """Show one event of a seed."""
-        if event["event"] == "notice":
-            if self._show:
-                self._console.print(
-                    f"seed {event['seed']}: {event['text']}", markup=False, highlight=False, soft_wrap=True
-                )
+    def notice(self, seed: int | None, text: str) -> None:
+        if self._show:
+            said = text if seed is None else f"seed {seed}: {text}"
+            self._console.print(said, markup=False, highlight=False, soft_wrap=True)
+        elif seed is None:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
+        task, mean = self._tasks[seed], float(np.mean(returns))
+        self._evaluated[task] = f", evaluated {mean:.1f}"
+        if steps < self._total:
             return
-        task = self._tasks[event["seed"]]
-        if event["event"] == "evaluated":
-            mean = sum(event["returns"]) / len(event["returns"])
-            self._bars.update(task, recent=f"{mean:.1f} (evaluated)", speed="done")
-            self._line(f"seed {event['seed']}: evaluated, mean return {mean:.1f}", always=True)
-            return
-        speed = f"{event['rate']:,.0f} steps/s"
-        steps = min(event["steps"], self._total)
-        self._bars.update(task, completed=steps, speed=speed)
-        if not math.isnan(event["return"]):
-            self._recent[task] = f"{event['return']:.1f}"
-        if not math.isnan(event[EVALUATED]):
-            self._evaluated[task] = f", evaluated {event[EVALUATED]:.1f}"
+        self._bars.update(task, recent=f"{mean:.1f} (evaluated)", speed="done")
+        self._line(f"seed {seed}: evaluated, mean return {mean:.1f}", always=True)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        for seed in dict.fromkeys(int(row["seed"]) for row in rows):
+            self._progress(seed, [row for row in rows if row["seed"] == seed])
+
+    def _progress(self, seed: int, rows: Sequence[Row]) -> None:
+        """How far one seed is after these updates, and the mean return of the episodes that ended in them."""
+        task, last = self._tasks[seed], rows[-1]
+        ended = [row for row in rows if row["episodes"]]
+        episodes = sum(row["episodes"] for row in ended)
+        if episodes:
+            self._recent[task] = f"{sum(row['return'] * row['episodes'] for row in ended) / episodes:.1f}"
+        speed, steps = f"{last['steps_per_second']:,.0f} steps/s", min(last["steps"], self._total)
         recent = self._recent.get(task, "–") + self._evaluated.get(task, "")
-        self._bars.update(task, recent=recent)
-        self._line(f"seed {event['seed']}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}")
+        self._bars.update(task, completed=steps, speed=speed, recent=recent)
+        self._line(f"seed {seed}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}")
 
     def _line(self, text: str, *, always: bool = False) -> None:
         if not self._show or self._live:

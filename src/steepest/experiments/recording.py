@@ -6,19 +6,19 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Float
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space
 from steepest.core.validation import check_number
+from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
 from steepest.envs.adapters.vector import clipped
 from steepest.envs.tasks import Task
-from steepest.experiments.setting import Trained, open_task, time_limit, trained
+from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
 
 MINARI = "minari:"
@@ -154,27 +154,6 @@ def record(
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
     return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
-
-
-class WithoutNoise(eqx.Module):
-    """A policy that always takes its best guess."""
-
-    policy: Any
-
-    def __call__(self, obs: Any) -> BestGuess:
-        """Its distribution, which has one action to draw."""
-        return BestGuess(self.policy(obs))
-
-
-class BestGuess(eqx.Module):
-    """The mode of a distribution, in place of a sample."""
-
-    distribution: Any
-
-    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Array]:
-        """The mode, and what its log-probability would be."""
-        action = self.distribution.mode()
-        return action, self.distribution.log_prob(action)
 
 
 def _as_given(space: Space, rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -10,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from steepest.core.spaces import Box, Discrete
+from steepest.core.errors import InputError
+from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.trained import TrainedPolicy
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
 
@@ -56,29 +59,22 @@ class TrainResult:
     """
 
     config: RunConfiguration
-    algorithm: Any
+    algorithm: AbstractAlgorithm
     agents: dict[int, PyTree]
     metrics: dict[str, np.ndarray]
     evaluation: dict[str, Any] | None
     run_directory: pathlib.Path | None
     finished: bool
 
-    def policy(self, obs: Any, *, seed: int | None = None) -> np.ndarray | np.generic:
-        """The action for an observation, or for a batch of them, as the environment takes it.
+    @functools.cached_property
+    def policy(self) -> TrainedPolicy:
+        """The policy of the first seed: `result.policy(obs)` is an action as the environment takes it."""
+        return self.policy_of(self.config.seeds[0])
 
-        **Arguments**
-
-        - `seed`: whose policy; the first one's when left out.
-        """
-        agent = self.agents[self.config.seeds[0] if seed is None else seed]
-        space, action_space = self.algorithm.spec.observation, self.algorithm.spec.action
-        batch = np.asarray(obs)
-        start = space.start if isinstance(space, Discrete) else 0
-        single = batch.ndim == len(space.shape)
-        batch = (batch[None] if single else batch) - start
-        action = np.asarray(self.algorithm.act_deterministic(agent, batch.astype(space.dtype)))
-        if isinstance(action_space, Box):
-            action = np.clip(action, action_space.low, action_space.high)
-        elif isinstance(action_space, Discrete):
-            action = action + action_space.start
-        return action[0] if single else action
+    def policy_of(self, seed: int) -> TrainedPolicy:
+        """The policy of a seed. **Raises** `InputError` for one that was not trained."""
+        if seed not in self.agents:
+            raise InputError(
+                f"seed {seed} is not among those that were trained, {list(self.agents)}. Give one of them."
+            )
+        return TrainedPolicy(self.algorithm, self.agents[seed])

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from steepest._platform import configure_platform
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
+from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.validation import check_number
-from steepest.envs.tasks import Bounds, Task, resolve
-from steepest.experiments import session
-from steepest.experiments.configuration import RunConfiguration, hyper_parameters, tuned, versions
+from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
+from steepest.experiments.building import build_algorithm, check_checkpoints, load_agent, spaces, task_of
+from steepest.experiments.configuration import OWN, RunConfiguration, hyper_parameters, tuned, versions
+from steepest.experiments.loop import Outcome, train_seeds
+from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_parameters
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.recording import Gathered, gather
@@ -28,6 +30,14 @@ from steepest.experiments.results import TrainResult, dump, summarise
 from steepest.runs import checkpoints, metrics
 from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import (
+    AbstractListener,
+    EvaluationsInMemory,
+    Listeners,
+    MetricsTable,
+    Row,
+    RowsInMemory,
+)
 from steepest.runs.plot import plot_curves
 from steepest.training import cluster
 
@@ -36,18 +46,20 @@ from steepest.training import cluster
 class Experiment:
     """An experiment that was checked and can start: its configuration, its environment, and where it is kept.
 
+    - `parameters`: of the algorithm.
     - `demonstrations`: what it learns from, if not from the environment; those of a run that exists lie there.
     """
 
     config: RunConfiguration
+    parameters: HyperParameters
     task: Task
     run: RunDirectory | None
     demonstrations: Demonstrations | None = None
 
 
 def train(
-    algorithm: str | HyperParameters,
-    env: Any,
+    algorithm: AlgorithmLike,
+    env: EnvironmentLike,
     *,
     total_steps: int = 100_000,
     seed: int = 0,
@@ -63,13 +75,16 @@ def train(
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
     progress: bool = False,
+    listeners: Sequence[AbstractListener] = (),
     **hyper: Any,
 ) -> TrainResult:
     """Train a policy, and return it with all that was measured on the way.
 
     **Arguments**
 
-    - `algorithm`: a name, as in `steepest list algorithms`, or hyper-parameters such as `steepest.PPO(epochs=4)`.
+    - `algorithm`: a name, as in `steepest list algorithms`; hyper-parameters such as `steepest.PPO(epochs=4)`; an
+      algorithm that is built already, such as `dataclasses.replace(PPO().for_env(env, updates=50), advantage=…)`, whose
+      schedules end with `total_steps`; or a function from a `steepest.Spec` to an algorithm.
     - `env`: an id; a compiled environment; or a function that makes a Gymnasium environment.
     - `total_steps`: environment steps for each seed, or demonstrated transitions to learn from; rounded up to a whole
       update.
@@ -86,7 +101,8 @@ def train(
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
       and whether it draws its actions.
     - `progress`: show how it goes.
-    - `hyper`: the algorithm's own hyper-parameters, where it is given by name.
+    - `listeners`: hear of rows of metrics, evaluations and checkpoints; see `steepest.AbstractListener`.
+    - `hyper`: the algorithm's own hyper-parameters, where it is given by name; of a function, `num_envs` (8).
 
     **Raises** `InputError` for anything that cannot work, before training starts; `NonFiniteError` when a number stops
     being one; `EnvironmentFault` when an environment misbehaves.
@@ -113,7 +129,34 @@ def train(
         stochastic_demonstrations=stochastic_demonstrations,
         hyper=hyper,
     )
-    return execute(experiment, show=progress)
+    return execute(experiment, show=progress, listeners=listeners)
+
+
+def resume(
+    run: str | pathlib.Path,
+    *,
+    algorithm: AlgorithmLike | None = None,
+    env: EnvironmentLike | None = None,
+    progress: bool = False,
+    listeners: Sequence[AbstractListener] = (),
+) -> TrainResult:
+    """Go on with a run from its newest checkpoints, and return what `train` returns.
+
+    On a compiled environment the resumed run is the uninterrupted one, bit for bit.
+
+    **Arguments**
+
+    - `run`: a run directory.
+    - `algorithm`, `env`: as they were given to `steepest.train`, where the algorithm is your own, or the environment
+      is none that an id names.
+    - `progress`, `listeners`: as for `train`.
+
+    **Raises** `InputError` when it is not a run, a checkpoint is damaged, or the algorithm is another one.
+    """
+    experiment = reopen(run, algorithm=algorithm, env=env)
+    assert experiment.run is not None
+    check_checkpoints(experiment.config, experiment.task, experiment.run, experiment.parameters)
+    return execute(experiment, show=progress, listeners=listeners)
 
 
 def _range(seed: int, seeds: int) -> tuple[int, ...]:
@@ -123,8 +166,8 @@ def _range(seed: int, seeds: int) -> tuple[int, ...]:
 
 
 def prepare(
-    algorithm: str | HyperParameters,
-    env: Any,
+    algorithm: AlgorithmLike,
+    env: EnvironmentLike,
     *,
     total_steps: int,
     seeds: Sequence[int],
@@ -148,23 +191,19 @@ def prepare(
     hyper = hyper or {}
     if isinstance(algorithm, str):
         hyper_parameters(algorithm, hyper)
-    elif hyper:
+    elif isinstance(algorithm, HyperParameters) and hyper:
         raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
     task = resolve(env, backend, action_bounds)
-    parameters = algorithm
-    if isinstance(parameters, str):
-        parameters = tuned(parameters, task.id) if preset else hyper_parameters(parameters, {})
-        parameters = dataclasses.replace(parameters, **hyper)
-    parameters = parameters.with_absolute_paths()
+    parameters = _parameters(algorithm, task, preset, hyper).with_absolute_paths()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
         algorithm=parameters.name,
-        hyper_parameters=dataclasses.asdict(parameters),
+        hyper_parameters=_recorded(parameters),
         preset=preset,
         env=task.id,
         backend=task.backend,
         library=task.library,
-        spaces=session.spaces(task),
+        spaces=spaces(task),
         action_bounds=action_bounds,
         total_steps=total_steps,
         seeds=tuple(seeds),
@@ -174,16 +213,42 @@ def prepare(
         checkpoint_seconds=checkpoint_seconds,
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),
+        importable=task.importable,
     )
-    session.build_algorithm(config, task)
-    _check_cluster(config)
-    return Experiment(config, task, run, None if gathered is None else gathered.demonstrations)
+    algorithm = build_algorithm(config, task, parameters)
+    if config.algorithm == OWN:
+        config.hyper_parameters["description"] = describe(algorithm)
+    _check_cluster(config, parameters)
+    return Experiment(config, parameters, task, run, None if gathered is None else gathered.demonstrations)
 
 
-def _check_cluster(config: RunConfiguration) -> None:
-    a3c = session.asynchronous(config)
-    if a3c is not None:
-        cluster.check(a3c.ray_address)
+def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict[str, Any]) -> HyperParameters:
+    """The hyper-parameters, whatever they are given as."""
+    if isinstance(algorithm, HyperParameters):
+        return algorithm
+    if isinstance(algorithm, str):
+        return dataclasses.replace(tuned(algorithm, task.id) if preset else hyper_parameters(algorithm, {}), **hyper)
+    if not callable(algorithm) and not isinstance(algorithm, AbstractAlgorithm):
+        raise InputError(
+            f"algorithm is a {type(algorithm).__name__}; it must be a name, hyper-parameters, an algorithm, or a "
+            "function from a Spec to one."
+        )
+    unknown_names = [name for name in hyper if name != "num_envs"]
+    if unknown_names:
+        raise InputError(f"{unknown_names[0]}: the algorithm is your own; set it there.")
+    return OwnAlgorithm.of(algorithm, task, hyper.get("num_envs"))
+
+
+def _recorded(parameters: HyperParameters) -> dict[str, Any]:
+    """What a configuration keeps of hyper-parameters; of the user's own algorithm it will be its description."""
+    if isinstance(parameters, OwnAlgorithm):
+        return {"num_envs": parameters.num_envs}
+    return dataclasses.asdict(parameters)
+
+
+def _check_cluster(config: RunConfiguration, parameters: HyperParameters) -> None:
+    if parameters.asynchronous:
+        cluster.check(config.hyper_parameters["ray_address"])
 
 
 def _gather(
@@ -208,55 +273,59 @@ def _groups(
 ) -> tuple[tuple[int, ...], ...]:
     """Other processes can help only when they find the environment by its id and write to a run directory."""
     compiled = (task.env is not None and not parameters.asynchronous) or parameters.demonstrated
-    alone = run is None or not task.importable
+    alone = run is None or not task.importable or parameters.name == OWN
     return share_out(seeds, compiled=compiled, cpu=jax.default_backend() == "cpu" and not alone)
 
 
-def reopen(path: str | pathlib.Path) -> Experiment:
-    """The experiment of a run directory. **Raises** `InputError` when it is not one."""
+def reopen(
+    path: str | pathlib.Path, *, algorithm: AlgorithmLike | None = None, env: EnvironmentLike | None = None
+) -> Experiment:
+    """The experiment of a run directory. **Raises** `InputError` when it is not one.
+
+    **Arguments** are those of `resume`.
+    """
     configure_platform()
     run = RunDirectory.existing(path)
     config = RunConfiguration.parse(run.read_config())
-    return Experiment(config, session.task_of(config), run)
+    task = task_of(config, env)
+    return Experiment(config, own_parameters(config, algorithm, task), task, run)
 
 
-def execute(experiment: Experiment, *, show: bool) -> TrainResult:
+def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
     """Train, from the newest checkpoints where there are any; then evaluate, and draw the learning curve.
 
     Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`.
     """
-    config, task, run = experiment.config, experiment.task, experiment.run
-    _check_cluster(config)
-    returns: dict[int, np.ndarray] = {}
-    outcomes: dict[int, session.Outcome] = {}
+    config, parameters, task, run = experiment.config, experiment.parameters, experiment.task, experiment.run
+    _check_cluster(config, parameters)
+    outcomes: dict[int, Outcome] = {}
+    evaluations, memory = EvaluationsInMemory(), RowsInMemory()
     with contextlib.ExitStack() as held:
         started = 0.0 if run is None else _open(run, experiment, held)
         display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(_interruptible())
-
-        def report(event: dict[str, Any]) -> None:
-            if event["event"] == "evaluated":
-                returns[event["seed"]] = np.array(event["returns"])
-            display.report(event)
-
+        table = memory if run is None else MetricsTable(run.metrics)
+        listener = Listeners([table, evaluations, display], listeners)
+        held.callback(listener.close)
         # Asynchronous workers are processes already, so their seeds take turns.
-        together = run is not None and task.importable and session.asynchronous(config) is None
+        together = task.importable and config.algorithm != OWN and not parameters.asynchronous
         if run is not None and together and len(config.seeds_per_process) > 1:
-            finished = run_workers(config, run, report=report, stop=stop, started=started)
+            finished = run_workers(config, run, listener=listener, stop=stop, started=started)
         else:
             for group in config.seeds_per_process:
                 if not stop():
-                    outcomes |= session.train_seeds(
+                    outcomes |= train_seeds(
                         config,
                         task,
                         group,
                         run,
-                        report=report,
+                        listener=listener,
                         stop=stop,
                         started=started,
+                        parameters=parameters,
                         demonstrations=experiment.demonstrations,
                     )
             finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
-    return _result(experiment, outcomes, returns, finished)
+    return _result(experiment, outcomes, evaluations, memory.kept, finished)
 
 
 def _open(run: RunDirectory, experiment: Experiment, held: contextlib.ExitStack) -> float:
@@ -300,27 +369,31 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 def _result(
     experiment: Experiment,
-    outcomes: dict[int, session.Outcome],
-    returns: dict[int, np.ndarray],
+    outcomes: dict[int, Outcome],
+    evaluations: EvaluationsInMemory,
+    rows: list[Row],
     finished: bool,
 ) -> TrainResult:
-    config, task, run = experiment.config, experiment.task, experiment.run
+    config, task, run, parameters = experiment.config, experiment.task, experiment.run, experiment.parameters
     evaluation = None
-    if finished and len(returns) == len(config.seeds):
-        evaluation = summarise(config, returns)
+    # An evaluation on the way is none of the last policy.
+    last = {seed: each for seed, each in evaluations.returns.items() if evaluations.steps[seed] >= config.total_steps}
+    if finished and len(last) == len(config.seeds):
+        evaluation = summarise(config, last)
     agents = {seed: outcome.agent for seed, outcome in outcomes.items()}
     if run is None:
-        columns = metrics.from_rows([row for outcome in outcomes.values() for row in outcome.rows])
+        columns = metrics.from_rows(rows)
     else:
         columns = metrics.read(run.metrics) if run.metrics.exists() else {}
-        agents = {seed: session.load_agent(config, task, run, seed)[1] for seed in config.seeds} if finished else agents
+        if finished:
+            agents = {seed: load_agent(config, task, run, seed, parameters)[1] for seed in config.seeds}
         if evaluation is not None:
             checkpoints.write_atomically(run.evaluation, (dump(evaluation) + "\n").encode())
         if columns:
             plot_curves({config.algorithm: columns}, config.env, run.curve)
     return TrainResult(
         config=config,
-        algorithm=session.build_algorithm(config, task),
+        algorithm=build_algorithm(config, task, parameters),
         agents=agents,
         metrics=columns,
         evaluation=evaluation,

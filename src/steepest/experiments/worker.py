@@ -2,13 +2,19 @@
 
 import json
 import os
+import pathlib
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, out_of_memory
 from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.processes import WRITTEN
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import AbstractListener, Row
 
 
 def main() -> int:
@@ -18,11 +24,12 @@ def main() -> int:
     # Only reports may appear there, whatever an environment prints.
     reports = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    stopping = threading.Event()
-    threading.Thread(target=_listen, args=(stopping,), daemon=True).start()
+    stopping, written = threading.Event(), threading.Semaphore(0)
+    threading.Thread(target=_listen, args=(stopping, written), daemon=True).start()
 
     from steepest._platform import configure_platform
-    from steepest.experiments.session import task_of, train_seeds
+    from steepest.experiments.building import task_of
+    from steepest.experiments.loop import train_seeds
 
     def report(event: dict) -> None:
         reports.write(json.dumps(event) + "\n")
@@ -32,7 +39,8 @@ def main() -> int:
     try:
         config = RunConfiguration.parse(run.read_config())
         seeds = config.seeds_per_process[group]
-        train_seeds(config, task_of(config), seeds, run, report=report, stop=stopping.is_set, started=started)
+        listener = Reporter(report, written.acquire)
+        train_seeds(config, task_of(config), seeds, run, listener=listener, stop=stopping.is_set, started=started)
     except (InputError, EnvironmentFault, NonFiniteError) as error:
         report({"event": "error", "kind": type(error).__name__, "message": str(error)})
     except Exception as error:
@@ -42,9 +50,42 @@ def main() -> int:
     return 0
 
 
-def _listen(stopping: threading.Event) -> None:
-    for _ in sys.stdin:
-        stopping.set()
+class Reporter(AbstractListener):
+    """Reports what it hears to the process that started this one.
+
+    **Arguments**
+
+    - `report`: sends an event.
+    - `wait`: returns once the other process says that all it was told is written.
+    """
+
+    def __init__(self, report: Callable[[dict], None], wait: Callable[[], object]):
+        self._report, self._wait = report, wait
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        self._report({"event": "rows", "rows": list(rows)})
+
+    def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
+        self._report({"event": "evaluation", "seed": seed, "steps": steps, "returns": returns.tolist()})
+
+    def checkpoint(self, seed: int, path: pathlib.Path) -> None:
+        self._report({"event": "checkpoint", "seed": seed, "path": str(path)})
+
+    def notice(self, seed: int | None, text: str) -> None:
+        self._report({"event": "notice", "seed": seed, "text": text})
+
+    def flush(self) -> None:
+        # A checkpoint must never be ahead of the table of metrics: a resumed run would leave a gap in it.
+        self._report({"event": "flush"})
+        self._wait()
+
+
+def _listen(stopping: threading.Event, written: threading.Semaphore) -> None:
+    for line in sys.stdin:
+        if line.strip() == WRITTEN:
+            written.release()
+        else:
+            stopping.set()
     os._exit(1)  # the parent is gone
 
 

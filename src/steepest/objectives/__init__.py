@@ -2,12 +2,11 @@
 
 from steepest.objectives.clipped import Clipped
 from steepest.objectives.deterministic import Deterministic
-from steepest.objectives.entropy import Entropy, plus_entropy
 from steepest.objectives.fresh_action import FreshAction, FreshActionForm
-from steepest.objectives.objective import AbstractObjective, Sum
+from steepest.objectives.objective import AbstractObjective, Entropy, Scaled, Sum
 from steepest.objectives.ratio import Ratio
 from steepest.objectives.score import Score, episode_scores
-from steepest.objectives.shared import PlusValue
+from steepest.objectives.with_value import WithValue
 
 __all__ = [
     "AbstractObjective",
@@ -16,10 +15,10 @@ __all__ = [
     "Entropy",
     "FreshAction",
     "FreshActionForm",
-    "PlusValue",
     "Ratio",
+    "Scaled",
     "Score",
     "Sum",
+    "WithValue",
     "episode_scores",
-    "plus_entropy",
 ]

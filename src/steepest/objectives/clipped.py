@@ -6,6 +6,7 @@ from jaxtyping import Array, Float
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.problem import Info, weighted_mean
+from steepest.core.schedules import Number, fixed
 from steepest.core.trajectory import Batch
 from steepest.core.validation import check_number
 from steepest.objectives.objective import AbstractObjective
@@ -21,30 +22,23 @@ class Clipped(AbstractObjective):
     **Arguments**
 
     - `radius`: $\epsilon > 0$, the ratio's distance from 1 at which the gain stops.
-    - `final_radius`: where it gets to at the end of the run, in a straight line; None leaves it alone.
 
     `info` holds `clip_fraction`, the share of rows whose ratio lies outside the radius.
 
     **Reference** Schulman et al., *Proximal Policy Optimization Algorithms*, 2017, eq. 7.
     """
 
-    radius: float | Float[Array, ""]
-    final_radius: float | Float[Array, ""] | None = None
+    radius: Number
 
     def __check_init__(self):
         check_number("clip radius", self.radius, above=0, remedy="0.2 is usual.")
-        check_number("final clip radius", self.final_radius, above=0, remedy="0.01 is small.")
-
-    def at(self, progress: Float[Array, ""]) -> "Clipped":
-        if self.final_radius is None:
-            return self
-        return Clipped(self.radius + (self.final_radius - self.radius) * progress)
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
+        radius = fixed("clip radius", self.radius)
         ratio = jnp.exp(distribution.log_prob(batch.action) - batch.log_prob)
         advantage = jax.lax.stop_gradient(batch.advantage)
         # A ratio that is NaN stays NaN through both, so that it is noticed.
-        clipped = jnp.clip(ratio, 1 - self.radius, 1 + self.radius)
-        outside = (jnp.abs(ratio - 1) > self.radius).astype(ratio.dtype)
+        clipped = jnp.clip(ratio, 1 - radius, 1 + radius)
+        outside = (jnp.abs(ratio - 1) > radius).astype(ratio.dtype)
         gain = weighted_mean(jnp.minimum(ratio * advantage, clipped * advantage), batch.weight)
         return gain, {"clip_fraction": weighted_mean(outside, batch.weight)}

@@ -1,41 +1,73 @@
-"""What objectives on sampled actions have in common, and how several become one."""
+"""What objectives on sampled actions have in common, sums of them, and the entropy bonus."""
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
 from steepest.core.distributions import AbstractDistribution
-from steepest.core.problem import Info
+from steepest.core.problem import Info, SampledProblem, weighted_mean
+from steepest.core.schedules import Number, fixed
 from steepest.core.trajectory import Batch
+from steepest.core.types import AnyArray
+
+Policy = Callable[[AnyArray], AbstractDistribution]
 
 
 class AbstractObjective(eqx.Module):
-    """A function `(policy, batch) -> (scalar, info)` that is made larger, and sees the policy's distributions only."""
+    """A function `(policy, batch) -> (scalar, info)` that is maximised, of the policy's distributions.
 
-    def __call__(self, policy, batch: Batch) -> tuple[Float[Array, ""], Info]:
-        """The objective of a policy, and what else was learnt on the way."""
+    `objective + 0.01 * Entropy()` is an objective too.
+    """
+
+    def __call__(self, policy: Policy, batch: Batch) -> tuple[Float[Array, ""], Info]:
+        """The objective of a policy, and diagnostics by name."""
         return self.of(policy(batch.obs), batch)
-
-    def at(self, progress: Float[Array, ""]) -> "AbstractObjective":
-        """The objective after this share of the run, from 0 to 1, for those that change on the way."""
-        return self
 
     @abc.abstractmethod
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The same, where the policy was evaluated already."""
 
+    def problem(self, batch: Batch, policy: Policy) -> SampledProblem:
+        """The problem that a step rule solves: this objective on `batch`, which `policy` has gathered."""
+        return SampledProblem(self, batch, policy(batch.obs))
+
+    def __add__(self, other: "AbstractObjective") -> "AbstractObjective":
+        # A bonus that is known to be 0 leaves the objective, and its cost with it.
+        if isinstance(other, Scaled) and isinstance(other.factor, float | int) and other.factor == 0:
+            return self
+        return Sum((self, other))
+
+    def __rmul__(self, factor: Number) -> "Scaled":
+        return Scaled(factor, self)
+
 
 class Sum(AbstractObjective):
-    """Several objectives at once, on one evaluation of the policy."""
+    """The sum of several objectives, on one evaluation of the policy."""
 
     terms: tuple[AbstractObjective, ...]
-
-    def at(self, progress: Float[Array, ""]) -> "Sum":
-        return Sum(tuple(term.at(progress) for term in self.terms))
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         (total, info), *others = [term.of(distribution, batch) for term in self.terms]
         for value, more in others:
             total, info = total + value, info | more
         return total, info
+
+
+class Scaled(AbstractObjective):
+    """`factor` × an objective."""
+
+    factor: Number
+    objective: AbstractObjective
+
+    def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
+        value, info = self.objective.of(distribution, batch)
+        return fixed("factor", self.factor) * value, info
+
+
+class Entropy(AbstractObjective):
+    """The mean entropy of the policy at the states of the batch, in nats: a bonus for staying undecided."""
+
+    def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
+        return weighted_mean(distribution.entropy(), batch.weight), {}

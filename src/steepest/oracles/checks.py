@@ -10,6 +10,7 @@ from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
 from steepest.core.validation import check_number
+from steepest.networks import FlatEncoder
 from steepest.oracles.precision import is_traced
 from steepest.policies import NetworkPolicy, TabularPolicy
 
@@ -81,8 +82,9 @@ def check_policy(policy: Any, states: int, actions: int) -> None:
     remedy = f"{wanted} Make it for Discrete({states}) observations and Discrete({actions}) actions."
     if isinstance(policy, TabularPolicy) and policy.logits.shape != (states, actions):
         raise InputError(f"policy has logits of shape {list(policy.logits.shape)}; {remedy}")
-    if isinstance(policy, NetworkPolicy) and policy.observation != Discrete(states):
-        raise InputError(f"policy observes {policy.observation}; {remedy}")
+    encoder = policy.encoder if isinstance(policy, NetworkPolicy) else None
+    if isinstance(encoder, FlatEncoder) and encoder.space != Discrete(states):
+        raise InputError(f"policy observes {encoder.space}; {remedy}")
     if not callable(policy):
         raise InputError(f"policy is a {type(policy).__name__}; {remedy}")
     found = eqx.filter_eval_shape(policy, jax.ShapeDtypeStruct((states,), np.int32))

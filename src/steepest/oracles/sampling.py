@@ -1,6 +1,6 @@
 """The same problems as environments to sample from, so that estimates can be compared with exact answers."""
 
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -136,7 +136,7 @@ class LinearQuadraticEnvironment(AbstractEnvironment[LinearQuadraticState]):
     process_std: float
     horizon: int | None = eqx.field(static=True)
     max_episode_steps: int | None = eqx.field(static=True)  # pyright: ignore[reportIncompatibleVariableOverride]
-    id: ClassVar[str] = "linear-quadratic"
+    id: str = eqx.field(static=True, default="linear-quadratic")
 
     @property
     def observation_space(self) -> Box:

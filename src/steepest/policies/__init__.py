@@ -1,15 +1,22 @@
-"""From observations to distributions over actions."""
+"""Policies: from observations to distributions over actions. `behaviour` has what explores in their place."""
 
-from steepest.policies.heads import GaussianKind
 from steepest.policies.linear_gaussian import LinearGaussian
-from steepest.policies.policy import NetworkPolicy, SharedTrunkPolicy, TabularPolicy, network_policy
+from steepest.policies.policy import (
+    AbstractPolicy,
+    AbstractPolicyWithValue,
+    NetworkPolicy,
+    SharedNetwork,
+    TabularPolicy,
+    network_policy,
+)
 from steepest.policies.two_action import TwoActionPolicy
 
 __all__ = [
-    "GaussianKind",
+    "AbstractPolicy",
+    "AbstractPolicyWithValue",
     "LinearGaussian",
     "NetworkPolicy",
-    "SharedTrunkPolicy",
+    "SharedNetwork",
     "TabularPolicy",
     "TwoActionPolicy",
     "network_policy",

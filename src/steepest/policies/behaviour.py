@@ -1,14 +1,13 @@
-"""Whoever acts while a policy learns from it: the policy itself, with noise or without, or somebody else."""
+"""Behaviour policies: what acts while a policy learns, itself with or without noise, or another."""
 
 import abc
 import math
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor
@@ -18,39 +17,30 @@ from steepest.core.validation import check_number
 
 
 class AbstractBehaviour(eqx.Module):
-    """β: how actions are chosen in order to learn from them."""
+    """β, a behaviour policy: how actions are chosen in order to learn from them."""
 
-    @property
-    def together(self) -> bool:
-        """Whether `act` must be given the observations of all streams at once."""
-        return False
-
-    def init(self, spec: Spec) -> PyTree:
-        """What it carries from one step to the next."""
+    def initial_carry(self, spec: Spec) -> PyTree:
+        """What it carries from step to step at the start of an episode, [N, …]; empty without memory."""
         return ()
 
     @abc.abstractmethod
     def act(
-        self, key: Key[Array, ""], state: Any, distribution: AbstractDistribution, obs: AnyArray
-    ) -> tuple[Array, Array]:
-        """Actions and their log-probabilities.
+        self, key: Key[Array, ""], carry: PyTree, distribution: AbstractDistribution, obs: AnyArray
+    ) -> tuple[Array, Array, PyTree]:
+        """Actions, their log-probabilities, and the carry.
 
         **Arguments**
 
-        - `distribution`: what the policy says of the observations.
+        - `distribution`: the policy's, for the observations.
         - `obs`: the observations themselves, as the environment gave them.
         """
 
-    def advance(self, key: Key[Array, ""], state: Any, ended: Bool[AnyArray, "T N"]) -> PyTree:
-        """The next state, after steps of which some ended an episode."""
-        return state
-
 
 class OwnPolicy(AbstractBehaviour):
-    """The policy acts, with the noise that it has of its own."""
+    """The policy itself, with the noise of its own distribution."""
 
-    def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
-        return distribution.sample_and_log_prob(key)
+    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+        return *distribution.sample_and_log_prob(key), carry
 
 
 class NoisyMode(AbstractBehaviour):
@@ -61,16 +51,16 @@ class NoisyMode(AbstractBehaviour):
 
     space: Box = eqx.field(static=True)
 
-    def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
+    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         action, log_prob = distribution.sample_and_log_prob(key)
-        return _cut(self.space, action), log_prob
+        return _cut(self.space, action), log_prob, carry
 
 
 class OrnsteinUhlenbeck(AbstractBehaviour):
     r"""The policy's mode, and noise that drifts: $x' = (1-\theta)\,x + \sigma\varepsilon$, anew in every episode.
 
-    Neighbouring steps get nearly the same noise, so it moves things that white noise only shakes. What was drawn is
-    carried in the agent, so the action has no density of its own: log-probabilities are 0.
+    Neighbouring steps get nearly the same noise, so it moves things that white noise only shakes. It is carried from
+    step to step, so the action given the observation has no density of its own: log-probabilities are 0.
 
     **Arguments**
 
@@ -88,20 +78,14 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
         check_number("pull", self.pull, above=0, at_most=1, remedy="0.15 is usual.")
         check_number("std", self.std, at_least=0, remedy="0.2 is usual.")
 
-    @property
-    def together(self) -> bool:
-        return True
-
-    def init(self, spec: Spec) -> Float[Array, "N d"]:
+    def initial_carry(self, spec: Spec) -> Float[Array, "N d"]:
         return jnp.zeros((spec.num_envs, *self.space.shape), jnp.float32)
 
-    def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
+    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         half = (self.space.high - self.space.low)[None] / 2
-        return _cut(self.space, distribution.mode() + half * state), jnp.zeros(obs.shape[0], jnp.float32)
-
-    def advance(self, key, state, ended) -> Float[Array, "N d"]:
-        drifted = (1 - self.pull) * state + self.std * jax.random.normal(key, state.shape, state.dtype)
-        return jnp.where(jnp.any(ended, axis=0)[:, None], 0, drifted)
+        action = _cut(self.space, distribution.mode() + half * carry)
+        drifted = (1 - self.pull) * carry + self.std * jax.random.normal(key, carry.shape, carry.dtype)
+        return action, jnp.zeros(obs.shape[0], jnp.float32), drifted
 
 
 class Uniform(AbstractBehaviour):
@@ -109,35 +93,37 @@ class Uniform(AbstractBehaviour):
 
     space: Space = eqx.field(static=True)
 
-    def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
+    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         count, space = distribution.entropy().shape, self.space
         match space:
             case Discrete(n=n):
-                return jax.random.randint(key, count, 0, n, jnp.int32), jnp.full(count, -math.log(n), jnp.float32)
+                action, nats = jax.random.randint(key, count, 0, n, jnp.int32), math.log(n)
             case MultiDiscrete(nvec=nvec):
                 sizes = jnp.asarray(nvec, jnp.int32).reshape(*[1] * len(count), len(nvec))
                 action = jax.random.randint(key, (*count, len(nvec)), 0, sizes, jnp.int32)
-                return action, jnp.full(count, -float(np.sum(np.log(nvec))), jnp.float32)
+                nats = float(np.sum(np.log(nvec)))
             case MultiBinary(n=n):
-                return jax.random.randint(key, (*count, n), 0, 2, jnp.int32), jnp.full(
-                    count, -n * math.log(2), jnp.float32
-                )
+                action, nats = jax.random.randint(key, (*count, n), 0, 2, jnp.int32), n * math.log(2)
             case Box():
                 share = jax.random.uniform(key, (*count, *space.shape), jnp.float32)
                 low, width = (
                     each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
                 )
-                return jnp.asarray(low) + width * share, jnp.full(count, -float(np.sum(np.log(width))), jnp.float32)
+                action, nats = jnp.asarray(low) + width * share, float(np.sum(np.log(width)))
+        return action, jnp.full(count, -nats, jnp.float32), carry
 
 
 class Other(AbstractBehaviour):
-    """Another actor, with an agent that does not change."""
+    """Another actor, with an agent that does not change, and its carry."""
 
     actor: AbstractActor
-    agent: Any
+    agent: PyTree
 
-    def act(self, key, state, distribution, obs) -> tuple[Array, Array]:
-        return self.actor.act(key, self.agent, obs)
+    def initial_carry(self, spec: Spec) -> PyTree:
+        return self.actor.initial_carry(spec)
+
+    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+        return self.actor.act(key, self.agent, carry, obs)
 
 
 def _cut(space: Box, action: Float[Array, "N ..."]) -> Float[Array, "N ..."]:

@@ -1,14 +1,14 @@
 """Linear feedback with Gaussian noise, for one number observed and one number done."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from steepest.core.distributions import Gaussian
 from steepest.core.types import AnyArray
+from steepest.policies.policy import AbstractPolicy
 
 
-class LinearGaussian(eqx.Module):
+class LinearGaussian(AbstractPolicy):
     r"""$a \sim N(k s, \sigma^2)$ (T7).
 
     **Arguments**

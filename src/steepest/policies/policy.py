@@ -1,5 +1,7 @@
 """Policies: from an observation to a distribution over actions."""
 
+import abc
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,33 +9,109 @@ from jaxtyping import Array, Float, Key
 
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
-from steepest.core.network import ActivationName, Network, feature_count, features
-from steepest.core.spaces import Discrete, Space, Spec
-from steepest.core.types import AnyArray
-from steepest.policies.heads import AbstractHead, CategoricalHead, GaussianKind, make_head
+from steepest.core.spaces import Discrete, Spec
+from steepest.core.types import AnyArray, PyTree
+from steepest.networks import AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, FlatEncoder
+from steepest.networks.heads import GaussianKind, make_head
 
 
-class NetworkPolicy(eqx.Module):
-    """A dense network and a head. With no hidden layers it is the linear policy.
+class AbstractPolicy(eqx.Module):
+    """$\\pi_\\theta(\\cdot|s)$: a module whose array leaves are the parameters.
 
-    Leading axes of an observation are batch axes, and so they are of the distribution.
+    A policy with memory overrides `initial_carry` and `step`; one without has the empty carry, which costs nothing.
     """
 
-    network: Network
-    head: AbstractHead
-    observation: Space = eqx.field(static=True)
+    @abc.abstractmethod
+    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+        """The distribution over actions in each observation; leading axes of `obs` are batch axes."""
+
+    def initial_carry(self, num_streams: int) -> PyTree:
+        """The memory at the start of an episode, with a leading axis of streams. It must not depend on array leaves."""
+        return ()
+
+    def step(self, carry: PyTree, obs: AnyArray) -> tuple[AbstractDistribution, PyTree]:
+        """The distributions for the next observation of every stream, and the memory after it."""
+        return self(obs), carry
+
+
+class AbstractPolicyWithValue(AbstractPolicy):
+    """A policy and a state value that share parameters (C5)."""
+
+    @abc.abstractmethod
+    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+        """$\\pi_\\theta(\\cdot|s)$ and $V_\\theta(s)$ from one pass."""
 
     def __call__(self, obs: AnyArray) -> AbstractDistribution:
-        """$\\pi_\\theta(\\cdot|s)$."""
-        return self.head(self.network(features(self.observation, obs)))
+        return self.both(obs)[0]
+
+    def value(self, obs: AnyArray) -> Float[Array, "*batch"]:
+        """$V_\\theta(s)$, in the unit of return."""
+        return self.both(obs)[1]
 
 
-class TabularPolicy(eqx.Module):
+class NetworkPolicy(AbstractPolicy):
+    """An encoder, dense layers and a head. With no hidden layers it is the linear policy."""
+
+    encoder: AbstractEncoder
+    network: Dense
+    head: AbstractHead
+
+    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+        return self.head(self.network(self.encoder(obs)))
+
+
+class SharedNetwork(AbstractPolicyWithValue):
+    """One trunk with two heads, the policy's and the value's (C5).
+
+    What the policy learns about the observation serves the value, and the other way round; so does what disturbs.
+
+    - `trunk`: the hidden layers.
+    - `policy_output`, `value_output`: a linear layer each, on what the trunk computes.
+    """
+
+    encoder: AbstractEncoder
+    trunk: Dense
+    policy_output: Dense
+    value_output: Dense
+    head: AbstractHead
+
+    @classmethod
+    def initial(
+        cls,
+        key: Key[Array, ""],
+        spec: Spec,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: ActivationName = "tanh",
+        output_scale: float = 0.01,
+        gaussian: GaussianKind = "gaussian",
+        log_std: float = 0.0,
+        uniform_share: float = 0.0,
+    ) -> "SharedNetwork":
+        """Draw one. The policy's layer starts small, so that the policy is near uniform, and the value's at scale 1."""
+        for_trunk, for_policy, for_value = jax.random.split(key, 3)
+        encoder = FlatEncoder(spec.observation)
+        head = make_head(spec.action, gaussian=gaussian, log_std=log_std, uniform_share=uniform_share)
+        sizes = (encoder.size, *hidden)
+        return cls(
+            encoder,
+            Dense.initial(for_trunk, sizes, activation=activation, output_scale=2**0.5, activate_output=True),
+            Dense.initial(for_policy, (sizes[-1], head.inputs), activation=activation, output_scale=output_scale),
+            Dense.initial(for_value, (sizes[-1], 1), activation=activation, output_scale=1.0),
+            head,
+        )
+
+    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+        hidden = self.trunk(self.encoder(obs))
+        return self.head(self.policy_output(hidden)), self.value_output(hidden)[..., 0]
+
+
+class TabularPolicy(AbstractPolicy):
     """A logit for each pair of a discrete observation and a discrete action.
 
     **Arguments**
 
-    - `uniform_share`: so often the choice is uniform, whatever the logits.
+    - `uniform_share`: ε, the share of uniform choices that is mixed in, whatever the logits.
     """
 
     logits: Float[Array, "S A"]
@@ -50,47 +128,7 @@ class TabularPolicy(eqx.Module):
         return cls(jnp.zeros((spec.observation.n, spec.action.n), jnp.float32), uniform_share)
 
     def __call__(self, obs: AnyArray) -> Categorical:
-        """$\\pi_\\theta(\\cdot|s)$: the softmax of the state's row."""
         return CategoricalHead(self.logits.shape[1], self.uniform_share)(self.logits[obs])
-
-
-class SharedTrunkPolicy(eqx.Module):
-    """One network with two heads: the numbers of the policy, and the value as the last output (C5).
-
-    What the policy learns about the observation serves the value, and the other way round; so does what disturbs.
-    """
-
-    network: Network
-    head: AbstractHead
-    observation: Space = eqx.field(static=True)
-
-    @classmethod
-    def initial(cls, key: Key[Array, ""], spec: Spec, **options) -> "SharedTrunkPolicy":
-        """Draw one; the options are those of `network_policy`. The value's output starts at scale 1."""
-        for_policy, for_value = jax.random.split(key)
-        alone = network_policy(for_policy, spec, **options)
-        *weights, last = alone.network.weights
-        *biases, bias = alone.network.biases
-        column = jax.nn.initializers.orthogonal(1.0)(for_value, (last.shape[0], 1), last.dtype)
-        network = Network(
-            (*weights, jnp.concatenate([last, column], axis=1)),
-            (*biases, jnp.concatenate([bias, jnp.zeros(1, bias.dtype)])),
-            alone.network.activation,
-        )
-        return cls(network, alone.head, spec.observation)
-
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
-        """$\\pi_\\theta(\\cdot|s)$ and $V_\\theta(s)$ from one pass."""
-        outputs = self.network(features(self.observation, obs))
-        return self.head(outputs[..., :-1]), outputs[..., -1]
-
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
-        """$\\pi_\\theta(\\cdot|s)$."""
-        return self.both(obs)[0]
-
-    def value(self, obs: AnyArray) -> Float[Array, "*batch"]:
-        """$V_\\theta(s)$, in the unit of return."""
-        return self.both(obs)[1]
 
 
 def network_policy(
@@ -104,14 +142,14 @@ def network_policy(
     log_std: float = 0.0,
     uniform_share: float = 0.0,
 ) -> NetworkPolicy:
-    """A fresh policy for the spaces of `spec`; `hidden=()` gives the linear policy.
+    """A fresh network policy for the spaces of `spec`; `hidden=()` gives the linear policy.
 
     >>> from steepest.core.spaces import Box, Discrete
     >>> spec = Spec(observation=Box(-1, 1, (4,)), action=Discrete(2), num_envs=1, total_updates=1)
     >>> network_policy(jax.random.key(0), spec)(jnp.zeros((3, 4))).logits.shape
     (3, 2)
     """
+    encoder = FlatEncoder(spec.observation)
     head = make_head(spec.action, gaussian=gaussian, log_std=log_std, uniform_share=uniform_share)
-    sizes = (feature_count(spec.observation), *hidden, head.inputs)
-    network = Network.initial(key, sizes, activation=activation, output_scale=output_scale)
-    return NetworkPolicy(network, head, spec.observation)
+    sizes = (encoder.size, *hidden, head.inputs)
+    return NetworkPolicy(encoder, Dense.initial(key, sizes, activation=activation, output_scale=output_scale), head)

@@ -1,14 +1,14 @@
 """The smallest policy that can learn: two actions, one number."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Float
 
 from steepest.core.distributions import Categorical
 from steepest.core.types import AnyArray
+from steepest.policies.policy import AbstractPolicy
 
 
-class TwoActionPolicy(eqx.Module):
+class TwoActionPolicy(AbstractPolicy):
     r"""The first of two actions with probability $\pi_1 = e^\theta/(1+e^\theta)$, whatever is observed (T6).
 
     **Arguments**

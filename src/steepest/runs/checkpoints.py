@@ -34,10 +34,12 @@ class Manifest:
     sha256: str
 
 
-def save(directory: pathlib.Path, tree: PyTree, *, seed: int, update: int, steps: int, fingerprint: str) -> None:
+def save(
+    directory: pathlib.Path, tree: PyTree, *, seed: int, update: int, steps: int, fingerprint: str
+) -> pathlib.Path:
     """Write a checkpoint under a temporary name, then rename it: a crash leaves the one before it whole.
 
-    The manifest is renamed last, so a checkpoint with a manifest is complete. The newest two are kept.
+    **Returns** its manifest, which is renamed last: a checkpoint with a manifest is complete. The newest two are kept.
     """
     directory.mkdir(parents=True, exist_ok=True)
     stem = directory / f"{update:09d}"
@@ -49,6 +51,7 @@ def save(directory: pathlib.Path, tree: PyTree, *, seed: int, update: int, steps
     for old in sorted(directory.glob("*.json"))[:-_KEPT]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
+    return stem.with_suffix(".json")
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:

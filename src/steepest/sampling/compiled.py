@@ -1,7 +1,5 @@
 """Sampling from environments that are compiled together with the policy."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -29,16 +27,17 @@ class EnvState(eqx.Module):
 
 
 class Streams(eqx.Module):
-    """N copies of an environment that play one episode after another.
+    """N copies of an environment that play one episode after another, and what acting in them carries.
 
-    Their own randomness is that of `key`, the number of `restarts`, and the `time` since the last of them; it depends
-    on nothing else.
+    The environments' own randomness is that of `key`, the number of `restarts`, and the `time` since the last of them;
+    it depends on nothing else.
     """
 
     places: EnvState
     key: Key[Array, ""]
     restarts: Int[Array, ""]
     time: Int[Array, ""]
+    carry: PyTree = ()
 
 
 class Outcome(eqx.Module):
@@ -57,10 +56,10 @@ class Episodes(eqx.Module):
     total_length: Float[Array, ""]
 
 
-def start(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> Streams:
-    """Begin `num_envs` episodes."""
-    one = jnp.ones((), jnp.int32)
-    return Streams(begin(env, env_key(key, 1, 0), num_envs), key, one, one)
+def start(actor: AbstractActor, env: AbstractEnvironment, key: Key[Array, ""]) -> Streams:
+    """Begin an episode in every stream of an actor."""
+    one, spec = jnp.ones((), jnp.int32), actor.spec
+    return Streams(begin(env, env_key(key, 1, 0), spec.num_envs), key, one, one, actor.initial_carry(spec))
 
 
 def env_key(key: Key[Array, ""], restarts: Int[Array, ""] | int, time: Int[Array, ""] | int) -> Key[Array, ""]:
@@ -104,10 +103,21 @@ def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), one, other)
 
 
+def fresh_starts(env: AbstractEnvironment, keys: Key[Array, " T"], num_envs: int) -> EnvState:
+    """A fresh start of every stream at every step, [T, N, …]: drawn for each, or taken from the environment's pool."""
+    if not env.reset_pool:
+        # Every step may need fresh starts. Drawing them all at once costs less than a few at each step.
+        return jax.vmap(lambda each: begin(env, each, num_envs))(keys)
+    for_pool, for_choice = jax.random.split(keys[0])
+    pool = begin(env, for_pool, env.reset_pool)
+    chosen = jax.random.randint(for_choice, (keys.shape[0], num_envs), 0, env.reset_pool, jnp.int32)
+    return jax.tree.map(lambda leaf: leaf[chosen], pool)
+
+
 def sample(
-    actor: AbstractActor, agent: Any, env: AbstractEnvironment, streams: Streams, key: Key[Array, ""]
+    actor: AbstractActor, agent: PyTree, env: AbstractEnvironment, streams: Streams, key: Key[Array, ""]
 ) -> tuple[Streams, Trajectory, Episodes]:
-    """Sample what the actor wants to be fed: a segment of every stream, or an episode of each.
+    """Sample as `actor.rollout` says: a segment of every stream, or a whole episode of each.
 
     **Arguments**
 
@@ -119,19 +129,19 @@ def sample(
     length = rollout.length or env.max_episode_steps
     if length is None:
         raise ValueError(f"{env.id} has no time limit, so its episodes need not end; give it max_episode_steps.")
+    first_carry = actor.initial_carry(actor.spec)
     if rollout.whole_episodes:
         restart = begin(env, env_key(streams.key, streams.restarts, 0), num_envs)
-        streams = Streams(restart, streams.key, streams.restarts, jnp.ones((), jnp.int32))
+        streams = Streams(restart, streams.key, streams.restarts, jnp.ones((), jnp.int32), first_carry)
     steps = jnp.arange(length, dtype=jnp.int32)
     env_keys = jax.vmap(env_key, (None, None, 0))(streams.key, streams.restarts, streams.time + steps)
     act_keys = jax.vmap(jax.random.fold_in, (None, 0))(key, steps)
-    # Every step may need fresh starts. Drawing them all at once costs less than a few at each step.
-    fresh = jax.vmap(lambda each: begin(env, each, num_envs))(env_keys)
+    fresh = fresh_starts(env, env_keys, num_envs)
 
     def step(carry, row):
-        places, active = carry
+        places, active, memory = carry
         act_key, step_key, fresh = row
-        action, log_prob = actor.act(act_key, agent, places.obs)
+        action, log_prob, memory = actor.act(act_key, agent, memory, places.obs)
         after, outcome = advance(env, step_key, places, clip_to(actor.spec.action, action))
         ended = outcome.terminated | outcome.truncated
         transition = {
@@ -147,10 +157,12 @@ def sample(
         finished = (ended & active).astype(jnp.float32)
         episodes = (finished, finished * after.episode_return, finished * after.elapsed.astype(jnp.float32))
         still_active = active & ~ended if rollout.whole_episodes else active
-        return (select(ended, fresh, after), still_active), (transition, episodes)
+        after, memory = select(ended, (fresh, first_carry), (after, memory))
+        return (after, still_active, memory), (transition, episodes)
 
-    start_of_scan = (streams.places, jnp.ones(num_envs, bool))
-    (places, _), (rows, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
+    start_of_scan = (streams.places, jnp.ones(num_envs, bool), streams.carry)
+    (places, _, memory), (rows, episodes) = jax.lax.scan(step, start_of_scan, (act_keys, env_keys, fresh))
     restarts = streams.restarts + 1 if rollout.whole_episodes else streams.restarts
-    streams = Streams(places, streams.key, restarts, streams.time + length)
-    return streams, Trajectory(**rows), Episodes(*map(jnp.sum, episodes))
+    trajectory = Trajectory(**rows, carry=streams.carry)
+    streams = Streams(places, streams.key, restarts, streams.time + length, memory)
+    return streams, trajectory, Episodes(*map(jnp.sum, episodes))

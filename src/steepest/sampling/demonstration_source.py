@@ -1,6 +1,6 @@
 """Sampling from what an expert did: rows without replacement, epoch after epoch."""
 
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -9,14 +9,31 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.interfaces import AbstractActor
+from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import Discrete, Space, Spec
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import AnyArray, PyTree
 from steepest.sampling.source import AbstractTrajectorySource
 from steepest.steps import shuffled_at
 
 _MEASURED_ROWS = 512
 """So many rows are enough to measure a mean log-likelihood after every update."""
+
+
+@runtime_checkable
+class Cloning(Protocol):
+    """What a source of demonstrations asks of an actor that learns from it."""
+
+    spec: Spec
+    rollout: RolloutSpec
+
+    def log_prob(self, agent: PyTree, obs: AnyArray, action: AnyArray) -> Array:
+        """$\\log\\pi(a|s)$ of any actions, in nats."""
+        ...
+
+    def update_normaliser(self, agent: PyTree, obs: AnyArray) -> PyTree:
+        """The agent with these observations in the moments that it normalises with."""
+        ...
 
 
 class Cursor(eqx.Module):
@@ -62,11 +79,11 @@ class DemonstrationSource(AbstractTrajectorySource):
     def start(self, key: Key[Array, ""], actor: AbstractActor) -> Cursor:
         return Cursor(key, jnp.zeros((), jnp.int32))
 
-    def introduce(self, actor: Any, agent: Any) -> Any:
+    def prepare_agent(self, actor: Cloning, agent: PyTree) -> PyTree:
         return actor.update_normaliser(agent, self.obs)
 
     def sample(
-        self, actor: Any, agent: Any, streams: Cursor, key: Key[Array, ""]
+        self, actor: Cloning, agent: PyTree, streams: Cursor, key: Key[Array, ""]
     ) -> tuple[Cursor, Trajectory, dict[str, Float[Array, ""]]]:
         count = actor.spec.num_envs
         rows = self._next(streams, count)
@@ -109,6 +126,6 @@ def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
     return from_zero(spec.observation, demonstrations.obs), from_zero(spec.action, demonstrations.action)
 
 
-def _log_likelihood(actor: Any, agent: Any, obs: Array, action: Array) -> Float[Array, ""]:
+def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:
     stride = max(1, obs.shape[0] // _MEASURED_ROWS)
     return jnp.mean(actor.log_prob(agent, obs[::stride], action[::stride]))

@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,22 +13,32 @@ from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractActor
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 
-Act = Callable[[Key[Array, ""], np.int32, Any, np.ndarray], tuple[Array, Array]]
+
+@runtime_checkable
+class CompiledAct(Protocol):
+    """A compiled function that draws the actions of step `index` of a trajectory."""
+
+    def __call__(
+        self, key: Key[Array, ""], index: np.int32, agent: PyTree, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
+    ) -> tuple[Array, Array, PyTree]:
+        """Actions, their log-probabilities, and the carry."""
+        ...
 
 
-def acting(actor: AbstractActor) -> Act:
-    """One compiled function that draws the actions of step `index` of a trajectory."""
+def compiled_act(actor: AbstractActor) -> CompiledAct:
+    """One compiled function that draws the actions of any step of a trajectory."""
 
-    def act(key, index, agent, obs):
-        return actor.act(jax.random.fold_in(key, index), agent, obs)
+    def act(key, index, agent, carry, obs):
+        return actor.act(jax.random.fold_in(key, index), agent, carry, obs)
 
     return jax.jit(act)
 
 
-class PreparedActing:
-    """Draws as `acting` does, at a smaller cost for each of the many calls that a trajectory takes.
+class PreparedAct:
+    """Draws as `compiled_act` does, at a smaller cost for each of the many calls that a trajectory takes.
 
     What all calls share is done once: the keys are folded together, and the agent is taken apart into its arrays,
     which JAX would otherwise do in Python at every call.
@@ -36,9 +46,9 @@ class PreparedActing:
 
     def __init__(self, actor: AbstractActor):
         self._source = actor
-        self._kind: tuple[Any, Any] | None = None
+        self._kind: tuple[PyTree, PyTree] | None = None
 
-    def prepare(self, agent: Any, key: Key[Array, ""], calls: int) -> None:
+    def prepare(self, agent: PyTree, key: Key[Array, ""], calls: int) -> None:
         """Make ready for so many calls; call i draws with `fold_in(key, i)`."""
         self._leaves, structure = jax.tree.flatten(agent)
         kind = structure, jax.random.key_impl(key)
@@ -47,22 +57,23 @@ class PreparedActing:
         self._keys = np.asarray(_folded(key, calls))
 
     def __call__(
-        self, index: int, obs: Shaped[np.ndarray, "N ..."]
-    ) -> tuple[Shaped[np.ndarray, "N ..."], Float[Array, " N"]]:
-        """The actions for `obs`, in host memory, and their log-probabilities."""
-        action, log_prob = self._act(self._keys[index], self._leaves, obs)
-        return np.asarray(action), log_prob
+        self, index: int, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
+    ) -> tuple[Shaped[np.ndarray, "N ..."], Float[Array, " N"], PyTree]:
+        """The actions for `obs`, in host memory, their log-probabilities, and the carry."""
+        action, log_prob, carry = self._act(self._keys[index], self._leaves, carry, obs)
+        return np.asarray(action), log_prob, carry
 
     def _draw(
         self,
-        structure: Any,
-        key_kind: Any,
+        structure: PyTree,
+        key_kind: PyTree,
         bits: UInt32[Array, " bits"],
-        leaves: list[Any],
+        leaves: list[Array],
+        carry: PyTree,
         obs: Shaped[Array, "N ..."],
-    ) -> tuple[Shaped[Array, "N ..."], Float[Array, " N"]]:
+    ) -> tuple[Shaped[Array, "N ..."], Float[Array, " N"], PyTree]:
         agent = jax.tree.unflatten(structure, leaves)
-        return self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, obs)
+        return self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -91,16 +102,19 @@ class HostStreams:
                 f"plays whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
             )
         self._whole = actor.rollout.whole_episodes
-        self._acting = PreparedActing(actor)
+        self._act = PreparedAct(actor)
         self._groups = groups
         self._length = length
         self._obs: list[np.ndarray] = []
+        self._first_carry = actor.initial_carry(actor.spec)
+        self._carry: list[PyTree] = []
+        self._remembers = bool(jax.tree.leaves(self._first_carry))
         edges = np.cumsum([0, *(group.num_envs for group in groups)]).tolist()
         self._columns = [slice(begin, end) for begin, end in itertools.pairwise(edges)]
         self._return, self._elapsed = np.zeros(edges[-1]), np.zeros(edges[-1], np.int64)
 
     def sample(
-        self, agent: Any, key: Key[Array, ""], meanwhile: Callable[[], None] = lambda: None
+        self, agent: PyTree, key: Key[Array, ""], meanwhile: Callable[[], None] = lambda: None
     ) -> tuple[Trajectory, list[tuple[float, int]]]:
         """Sample a trajectory; returns it, in host memory, and the return and length of each episode that ended.
 
@@ -111,17 +125,18 @@ class HostStreams:
         """
         if self._whole or not self._obs:
             self._obs = [group.reset() for group in self._groups]
+            self._carry = [self._carry_of(columns) for columns in self._columns]
             self._return[:], self._elapsed[:] = 0, 0
-        rows, time = self._blank(), 0
+        rows, time = self._blank(self._joined_carry()), 0
         active = np.ones(len(self._return), bool)
         count = len(self._groups)
-        self._acting.prepare(agent, key, self._length * count)
+        self._act.prepare(agent, key, self._length * count)
         for time in range(self._length):
             for index, group in enumerate(self._groups):
                 if time > 0:
                     self._receive(rows, time - 1, index, active)
                 obs, columns = self._obs[index], self._columns[index]
-                action, log_prob = self._acting(time * count + index, obs)
+                action, log_prob, self._carry[index] = self._act(time * count + index, self._carry[index], obs)
                 group.send(action)
                 # The environments are stepping now: everything else is done while they do.
                 rows.obs[time, columns], rows.action[time, columns] = obs, action
@@ -151,6 +166,18 @@ class HostStreams:
         else:
             rows.valid[time, columns] = step.valid
         self._obs[index] = step.obs
+        if self._remembers:
+            # After a row in which an environment reset itself, a new episode begins.
+            ended = ~step.valid | step.terminated | step.truncated
+            self._carry[index] = select_streams(ended, self._carry_of(columns), self._carry[index])
+
+    def _carry_of(self, columns: slice) -> PyTree:
+        """What the streams of one group carry at the start of an episode."""
+        return jax.tree.map(lambda leaf: leaf[columns], self._first_carry)
+
+    def _joined_carry(self) -> PyTree:
+        """What all streams carry now."""
+        return jax.tree.map(lambda *each: np.concatenate([np.asarray(one) for one in each]), *self._carry)
 
     def _finished(self, rows: Trajectory) -> list[tuple[float, int]]:
         """The return and length of each episode that ended; what the others have so far is kept for the next time."""
@@ -166,7 +193,7 @@ class HostStreams:
         self._return, self._elapsed = returns[-1], elapsed[-1]
         return finished
 
-    def _blank(self) -> Trajectory:
+    def _blank(self, carry: PyTree) -> Trajectory:
         env, shape = self._groups[0], (self._length, len(self._return))
         obs, action = env.observation_space, env.action_space
         return Trajectory(
@@ -178,4 +205,11 @@ class HostStreams:
             terminated=np.zeros(shape, bool),
             truncated=np.zeros(shape, bool),
             valid=np.zeros(shape, bool),
+            carry=carry,
         )
+
+
+@jax.jit
+def select_streams(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
+    """Stream by stream, `one` where `choose` and `other` elsewhere."""
+    return jax.tree.map(lambda a, b: jnp.where(choose.reshape(-1, *[1] * (a.ndim - 1)), a, b), one, other)

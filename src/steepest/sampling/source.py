@@ -1,7 +1,6 @@
 """Where trajectories come from, inside a compiled program."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from steepest.sampling.compiled import Streams, sample, start
 
 
 class AbstractTrajectorySource(eqx.Module):
-    """Gives a trajectory whenever it is asked. The driver knows no more of it."""
+    """Where the trajectories of a compiled driver come from: an environment, or demonstrations."""
 
     @abc.abstractmethod
     def start(self, key: Key[Array, ""], actor: AbstractActor) -> PyTree:
@@ -23,12 +22,12 @@ class AbstractTrajectorySource(eqx.Module):
 
     @abc.abstractmethod
     def sample(
-        self, actor: Any, agent: Any, streams: PyTree, key: Key[Array, ""]
+        self, actor: PyTree, agent: PyTree, streams: PyTree, key: Key[Array, ""]
     ) -> tuple[PyTree, Trajectory, dict[str, Float[Array, ""]]]:
-        """Where it is afterwards, what the actor wants to be fed, and metrics: `episodes`, `return`, `length`, …"""
+        """Where it is afterwards, a trajectory of the kind `actor.rollout`, and metrics: `episodes`, `return`, …"""
 
-    def introduce(self, actor: Any, agent: Any) -> Any:
-        """A fresh agent, told of the source what it must know before it begins."""
+    def prepare_agent(self, actor: PyTree, agent: PyTree) -> PyTree:
+        """A fresh agent with what it must know of the source before it learns, such as moments of observations."""
         return agent
 
 
@@ -38,10 +37,10 @@ class EnvironmentSource(AbstractTrajectorySource):
     env: AbstractEnvironment
 
     def start(self, key: Key[Array, ""], actor: AbstractActor) -> Streams:
-        return start(self.env, key, actor.spec.num_envs)
+        return start(actor, self.env, key)
 
     def sample(
-        self, actor: AbstractActor, agent: Any, streams: Streams, key: Key[Array, ""]
+        self, actor: AbstractActor, agent: PyTree, streams: Streams, key: Key[Array, ""]
     ) -> tuple[Streams, Trajectory, dict[str, Float[Array, ""]]]:
         streams, trajectory, episodes = sample(actor, agent, self.env, streams, key)
         ended = jnp.where(episodes.count > 0, episodes.count, jnp.nan)

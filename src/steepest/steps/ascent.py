@@ -6,13 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
-from steepest.steps.optimiser import Optimiser, OptimiserState
+from steepest.steps.optimiser import Optimiser
 from steepest.steps.shuffle import shuffled
 
 
@@ -24,16 +24,16 @@ class Ascent(AbstractStepRule):
 
     optimiser: Optimiser
 
-    def init(self, parameters: PyTree) -> OptimiserState:
+    def init(self, parameters: PyTree) -> PyTree:
         return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
-        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
-    ) -> tuple[Parameters, OptimiserState, Info]:
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: PyTree
+    ) -> tuple[Parameters, PyTree, Info]:
         vector, unravel = ravel_pytree(parameters)
         gradient, info = problem.gradient(parameters)
         vector, state, norm = self.optimiser.apply(vector, ravel_pytree(gradient)[0], state)
-        return unravel(vector), self.optimiser.finish(state), info | {"gradient_norm": norm}
+        return unravel(vector), state, info | {"gradient_norm": norm}
 
 
 class RepeatedAscent(AbstractStepRule):
@@ -49,12 +49,12 @@ class RepeatedAscent(AbstractStepRule):
     def __check_init__(self):
         check_number("repeats", self.repeats, at_least=1, whole=True, remedy="20 is usual.")
 
-    def init(self, parameters: PyTree) -> OptimiserState:
+    def init(self, parameters: PyTree) -> PyTree:
         return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
-        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
-    ) -> tuple[Parameters, OptimiserState, Info]:
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: PyTree
+    ) -> tuple[Parameters, PyTree, Info]:
         vector, unravel = ravel_pytree(parameters)
 
         def once(carry, _):
@@ -64,11 +64,13 @@ class RepeatedAscent(AbstractStepRule):
             return (vector, state), info | {"gradient_norm": norm}
 
         (vector, state), infos = jax.lax.scan(once, (vector, state), length=self.repeats)
-        return unravel(vector), self.optimiser.finish(state), jax.tree.map(lambda leaf: leaf[-1], infos)
+        return unravel(vector), state, jax.tree.map(lambda leaf: leaf[-1], infos)
 
 
 class MinibatchAscent(AbstractStepRule):
     """Several passes over the rows, a step for each minibatch, until the policy has moved far enough.
+
+    Minibatches are of rows, or of whole streams, for policies that must see their rows in the order of time.
 
     **Arguments**
 
@@ -76,6 +78,8 @@ class MinibatchAscent(AbstractStepRule):
     - `minibatch_size`: rows in a step; must divide the rows.
     - `kl_stop`: no further pass once KL(old ‖ new), measured after each pass over all rows, exceeds this, in nats.
       Infinite never stops, and then a problem without a KL will do.
+    - `streams`: N, where minibatches are of whole streams. The rows are T × N laid end to end, and a minibatch holds
+      `minibatch_size` / T streams, its rows in the order of time. None for minibatches of rows.
 
     `info` holds the problem's own, the `objective` and the `gradient_norm`, averaged over the minibatches of the last
     pass, and the number of `epochs` made.
@@ -85,24 +89,30 @@ class MinibatchAscent(AbstractStepRule):
     epochs: int = eqx.field(static=True)
     minibatch_size: int = eqx.field(static=True)
     kl_stop: float = eqx.field(static=True, default=math.inf)
+    streams: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
         check_number("epochs", self.epochs, at_least=1, whole=True, remedy="4 to 10 are usual.")
         check_number("minibatch_size", self.minibatch_size, at_least=1, whole=True, remedy="64 to 512 are usual.")
         check_number("kl_stop", self.kl_stop, above=0, infinite=True, remedy="0.02 is usual; inf never stops.")
 
-    def init(self, parameters: PyTree) -> OptimiserState:
+    def init(self, parameters: PyTree) -> PyTree:
         return self.optimiser.init(ravel_pytree(parameters)[0])
 
     def step(
-        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: OptimiserState
-    ) -> tuple[Parameters, OptimiserState, Info]:
+        self, key: Key[Array, ""], parameters: Parameters, problem: AbstractMaximisation, state: PyTree
+    ) -> tuple[Parameters, PyTree, Info]:
         if problem.size % self.minibatch_size:
             raise ValueError(
                 f"minibatch_size is {self.minibatch_size}; it must divide the {problem.size} rows of the problem. "
                 f"Choose a divisor."
             )
 
+        if self.streams is not None and self.minibatch_size % (problem.size // self.streams):
+            raise ValueError(
+                f"minibatch_size is {self.minibatch_size}; in whole streams it must be a multiple of their "
+                f"{problem.size // self.streams} rows. Choose one."
+            )
         vector, unravel = ravel_pytree(parameters)
 
         def minibatch(carry, indices):
@@ -112,12 +122,20 @@ class MinibatchAscent(AbstractStepRule):
             return (vector, state), info | {"gradient_norm": norm}
 
         def epoch(index, carry):
-            indices = shuffled(jax.random.fold_in(key, index), problem.size).reshape(-1, self.minibatch_size)
-            carry, infos = jax.lax.scan(minibatch, carry, indices)
+            carry, infos = jax.lax.scan(minibatch, carry, self._rows(jax.random.fold_in(key, index), problem.size))
             return carry, jax.tree.map(jnp.mean, infos)
 
         (vector, state), info, epochs = self._repeat(epoch, (vector, state), problem, unravel)
-        return unravel(vector), self.optimiser.finish(state), info | {"epochs": epochs}
+        return unravel(vector), state, info | {"epochs": epochs}
+
+    def _rows(self, key: Key[Array, ""], size: int) -> Int[Array, "minibatches rows"]:
+        """The rows of every minibatch of one pass, in a random order of rows or of streams."""
+        if self.streams is None:
+            return shuffled(key, size).reshape(-1, self.minibatch_size)
+        length = size // self.streams
+        streams = shuffled(key, self.streams).reshape(-1, 1, self.minibatch_size // length)
+        times = jnp.arange(length, dtype=jnp.int32)[None, :, None]
+        return (times * self.streams + streams).reshape(-1, self.minibatch_size)
 
     def _repeat(self, epoch, carry, problem: AbstractMaximisation, unravel):
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(epoch, 0, carry)[1])

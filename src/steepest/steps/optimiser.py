@@ -1,16 +1,24 @@
-"""From a gradient to a change of parameters, through Optax (S1)."""
+"""First-order optimisers, from Optax's transformations (S1)."""
 
 import math
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from steepest.core.schedules import Number, fixed
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
+
+
+@runtime_checkable
+class Direction(Protocol):
+    """A function that makes the Optax transformation from a gradient to a direction."""
+
+    def __call__(self) -> optax.GradientTransformation: ...
 
 
 def adam() -> optax.GradientTransformation:
@@ -23,30 +31,21 @@ def root_mean_square() -> optax.GradientTransformation:
     return optax.scale_by_rms(decay=0.99, eps=1e-5, eps_in_sqrt=True)
 
 
-class OptimiserState(eqx.Module):
-    """`direction`: Optax's state. `updates`: calls of the step rule so far, which the annealing counts."""
-
-    direction: PyTree
-    updates: Int[Array, ""]
-
-
 class Optimiser(eqx.Module):
-    r"""$\Delta = \alpha_k\,\mathrm{direction}(\mathrm{clip}(g))$, ascending.
+    r"""$\Delta = \alpha\,\mathrm{direction}(\mathrm{clip}(g))$, ascending.
 
     Parameters are one vector here: a few large operations cost less than many small ones.
 
     **Arguments**
 
-    - `learning_rate`: $\alpha_0 > 0$.
-    - `anneal_over`: $\alpha_k$ falls linearly from $\alpha_0$ to 0 over so many updates; infinite keeps it constant.
+    - `learning_rate`: $\alpha > 0$, or a schedule of it, `Linear(3e-4, 0)` say.
     - `clip_global_norm`: the longest gradient let through; a longer one is shortened as a whole.
     - `direction`: a function that makes the Optax transformation, `adam` by default.
     """
 
-    learning_rate: float | Float[Array, ""]
-    anneal_over: float | Float[Array, ""] = math.inf
+    learning_rate: Number
     clip_global_norm: float | Float[Array, ""] = math.inf
-    direction: Callable[[], optax.GradientTransformation] = eqx.field(static=True, default=adam)
+    direction: Direction = eqx.field(static=True, default=adam)
 
     def __check_init__(self):
         check_number("learning_rate", self.learning_rate, above=0, remedy="3e-4 is usual.")
@@ -54,22 +53,19 @@ class Optimiser(eqx.Module):
             "clip_global_norm", self.clip_global_norm, above=0, infinite=True, remedy="0.5 is usual; inf never clips."
         )
 
-    def init(self, parameters: Float[Array, " P"]) -> OptimiserState:
-        """The state before the first update."""
-        return OptimiserState(self.direction().init(parameters), jnp.zeros((), jnp.int32))
+    def init(self, parameters: Float[Array, " P"]) -> PyTree:
+        """Optax's state before the first step."""
+        return self._transformation(1.0).init(parameters)
 
     def apply(
-        self, parameters: Float[Array, " P"], gradient: Float[Array, " P"], state: OptimiserState
-    ) -> tuple[Float[Array, " P"], OptimiserState, Float[Array, ""]]:
+        self, parameters: Float[Array, " P"], gradient: Float[Array, " P"], state: PyTree
+    ) -> tuple[Float[Array, " P"], PyTree, Float[Array, ""]]:
         """Move the parameters once; returns the norm of the gradient before clipping too."""
-        norm = jnp.sqrt(jnp.sum(jnp.square(gradient)))
-        shorten = jnp.minimum(1.0, self.clip_global_norm / jnp.where(norm == 0, 1, norm))
-        left = jnp.maximum(0.0, 1 - state.updates.astype(parameters.dtype) / self.anneal_over)
+        rate = fixed("learning_rate", self.learning_rate)
         with jax.numpy_dtype_promotion("standard"):  # Optax counts steps in whole numbers and divides by them
-            change, inner = self.direction().update(gradient * shorten, state.direction, parameters)
-        moved = parameters + self.learning_rate * left * jnp.asarray(change)
-        return moved, OptimiserState(inner, state.updates), norm
+            change, state = self._transformation(rate).update(gradient, state, parameters)
+        return parameters + jnp.asarray(change), state, jnp.sqrt(jnp.sum(jnp.square(gradient)))
 
-    def finish(self, state: OptimiserState) -> OptimiserState:
-        """Count one update, however many times the parameters moved in it."""
-        return OptimiserState(state.direction, state.updates + 1)
+    def _transformation(self, rate: float | Float[Array, ""]) -> optax.GradientTransformation:
+        # The same links whatever the numbers, so that the state has one shape: numbers may be traced.
+        return optax.chain(optax.clip_by_global_norm(self.clip_global_norm), self.direction(), optax.scale(rate))

@@ -15,8 +15,11 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from steepest._platform import configure_platform
-from steepest.algorithms.actor_critic import ActorCritic, Agent, Prepared
+from steepest.algorithms.bodies.actor_critic import ActorCritic, Evaluation
+from steepest.algorithms.bodies.agent import Agent
+from steepest.algorithms.bodies.asynchronous import copy_of, gradients
 from steepest.core.errors import EnvironmentFault, NonFiniteError
+from steepest.core.moments import RewardScaler
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -49,13 +52,13 @@ _DEATHS = 3
 class Segment:
     """What a worker sends: the gradients of one segment, and what happened in it.
 
-    - `prepared`: the leaves of `Prepared`.
+    - `evaluation`: the leaves of an `Evaluation`, with gradients in place of rows.
     - `kl`: of the policy of the worker's last copy to that of this one, on states of the segment, in nats.
     - `steps`: environment steps.
     - `episodes`, `total_return`, `total_length`: of the episodes that ended.
     """
 
-    prepared: Leaves
+    evaluation: Leaves
     kl: float
     steps: int
     episodes: float
@@ -93,13 +96,15 @@ class Worker:
 
     def _segment(self, update: int, leaves: Leaves) -> Segment:
         copy: Agent = jax.tree.unflatten(self._structure, leaves)
-        if copy.rewards is not None:  # the streams are the worker's own, the moments everybody's
+        if isinstance(copy.rewards, RewardScaler):  # the streams are the worker's own, the moments everybody's
             copy = eqx.tree_at(lambda each: each.rewards.streams, copy, self._reward_streams)
         before = copy.policy if self._policy is None else self._policy
         trajectory, episodes = self._sample(copy, self._key(np.int32(update)))
-        prepared, kl = self._gradients(copy, before, trajectory)
-        self._policy, self._reward_streams = copy.policy, prepared.statistics.streams
-        sent, kl = jax.device_get((jax.tree.leaves(prepared), kl))
+        evaluation, kl = self._gradients(copy, before, trajectory)
+        self._policy = copy.policy
+        if evaluation.rewards is not None:
+            self._reward_streams = evaluation.rewards.streams
+        sent, kl = jax.device_get((jax.tree.leaves(evaluation), kl))
         return Segment(sent, float(kl), int(np.sum(trajectory.valid)), *episodes)
 
     def _open(self) -> None:
@@ -131,16 +136,16 @@ def acting_key(key: Key[Array, ""], update: Any, index: int) -> Key[Array, ""]:
     return jax.random.fold_in(update_keys(key, update)[0], index)
 
 
-def _gradients(algorithm: ActorCritic, copy: Agent, before: PyTree, trajectory: Trajectory) -> tuple[Prepared, Array]:
-    prepared, some = algorithm.gradients(copy, trajectory)
+def _gradients(algorithm: ActorCritic, copy: Agent, before: PyTree, trajectory: Trajectory) -> tuple[Evaluation, Array]:
+    evaluation, some = gradients(algorithm, copy, trajectory)
     assert isinstance(some, SampledProblem)
     moved = SampledProblem(some.objective, some.batch, before(some.batch.obs))
-    return prepared, moved.kl(copy.policy)
+    return evaluation, moved.kl(copy.policy)
 
 
 def _compiled_sampling(algorithm: ActorCritic, env: AbstractEnvironment, key: Key[Array, ""]) -> Callable:
     sample = jax.jit(lambda agent, streams, key: compiled.sample(algorithm, agent, env, streams, key))
-    streams = jax.jit(lambda key: compiled.start(env, key, algorithm.spec.num_envs))(key)
+    streams = jax.jit(lambda key: compiled.start(algorithm, env, key))(key)
 
     def once(agent: Agent, key: Key[Array, ""]):
         nonlocal streams
@@ -162,23 +167,25 @@ def _host_sampling(algorithm: ActorCritic, groups: Sequence[AbstractVectorEnviro
 
 
 def _copy_shapes(algorithm: ActorCritic) -> Agent:
-    return jax.eval_shape(lambda key: algorithm.copy(algorithm.init(key)), jax.random.key(0))
+    return jax.eval_shape(lambda key: copy_of(algorithm.init(key)), jax.random.key(0))
 
 
-def _prepared_shapes(algorithm: ActorCritic) -> Prepared:
-    """What `gradients` returns, without computing it."""
+def _evaluation_shapes(algorithm: ActorCritic) -> Evaluation:
+    """What `gradients` returns, as shapes."""
     spec, length = algorithm.spec, algorithm.rollout.length or 1
 
     def blank(dtype: Any, shape: tuple[int, ...] = ()) -> Array:
         return jnp.zeros((length, spec.num_envs, *shape), dtype)
 
-    def gradients(copy: Agent) -> Prepared:
+    def shaped(copy: Agent) -> Evaluation:
         obs = blank(spec.observation.dtype, spec.observation.shape)
         action = blank(spec.action.dtype, spec.action.shape)
         number, flag = blank(jnp.float32), blank(bool)
-        return algorithm.gradients(copy, Trajectory(obs, action, obs, number, number, flag, flag, flag))[0]
+        carry = algorithm.initial_carry(spec)
+        trajectory = Trajectory(obs, action, obs, number, number, flag, flag, flag, carry)
+        return gradients(algorithm, copy, trajectory)[0]
 
-    return jax.eval_shape(gradients, _copy_shapes(algorithm))
+    return jax.eval_shape(shaped, _copy_shapes(algorithm))
 
 
 class AsynchronousTraining(OneSeedTraining):
@@ -211,7 +218,7 @@ class AsynchronousTraining(OneSeedTraining):
         self.seeds, self.total_steps = (seed,), total_steps
         self._opening, self._workers, self._address, self._notice = opening, workers, address, notice
         self._state = jax.jit(functools.partial(begin, algorithm))(jax.random.key(seed))
-        self._structure = jax.tree.structure(_prepared_shapes(algorithm))
+        self._structure = jax.tree.structure(_evaluation_shapes(algorithm))
         self._learn = jax.jit(self._learn_if_finite)
         self._cluster: Cluster | None = None
         self._asked: dict[Any, tuple[int, int]] = {}
@@ -219,7 +226,7 @@ class AsynchronousTraining(OneSeedTraining):
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         if self._cluster is None:
-            self._copy = jax.device_get(jax.tree.leaves(self._shared.copy(self._state.agent)))
+            self._copy = jax.device_get(jax.tree.leaves(copy_of(self._state.agent)))
             self._cluster = Cluster(self._address, self._workers)
             for index in range(self._workers):
                 self._start(index)
@@ -263,7 +270,7 @@ class AsynchronousTraining(OneSeedTraining):
         state, update = self._state, int(self._state.update)
         steps = int(state.steps) + segment.steps
         agent, copy, metrics, fault = self._learn(
-            update_keys(state.key, state.update)[1], state.agent, segment.prepared
+            update_keys(state.key, state.update)[1], state.agent, segment.evaluation
         )
         self._state = HostState(agent, state.key, state.update + 1, jnp.asarray(steps, jnp.int32))
         self._copy, metrics, fault = jax.device_get((copy, metrics, fault))
@@ -292,12 +299,12 @@ class AsynchronousTraining(OneSeedTraining):
         self._notice(f"worker {index} died and is replaced ({death})")
         self._start(index)
 
-    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, prepared: list[Any]):
-        after, info = self._shared.learn(key, agent, jax.tree.unflatten(self._structure, prepared))
+    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: list[Any]):
+        after, info = self._shared.improve(key, agent, jax.tree.unflatten(self._structure, evaluation))
         fault = info.finite.first_bad
         after = self._shared.keep_if_finite(after, agent, fault < 0)
         self._finite_names = info.finite.names
-        return after, jax.tree.leaves(self._shared.copy(after)), info.metrics, fault
+        return after, jax.tree.leaves(copy_of(after)), info.metrics, fault
 
     def close(self) -> None:
         if self._cluster is not None:

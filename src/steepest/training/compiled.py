@@ -47,7 +47,7 @@ def begin(algorithm: AbstractAlgorithm, env: TrajectorySource, key: Key[Array, "
     for_agent, for_streams, for_updates = seed_keys(key)
     zero = jnp.zeros((), jnp.int32)
     source = source_of(env)
-    agent = source.introduce(algorithm, algorithm.init(for_agent))
+    agent = source.prepare_agent(algorithm, algorithm.init(for_agent))
     return TrainingState(agent, source.start(for_streams, algorithm), for_updates, zero, zero, zero - 1)
 
 

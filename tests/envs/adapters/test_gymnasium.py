@@ -18,7 +18,7 @@ from steepest.envs.adapters.gymnasium import (
     make,
     without_noise,
 )
-from steepest.policies.heads import make_head
+from steepest.networks.heads import make_head
 
 
 class Echo(gymnasium.Env):

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,11 +12,12 @@ from steepest.core.distributions import Categorical
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Batch
 from steepest.critics import AbstractActionValue
-from steepest.objectives import AbstractObjective, Deterministic, FreshAction, FreshActionForm, Ratio, plus_entropy
+from steepest.objectives import AbstractObjective, Deterministic, Entropy, FreshAction, FreshActionForm, Ratio
+from steepest.policies import AbstractPolicy
 
 
 class AbstractImprovement(eqx.Module):
-    """Poses the problem whose gradient moves the policy."""
+    """How a policy is improved with a critic of actions: makes the problem whose gradient moves the policy."""
 
     entropy_bonus: eqx.AbstractVar[float | Float[Array, ""]]
 
@@ -25,17 +25,19 @@ class AbstractImprovement(eqx.Module):
     def objective(self, key: Key[Array, ""], critic: AbstractActionValue) -> AbstractObjective:
         """What is made larger."""
 
-    def advantage(self, key: Key[Array, ""], policy: Any, critic: AbstractActionValue, batch: Batch) -> Array:
+    def advantage(
+        self, key: Key[Array, ""], policy: AbstractPolicy, critic: AbstractActionValue, batch: Batch
+    ) -> Array:
         """What the objective weights rows with; 1 where it asks the critic itself."""
         return batch.weight
 
     def problem(
-        self, key: Key[Array, ""], policy: Any, critic: AbstractActionValue, batch: Batch
-    ) -> SampledProblem[Any]:
-        """The problem that the rows of `batch` pose; their advantages are not filled in yet."""
+        self, key: Key[Array, ""], policy: AbstractPolicy, critic: AbstractActionValue, batch: Batch
+    ) -> SampledProblem:
+        """The problem of the rows of `batch`, whose advantages are not filled in yet."""
         advantage = jax.lax.stop_gradient(self.advantage(key, policy, critic, batch))
         batch = dataclasses.replace(batch, advantage=advantage)
-        objective = plus_entropy(self.objective(key, critic), self.entropy_bonus)
+        objective = self.objective(key, critic) + self.entropy_bonus * Entropy()
         return SampledProblem(objective, batch, policy(batch.obs))
 
 
@@ -72,7 +74,9 @@ class ByRatio(AbstractImprovement):
     def objective(self, key: Key[Array, ""], critic: AbstractActionValue) -> AbstractObjective:
         return Ratio()
 
-    def advantage(self, key: Key[Array, ""], policy: Any, critic: AbstractActionValue, batch: Batch) -> Array:
+    def advantage(
+        self, key: Key[Array, ""], policy: AbstractPolicy, critic: AbstractActionValue, batch: Batch
+    ) -> Array:
         distribution = policy(batch.obs)
         if isinstance(distribution, Categorical):
             worth = jnp.sum(jax.nn.softmax(distribution.logits) * critic.values(batch.obs), axis=-1)

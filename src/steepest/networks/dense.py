@@ -1,4 +1,4 @@
-"""Dense networks with orthogonal initialisation, and how an observation enters them."""
+"""Multilayer perceptrons with orthogonal initialisation."""
 
 import itertools
 import math
@@ -10,9 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
-from steepest.core.types import AnyArray
-
 ActivationName = Literal["tanh", "relu", "elu", "gelu", "silu"]
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -23,17 +20,18 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-class Network(eqx.Module):
-    """A multilayer perceptron; with no hidden layers, a linear map.
+class Dense(eqx.Module):
+    """A multilayer perceptron; with no hidden layers a linear map, with no layers at all the identity.
 
     It computes in the precision of its weights.
 
     Every array leaf is a parameter. Leading axes of the input are batch axes: one matrix product serves them all.
 
-    **Arguments** of `Network.initial`
+    **Arguments** of `Dense.initial`
 
     - `sizes`: of input, hidden layers and output.
     - `activation`: between layers, by name.
+    - `activate_output`: whether the activation follows the last layer too, as in a trunk that heads are put on.
     - `hidden_scale`, `output_scale`: gains of the orthogonal matrices. √2 suits tanh and ReLU; a small output scale
       starts a policy near uniform.
     """
@@ -41,6 +39,7 @@ class Network(eqx.Module):
     weights: tuple[Float[Array, "_ _"], ...]
     biases: tuple[Float[Array, " _"], ...]
     activation: ActivationName = eqx.field(static=True)
+    activate_output: bool = eqx.field(static=True, default=False)
 
     @classmethod
     def initial(
@@ -51,24 +50,28 @@ class Network(eqx.Module):
         activation: ActivationName,
         output_scale: float,
         hidden_scale: float = math.sqrt(2),
-    ) -> "Network":
+        activate_output: bool = False,
+    ) -> "Dense":
         """Draw a network: orthogonal weights, biases of 0."""
-        scales = [hidden_scale] * (len(sizes) - 2) + [output_scale]
-        keys = jax.random.split(key, len(scales))
+        scales = [hidden_scale] * (len(sizes) - 2) + [output_scale] * (len(sizes) > 1)
+        keys = jax.random.split(key, max(1, len(scales)))[: len(scales)]
         weights = tuple(
             jax.nn.initializers.orthogonal(scale)(each, shape, jnp.float32)
             for each, scale, shape in zip(keys, scales, itertools.pairwise(sizes), strict=True)
         )
-        return cls(weights, tuple(jnp.zeros(size, jnp.float32) for size in sizes[1:]), activation)
+        biases = tuple(jnp.zeros(size, jnp.float32) for size in sizes[1:])
+        return cls(weights, biases, activation, activate_output)
 
     def __call__(self, features: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Apply the layers to the last axis."""
+        if not self.weights:
+            return features
         activate = ACTIVATIONS[self.activation]
         batch = features.shape[:-1]
         hidden = features.reshape(-1, features.shape[-1]).astype(self.weights[0].dtype)
         for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = _affine(hidden, weight, bias)
-            if index + 1 < len(self.weights):
+            if self.activate_output or index + 1 < len(self.weights):
                 hidden = activate(hidden)
         return hidden.reshape(*batch, hidden.shape[-1])
 
@@ -88,36 +91,3 @@ def _affine(inputs: Float[Array, "B inputs"], weight: Float[Array, "inputs outpu
         return inputs @ weight + bias[None, :]
     ones = jnp.ones((inputs.shape[0], 1), inputs.dtype)
     return jnp.concatenate([inputs, ones], axis=1) @ jnp.concatenate([weight, bias[None, :]], axis=0)
-
-
-def feature_count(space: Space) -> int:
-    """How many numbers `features` makes of one observation of `space`."""
-    match space:
-        case Discrete(n=n):
-            return n
-        case MultiDiscrete(nvec=nvec):
-            return sum(nvec)
-        case MultiBinary(n=n):
-            return n
-        case Box(shape=shape):
-            return math.prod(shape)
-
-
-def features(space: Space, obs: AnyArray) -> Float[Array, "*batch F"]:
-    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat.
-
-    In single precision, unless the observation is in double.
-    """
-    match space:
-        case Discrete(n=n):
-            return jax.nn.one_hot(obs, n, dtype=jnp.float32)
-        case MultiDiscrete(nvec=nvec):
-            parts = [jax.nn.one_hot(obs[..., index], n, dtype=jnp.float32) for index, n in enumerate(nvec)]
-            return jnp.concatenate(parts, axis=-1)
-        case MultiBinary():
-            return jnp.asarray(obs, jnp.float32)
-        case Box(shape=shape):
-            batch = obs.shape[: obs.ndim - len(shape)]
-            numbers = jnp.asarray(obs)
-            numbers = numbers if numbers.dtype == jnp.float64 else numbers.astype(jnp.float32)
-            return numbers.reshape(*batch, math.prod(shape))

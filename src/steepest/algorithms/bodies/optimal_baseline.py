@@ -1,15 +1,13 @@
 """The problem of whole episodes whose gradient has the variance-optimal baseline in it (G6)."""
 
-import dataclasses
-
 import equinox as eqx
 import jax.numpy as jnp
 
 from steepest.advantages import variance_optimal
-from steepest.core.distributions import AbstractDistribution
-from steepest.core.problem import Info, Objective, Parameters, SampledProblem
+from steepest.core.problem import Info, Parameters, SampledProblem
 from steepest.core.trajectory import Batch
-from steepest.objectives import episode_scores
+from steepest.objectives import Score, episode_scores
+from steepest.objectives.objective import Policy
 
 
 class EpisodeProblem(SampledProblem[Parameters]):
@@ -36,13 +34,15 @@ class EpisodeProblem(SampledProblem[Parameters]):
         return unravel(total / jnp.maximum(jnp.sum(rows.weight), 1)), info | {"objective": objective}
 
 
-@dataclasses.dataclass(frozen=True)
-class ByEpisode:
-    """Poses such a problem."""
+class OptimalBaselineScore(Score):
+    """The score of whole episodes, with the variance-optimal baseline subtracted from their returns (G6).
 
-    streams: int
-    per_parameter: bool
+    - `streams`: N, an episode each.
+    - `per_parameter`: one baseline for each parameter, or one for all.
+    """
 
-    def __call__(self, objective: Objective, batch: Batch, old: AbstractDistribution) -> EpisodeProblem:
-        """The problem of the rows of `streams` episodes."""
-        return EpisodeProblem(objective, batch, old, self.streams, self.per_parameter)
+    streams: int = eqx.field(static=True)
+    per_parameter: bool = eqx.field(static=True)
+
+    def problem(self, batch: Batch, policy: Policy) -> EpisodeProblem:
+        return EpisodeProblem(self, batch, policy(batch.obs), self.streams, self.per_parameter)

@@ -1,31 +1,30 @@
-"""Whose gradient it is, and on what: an environment with its time limit, what is known exactly of it, and policies."""
+"""Where gradients are estimated: an environment with its time limit, what is known exactly of it, and policies."""
 
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space, Spec
+from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
-from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
+from steepest.diagnostics.frozen import NormalisedPolicy
 from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
-from steepest.envs.tasks import Bounds, Task, resolve
+from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.estimators import AbstractRollouts
-from steepest.experiments import session
-from steepest.experiments.configuration import RunConfiguration
 from steepest.oracles import LinearQuadratic, TabularMDP, gymnasium_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
-from steepest.runs.directory import RunDirectory
 
+Policy = Callable[[AnyArray], AbstractDistribution]
+"""A function from observations to distributions, as a rule a module whose array leaves are the parameters."""
 LINEAR_QUADRATIC = "LinearQuadratic"
 """The name of the linear-quadratic problem."""
 _LINEAR_QUADRATIC_STEPS = 20
@@ -60,7 +59,7 @@ class Setting:
 
 
 def setting(
-    env: Any,
+    env: EnvironmentLike | Oracle,
     *,
     discount: float,
     backend: str = "auto",
@@ -80,11 +79,11 @@ def setting(
     if isinstance(env, TabularMDP | LinearQuadratic):
         name = LINEAR_QUADRATIC if isinstance(env, LinearQuadratic) else "TabularMDP"
         return _oracle(env, name, min(filter(None, (env.horizon, max_episode_steps)), default=None))
-    if env == LINEAR_QUADRATIC:
+    if isinstance(env, str) and env == LINEAR_QUADRATIC:
         return _oracle(LinearQuadratic(discount, horizon=max_episode_steps or _LINEAR_QUADRATIC_STEPS), env, None)
     oracle, limit = None, max_episode_steps
     family = env.rsplit("-v", 1)[0] if isinstance(env, str) else ""
-    if family in _TABLES and backend in ("auto", "compiled", "gymnasium"):
+    if isinstance(env, str) and family in _TABLES and backend in ("auto", "compiled", "gymnasium"):
         limit = min(filter(None, (_TABLES[family], max_episode_steps)))
         # Gymnasium ends no episode of CliffWalking, so there a longer one may be asked for.
         if family.startswith("CliffWalking"):
@@ -147,55 +146,16 @@ def open_task(task: Task, key: Key[Array, ""], *, limit: int, slots: int) -> Abs
     return HostRollouts(task.make, slots, int(jax.random.randint(key, (), 0, 2**30)), limit)
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A policy from a run, as one of raw observations; with the configuration of the run."""
-
-    policy: Any
-    config: RunConfiguration
-    task: Task
-    seed: int
-
-    def check_fits(self, place: Setting) -> None:
-        """**Raises** `InputError` when it was trained on other observations or for other actions."""
-        for role, trained, wanted in (
-            ("observation", self.task.observation_space, place.observation),
-            ("action", self.task.action_space, place.action),
-        ):
-            if _kind(trained) != _kind(wanted):
-                raise InputError(
-                    f"the policy was trained on {self.config.env}; its {role} space is {trained}, "
-                    f"and that of {place.id} is {wanted}. Give a run on {place.id}."
-                )
+def same_kind(one: Space, other: Space) -> bool:
+    """Whether two spaces differ in no more than the bounds of real numbers."""
+    return _kind(one) == _kind(other)
 
 
-def _kind(space: Space) -> tuple[Any, ...]:
+def _kind(space: Space) -> tuple:
     return type(space), space.shape, getattr(space, "n", None), getattr(space, "nvec", None)
 
 
-def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
-    """The policy of a run's newest checkpoint, with its observation statistics as they were then.
-
-    **Arguments**
-
-    - `seed`: which of the run's seeds; the first when left out.
-
-    **Raises** `InputError` when it is no run, has no such seed, or no checkpoint of it.
-    """
-    run = RunDirectory.existing(path)
-    config = RunConfiguration.parse(run.read_config())
-    seed = config.seeds[0] if seed is None else seed
-    if seed not in config.seeds:
-        raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")
-    task = session.task_of(config)
-    agent = session.load_agent(config, task, run, seed)[1]
-    policy, observations = agent.policy, getattr(agent, "observations", None)
-    if observations is not None:
-        policy = NormalisedPolicy(policy, FrozenNormaliser(observations))
-    return Trained(policy, config, task, seed)
-
-
-def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = (16,)) -> Any:
+def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = (16,)) -> Policy:
     """A policy to begin with.
 
     A logit, drawn from N(0, 1), for each pair of numbered observation and action; for the linear-quadratic problem
@@ -209,18 +169,18 @@ def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = 
     return network_policy(key, place.spec, hidden=hidden)
 
 
-def describe_policy(policy: Any) -> str:
+def describe_policy(policy: Policy) -> str:
     """What kind it is, and how many parameters it has."""
     inner = policy.policy if isinstance(policy, NormalisedPolicy) else policy
     return f"{type(inner).__name__} with {parameters_of(policy):,} parameters"
 
 
-def parameters_of(policy: Any) -> int:
+def parameters_of(policy: Policy) -> int:
     """How many numbers the gradient has."""
     return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(policy))
 
 
-def available(place: Setting, behaviour: Any) -> tuple[set[str], tuple[str, ...]]:
+def available(place: Setting, behaviour: Policy | None) -> tuple[set[str], tuple[str, ...]]:
     """What there is of what estimators need, and of what biases them."""
     has: set[str] = set()
     if place.oracle is not None:
@@ -233,7 +193,7 @@ def available(place: Setting, behaviour: Any) -> tuple[set[str], tuple[str, ...]
     return has, (*present, *(["behaviour"] if behaviour is not None else []))
 
 
-def check_policy(policy: Any, place: Setting) -> None:
+def check_policy(policy: Policy, place: Setting) -> None:
     """**Raises** `InputError` for what is not called on observations to give a distribution."""
     if not callable(policy):
         raise InputError(

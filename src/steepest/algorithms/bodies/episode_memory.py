@@ -1,48 +1,42 @@
-"""The body of the algorithm that learns from episodes of policies that are no more."""
+"""The body of the algorithm that learns from the episodes of earlier policies too."""
 
-from typing import Any
+import dataclasses
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from steepest.advantages import ImportanceWeighted, effective_sample_size
-from steepest.algorithms.architecture import Architecture
+from steepest.algorithms.architecture import MakeNetworks
+from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
-from steepest.core.moments import Moments, ObservationNormaliser
+from steepest.core.moments import NoRewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite, UpdateInfo
-from steepest.core.spaces import Box, Spec
+from steepest.core.schedules import at_progress
+from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
 from steepest.core.types import AnyArray, PyTree
 from steepest.objectives import Score
-
-
-class Agent(eqx.Module):
-    """All that learning changes.
-
-    - `memory`: the episodes of the last updates side by side, [T, K × N]; what was never played is not `valid`.
-    - `updates`: made so far; the next episodes replace the oldest.
-    """
-
-    policy: Any
-    step_state: PyTree
-    memory: Trajectory
-    updates: Int[Array, ""]
-    observations: ObservationNormaliser | None
+from steepest.policies import AbstractPolicy
 
 
 class EpisodeMemory(AbstractAlgorithm):
     """Play an episode of every stream, put them among those of the last updates, and take steps on all of them.
 
-    - `weighting`: what the ratio of the policy as it is to the one that acted does to a return.
-    - `policy_rule`: what moves the policy, on the score's problem; its weights are made anew for every step.
+    The agent's experience is the episodes of the last updates side by side, [T, K × N]; rows that were never played
+    are not `valid`, and the next episodes replace the oldest.
+
+    - `networks`: draws the policy.
+    - `weighting`: importance-weighted returns, of the policy as it is on episodes of earlier ones.
+    - `policy_rule`: the step rule of the policy, on the score's problem; its weights are made anew for every step.
     - `batches`: K, updates whose episodes are kept.
+    - `gradient_steps`: steps of the policy in an update.
     """
 
     spec: Spec = eqx.field(static=True)
-    architecture: Architecture = eqx.field(static=True)
+    networks: MakeNetworks = eqx.field(static=True)
     weighting: ImportanceWeighted
     policy_rule: AbstractStepRule
     batches: int = eqx.field(static=True)
@@ -51,57 +45,59 @@ class EpisodeMemory(AbstractAlgorithm):
     rollout: RolloutSpec = eqx.field(static=True, default=RolloutSpec(length=None, whole_episodes=True))
 
     def init(self, key: Key[Array, ""]) -> Agent:
-        policy = self.architecture.draw_policy(key, self.spec)
-        normalises = self.normalise_observations and isinstance(self.spec.observation, Box)
+        policy = self.networks(key, self.spec).policy
         return Agent(
             policy=policy,
-            step_state=self.policy_rule.init(policy),
-            memory=self._nothing(),
+            critic=None,
+            policy_state=self.policy_rule.init(policy),
+            critic_state=None,
+            observations=fresh_normaliser(self.spec, self.normalise_observations),
+            rewards=NoRewardScaler(),
+            experience=self._no_episodes(),
             updates=jnp.zeros((), jnp.int32),
-            observations=ObservationNormaliser(Moments.initial(self.spec.observation.shape)) if normalises else None,
         )
 
-    def act(self, key: Key[Array, ""], agent: Agent, obs: AnyArray) -> tuple[Array, Array]:
-        return agent.policy(_seen(agent, obs)).sample_and_log_prob(key)
+    def act(
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
+    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        return *agent.policy(agent.observations(obs)).sample_and_log_prob(key), carry
 
-    def act_deterministic(self, agent: Agent, obs: AnyArray) -> Array:
-        return agent.policy(_seen(agent, obs)).mode()
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+        return agent.policy(agent.observations(obs)).mode(), carry
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        memory = self._remembered(agent, trajectory)
-        seen = eqx.tree_at(lambda each: each.obs, memory, _seen(agent, memory.obs))
+        episodes = self._remembered(agent, trajectory)
+        seen = dataclasses.replace(episodes, obs=agent.observations(episodes.obs))
+        policy_rule = at_progress(self.policy_rule, agent.progress(self.spec))
 
-        def climb(carry, key):
+        def step(carry: tuple[AbstractPolicy, PyTree], key: Key[Array, ""]):
             policy, state = carry
             problem, sample_size = self._problem(policy, seen)
-            policy, state, info = self.policy_rule.step(key, policy, problem, state)
+            policy, state, info = policy_rule.step(key, policy, problem, state)
             return (policy, state), info | {"effective_sample_size": sample_size}
 
         keys = jax.random.split(key, self.gradient_steps)
-        (policy, state), infos = jax.lax.scan(climb, (agent.policy, agent.step_state), keys)
-        last = jax.tree.map(lambda leaf: leaf[-1], infos)
-        before, after = agent.policy(_seen(agent, trajectory.obs)), policy(_seen(agent, trajectory.obs))
-        weight = trajectory.valid.astype(jnp.float32).reshape(-1)
-        metrics = last | {
+        (policy, state), infos = jax.lax.scan(step, (agent.policy, agent.policy_state), keys)
+        own = agent.observations(trajectory.obs)
+        before, after = agent.policy(own), policy(own)
+        weight = flatten(trajectory.valid).astype(jnp.float32)
+        metrics = jax.tree.map(lambda leaf: leaf[-1], infos) | {
             "entropy": weighted_mean(before.entropy().reshape(-1), weight),
             "kl": weighted_mean(before.kl(after).reshape(-1), weight),
         }
-        finite = Finite.of(
-            observation=(trajectory.obs, trajectory.next_obs),
-            reward=trajectory.reward,
-            action=trajectory.action,
-            log_probability=trajectory.log_prob,
-            objective=infos["objective"],
-            gradient=infos["gradient_norm"],
+        moved = Finite.of(objective=infos["objective"], gradient=infos["gradient_norm"], policy=policy)
+        agent = dataclasses.replace(
+            agent,
             policy=policy,
+            policy_state=state,
+            observations=with_observations(agent.observations, trajectory),
+            experience=episodes,
+            updates=agent.updates + 1,
         )
-        observations = agent.observations
-        if observations is not None:
-            observations = observations.merge(observations.measure(trajectory.obs, weight))
-        return Agent(policy, state, memory, agent.updates + 1, observations), UpdateInfo(metrics, finite)
+        return agent, UpdateInfo(metrics, finite_samples(trajectory).then(moved))
 
-    def _problem(self, policy: Any, memory: Trajectory) -> tuple[SampledProblem, Float[Array, ""]]:
+    def _problem(self, policy: AbstractPolicy, memory: Trajectory) -> tuple[SampledProblem, Float[Array, ""]]:
         """The score of the policy as it is, and what the weights are worth, in steps or episodes."""
         distribution = policy(memory.obs)
         log_ratio = jax.lax.stop_gradient(distribution.log_prob(memory.action)) - memory.log_prob
@@ -124,17 +120,13 @@ class EpisodeMemory(AbstractAlgorithm):
         def put(kept: Array, new: Array) -> Array:
             return jax.lax.dynamic_update_slice_in_dim(kept, new.astype(kept.dtype), first, axis=1)
 
-        return jax.tree.map(put, agent.memory, trajectory)
+        return jax.tree.map(put, agent.experience, dataclasses.replace(trajectory, carry=()))
 
-    def _nothing(self) -> Trajectory:
-        """Room for the episodes of K updates, none of them played yet."""
+    def _no_episodes(self) -> Trajectory:
+        """Room for the episodes of K updates, none of which was played yet."""
         shape = (self.spec.max_episode_steps, self.batches * self.spec.num_envs)
         observation, action = self.spec.observation, self.spec.action
         zero, no = jnp.zeros(shape, jnp.float32), jnp.zeros(shape, bool)
         obs = jnp.zeros((*shape, *observation.shape), observation.dtype)
         actions = jnp.zeros((*shape, *action.shape), action.dtype)
         return Trajectory(obs, actions, obs, zero, zero, no, no, no)
-
-
-def _seen(agent: Agent, obs: AnyArray) -> AnyArray:
-    return obs if agent.observations is None else agent.observations(obs)

@@ -1,0 +1,126 @@
+"""The agent that every body learns, and the steps of an update that bodies share."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from steepest.core.moments import (
+    AbstractNormaliser,
+    AbstractRewardScaler,
+    Moments,
+    NoNormaliser,
+    NoRewardScaler,
+    ObservationNormaliser,
+    RewardScaler,
+)
+from steepest.core.problem import weighted_mean
+from steepest.core.results import Finite
+from steepest.core.spaces import Box, Spec
+from steepest.core.trajectory import Trajectory, flatten
+from steepest.core.types import AnyArray, PyTree
+from steepest.critics import AbstractStateValue
+from steepest.policies import AbstractPolicy, AbstractPolicyWithValue
+
+
+class Agent(eqx.Module):
+    """All that learning changes, as one tree of arrays.
+
+    - `policy`, `critic`: the networks, as `Networks` has them; their array leaves are the parameters.
+    - `policy_state`, `critic_state`: of the step rules.
+    - `observations`, `rewards`: running normalisation.
+    - `experience`: what a body keeps besides: a replay buffer, episodes, offsets of parameters; None in others, and
+      wherever an agent only acts.
+    - `updates`: made so far.
+    """
+
+    policy: AbstractPolicy
+    critic: PyTree
+    policy_state: PyTree
+    critic_state: PyTree
+    observations: AbstractNormaliser
+    rewards: AbstractRewardScaler
+    experience: PyTree
+    updates: Int[Array, ""]
+
+    def progress(self, spec: Spec) -> Float[Array, ""]:
+        """The share of the run that is over: the one clock of all schedules."""
+        return self.updates.astype(jnp.float32) / spec.total_updates
+
+
+def fresh_normaliser(spec: Spec, normalise: bool) -> AbstractNormaliser:
+    """The normaliser of a fresh agent; observations that are no real numbers stay as they are."""
+    if normalise and isinstance(spec.observation, Box):
+        return ObservationNormaliser(Moments.initial(spec.observation.shape))
+    return NoNormaliser()
+
+
+def fresh_scaler(spec: Spec, scale: bool) -> AbstractRewardScaler:
+    """The reward scaler of a fresh agent."""
+    return RewardScaler.initial(spec.num_envs) if scale else NoRewardScaler()
+
+
+def with_observations(normaliser: AbstractNormaliser, trajectory: Trajectory) -> AbstractNormaliser:
+    """The normaliser with the observations of a trajectory, for updates that have used it already."""
+    weight = flatten(trajectory.valid).astype(jnp.float32)
+    return normaliser.merge(normaliser.measure(trajectory.obs, weight))
+
+
+def finite_samples(trajectory: Trajectory) -> Finite:
+    """Which quantities of a trajectory are finite."""
+    return Finite.of(
+        observation=(trajectory.obs, trajectory.next_obs),
+        reward=trajectory.reward,
+        action=trajectory.action,
+        log_probability=trajectory.log_prob,
+    )
+
+
+def value_of(agent: Agent) -> AbstractStateValue | None:
+    """The state value of an agent: its critic, the second head of its policy, or None."""
+    if isinstance(agent.critic, AbstractStateValue):
+        return agent.critic
+    return ValueHead(agent.policy) if isinstance(agent.policy, AbstractPolicyWithValue) else None
+
+
+class ValueHead(AbstractStateValue):
+    """The state value of a policy that shares its network with one."""
+
+    policy: AbstractPolicyWithValue
+
+    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+        return self.policy.value(obs)
+
+
+def state_values(critic: AbstractStateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
+    """$V(s_t)$, and $V(s'_t)$ wherever it counts, that is, unless step t terminated; 0 without a critic.
+
+    Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
+    row and the truncated ones, of which a stream hardly ever has two.
+    """
+    if critic is None:
+        zero = jnp.zeros_like(trajectory.reward)
+        return zero, zero
+    truncated = trajectory.truncated.at[-1].set(False)
+    first = jnp.argmax(truncated, axis=0)
+    at_first = truncated & (jnp.arange(truncated.shape[0])[:, None] == first[None, :])
+
+    def in_one_pass() -> tuple[Array, Array]:
+        cut = trajectory.next_obs[first, jnp.arange(truncated.shape[1])]
+        values = critic(jnp.concatenate([trajectory.obs, trajectory.next_obs[-1:], cut[None]]))
+        return values[:-2], jnp.where(at_first, values[-1:], values[1:-1])
+
+    def in_two_passes() -> tuple[Array, Array]:
+        return critic(trajectory.obs), critic(trajectory.next_obs)
+
+    return jax.lax.cond(jnp.all(at_first == truncated), in_one_pass, in_two_passes)
+
+
+def explained_variance(value: Float[Array, " B"], target: Float[Array, " B"], weight: Float[Array, " B"]) -> Array:
+    """$1 - \\mathrm{Var}(y - V)/\\mathrm{Var}(y)$: 1 for a perfect critic, 0 for one no better than a constant."""
+
+    def variance(rows: Float[Array, " B"]) -> Float[Array, ""]:
+        return weighted_mean(jnp.square(rows - weighted_mean(rows, weight)), weight)
+
+    total = variance(target)
+    return jnp.where(total > 0, 1 - variance(target - value) / jnp.where(total > 0, total, 1), 0)

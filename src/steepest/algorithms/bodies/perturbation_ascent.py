@@ -1,0 +1,122 @@
+"""The body of the algorithms that perturb parameters: move them, see what returns come of it, take a step."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, Key
+
+from steepest.algorithms.architecture import MakeNetworks
+from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
+from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
+from steepest.core.moments import NoRewardScaler
+from steepest.core.problem import GivenGradient
+from steepest.core.results import Finite, UpdateInfo
+from steepest.core.schedules import at_progress
+from steepest.core.spaces import Spec
+from steepest.core.trajectory import Trajectory
+from steepest.core.types import AnyArray, PyTree
+from steepest.perturbation import AbstractPerturbation
+from steepest.policies import AbstractPolicy
+
+
+class PerturbationAscent(AbstractAlgorithm):
+    """Play an episode with each of many perturbed policies; their mean returns make a gradient.
+
+    The agent's experience is the offsets of the perturbed policies that play next. The carry of a stream is the number
+    of the one that it plays.
+
+    - `networks`: draws the policy.
+    - `perturbation`: where to evaluate J, and the gradient that follows from the values there.
+    - `policy_rule`: the step rule of the policy, on the linear problem of that gradient.
+    - `noisy_actions`: draw actions from the perturbed policies, in place of their modes.
+    """
+
+    spec: Spec = eqx.field(static=True)
+    networks: MakeNetworks = eqx.field(static=True)
+    perturbation: AbstractPerturbation
+    policy_rule: AbstractStepRule
+    discount: float | Float[Array, ""]
+    noisy_actions: bool = eqx.field(static=True)
+    normalise_observations: bool = eqx.field(static=True)
+    rollout: RolloutSpec = eqx.field(static=True, default=RolloutSpec(length=None, whole_episodes=True))
+
+    def init(self, key: Key[Array, ""]) -> Agent:
+        for_policy, for_offsets = jax.random.split(key)
+        policy = self.networks(for_policy, self.spec).policy
+        return Agent(
+            policy=policy,
+            critic=None,
+            policy_state=self.policy_rule.init(policy),
+            critic_state=None,
+            observations=fresh_normaliser(self.spec, self.normalise_observations),
+            rewards=NoRewardScaler(),
+            experience=self._offsets(for_offsets, policy),
+            updates=jnp.zeros((), jnp.int32),
+        )
+
+    def initial_carry(self, spec: Spec) -> Int[Array, " N"]:
+        policy = jax.eval_shape(lambda key: self.networks(key, spec).policy, jax.random.key(0))
+        count = jax.eval_shape(self._offsets, jax.random.key(0), policy).shape[0]
+        return jnp.arange(spec.num_envs, dtype=jnp.int32) % count
+
+    def act(
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
+    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        seen = agent.observations(jnp.asarray(obs))
+        if agent.experience is None:
+            return *agent.policy(seen).sample_and_log_prob(key), carry
+        vector, unravel = ravel_pytree(agent.policy)
+
+        def one(key: Key[Array, ""], offset: Float[Array, " P"], obs: Array) -> tuple[Array, Array]:
+            distribution = unravel(vector + offset)(obs)
+            if self.noisy_actions:
+                return distribution.sample_and_log_prob(key)
+            action = distribution.mode()
+            return action, distribution.log_prob(action)
+
+        keys = jax.random.split(key, seen.shape[0])
+        action, log_prob = jax.vmap(one)(keys, agent.experience[carry], seen)
+        return action, log_prob, carry
+
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+        return agent.policy(agent.observations(obs)).mode(), carry
+
+    def for_evaluation(self, agent: Agent) -> Agent:
+        return dataclasses.replace(agent, experience=None)
+
+    def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
+        for_step, for_offsets = jax.random.split(key)
+        trajectory = jax.tree.map(jnp.asarray, trajectory)
+        performance = jnp.mean(self._returns(trajectory).reshape(-1, agent.experience.shape[0]), axis=0)
+        gradient = self.perturbation.gradient(agent.experience, performance)
+        vector, unravel = ravel_pytree(agent.policy)
+        problem = GivenGradient(unravel(gradient), {"objective": jnp.mean(performance)})
+        policy_rule = at_progress(self.policy_rule, agent.progress(self.spec))
+        policy, state, info = policy_rule.step(for_step, agent.policy, problem, agent.policy_state)
+        metrics = info | {
+            "perturbed_deviation": jnp.std(performance),
+            "step_length": jnp.sqrt(jnp.sum(jnp.square(ravel_pytree(policy)[0] - vector))),
+        }
+        agent = dataclasses.replace(
+            agent,
+            policy=policy,
+            policy_state=state,
+            observations=with_observations(agent.observations, trajectory),
+            experience=self._offsets(for_offsets, policy),
+            updates=agent.updates + 1,
+        )
+        finite = finite_samples(trajectory).then(Finite.of(gradient=gradient, policy=policy))
+        return agent, UpdateInfo(metrics, finite)
+
+    def _offsets(self, key: Key[Array, ""], policy: AbstractPolicy) -> Float[Array, "M P"]:
+        vector = ravel_pytree(policy)[0]
+        return self.perturbation.offsets(key, vector.shape[0]).astype(vector.dtype)
+
+    def _returns(self, trajectory: Trajectory) -> Float[Array, " N"]:
+        """$\\sum_t \\gamma^t r_t$ of each stream's episode."""
+        steps = jnp.arange(trajectory.reward.shape[0], dtype=jnp.float32)
+        factor = jnp.asarray(self.discount, jnp.float32) ** steps
+        return factor @ jnp.where(trajectory.valid, trajectory.reward, 0)

@@ -1,0 +1,47 @@
+"""Algorithms that learn from segments of running episodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from steepest.algorithms import fields
+from steepest.algorithms.hyper_parameters import HyperParameters
+from steepest.core.errors import InputError
+
+if TYPE_CHECKING:
+    from jax import Array
+
+    from steepest.core.schedules import Number
+    from steepest.core.spaces import Space
+
+
+class SegmentHyperParameters(HyperParameters):
+    """Of algorithms that learn from `num_envs` × `segment_length` steps an update."""
+
+    num_envs: fields.NumEnvs
+    segment_length: fields.SegmentLength = 1
+    anneal: fields.Anneal
+
+    def num_streams(self, observation: Space, action: Space) -> int:
+        return self.num_envs
+
+    @property
+    def steps_per_update(self) -> int:
+        """One segment of every environment."""
+        return self.num_envs * self.segment_length
+
+    def annealed(self, rate: float | Array) -> Number:
+        """The rate, on a straight line to 0 at the end of the run where `anneal` asks for it."""
+        from steepest.core.schedules import Linear
+
+        return Linear(rate, 0.0) if self.anneal else rate
+
+    def check_minibatch(self, size: int) -> None:
+        """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
+        rows = self.steps_per_update
+        if rows % size:
+            divisor = min((each for each in range(1, rows + 1) if rows % each == 0), key=lambda each: abs(each - size))
+            raise InputError(
+                f"minibatch_size is {size}; it must divide segment_length × num_envs = {self.segment_length} × "
+                f"{self.num_envs} = {rows}. The nearest that does is {divisor}."
+            )

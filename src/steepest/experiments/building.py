@@ -1,0 +1,166 @@
+"""From a configuration and a task to an algorithm, and from a checkpoint to its agent."""
+
+import functools
+import math
+
+import jax
+
+from steepest.algorithms import HyperParameters
+from steepest.core.errors import InputError
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.spaces import Spec
+from steepest.core.types import PyTree
+from steepest.envs.tasks import EnvironmentLike, Task, resolve
+from steepest.experiments.configuration import OWN, RunConfiguration
+from steepest.experiments.own import describe
+from steepest.runs import checkpoints
+from steepest.runs.directory import RunDirectory
+from steepest.sampling.demonstration_source import DemonstrationSource
+from steepest.training import compiled, host
+
+
+def build_algorithm(
+    config: RunConfiguration, task: Task, parameters: HyperParameters | None = None, *, to_learn: bool = True
+) -> AbstractAlgorithm:
+    """The algorithm of a run, built for its task. **Raises** `InputError` where the two do not fit.
+
+    **Arguments**
+
+    - `parameters`: of the algorithm, where the configuration cannot tell them, since it is the user's own.
+    - `to_learn`: no is enough for acting only; then a run that acts for this one need not be there any more.
+    """
+    parameters = config.parameters() if parameters is None else parameters
+    if not to_learn:
+        parameters = parameters.for_evaluation()
+    num_envs = parameters.num_streams(task.observation_space, task.action_space)
+    per_update = parameters.steps_per_update or num_envs * (task.max_episode_steps or 1)
+    spec = Spec(
+        observation=task.observation_space,
+        action=task.action_space,
+        num_envs=num_envs,
+        total_updates=math.ceil(config.total_steps / per_update),
+        max_episode_steps=task.max_episode_steps,
+    )
+    algorithm = _built(parameters, spec)
+    if algorithm.rollout.length is None and task.max_episode_steps is None:
+        raise InputError(
+            f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
+            f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
+        )
+    _check_own(config, algorithm)
+    jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    return algorithm
+
+
+def _check_own(config: RunConfiguration, algorithm: AbstractAlgorithm) -> None:
+    """**Raises** `InputError` where the user's algorithm is not the one that the run was made with."""
+    recorded = config.hyper_parameters.get("description")
+    if config.algorithm != OWN or recorded is None:
+        return
+    now = describe(algorithm)
+    if now != recorded:
+        pairs = zip(f"{now}\n".splitlines(), f"{recorded}\n".splitlines(), strict=False)
+        differs = next(((one.strip(), other.strip()) for one, other in pairs if one != other), ("its end", "another"))
+        raise InputError(
+            f"algorithm: it is not the one that the run was made with; {differs[0]!r} was {differs[1]!r}. Give that."
+        )
+
+
+def _built(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
+    """The algorithm, with the policy of another run where one acts for it."""
+    if parameters.acting_run is None:
+        return parameters.build(spec)
+    try:
+        run = RunDirectory.existing(parameters.acting_run)
+        config = RunConfiguration.parse(run.read_config())
+        task = task_of(config)
+        actor, agent = load_agent(config, task, run, config.seeds[0])
+    except InputError as error:
+        raise InputError(f"behaviour is neither 'uniform' nor 'soft', and as a run it cannot act: {error}") from None
+    if not config.parameters().stochastic:
+        raise InputError(
+            f"behaviour {run.path}: {config.algorithm} has one action for each state, and actions that it never takes "
+            f"have no ratio. Give a run of a stochastic policy, or 'uniform'."
+        )
+    for role, theirs, ours in (
+        ("observation", task.observation_space, spec.observation),
+        ("action", task.action_space, spec.action),
+    ):
+        if theirs != ours:
+            raise InputError(
+                f"behaviour {run.path}: its {role} space is {theirs}, and here it is {ours}. "
+                f"Give a run on the same spaces."
+            )
+    return parameters.build_with_actor(spec, actor, actor.for_evaluation(agent))
+
+
+def task_of(config: RunConfiguration, env: EnvironmentLike | None = None) -> Task:
+    """The environment of a run that exists.
+
+    **Arguments**
+
+    - `env`: the environment itself, where it is none that an id names.
+
+    **Raises** `InputError` when there is none, or it has become another one.
+    """
+    try:
+        source, backend = (config.env, config.backend) if env is None else (env, "auto")
+        task = resolve(source, backend, config.action_bounds)
+    except InputError as error:
+        if env is not None or config.importable:
+            raise
+        raise InputError(
+            f"environment {config.env}: it was given as an object, and no id names it. Give it again, from Python: "
+            "steepest.resume(run, env=…) or steepest.evaluate(run, env=…)."
+        ) from error
+    now = spaces(task)
+    for role, text in config.spaces.items():
+        if now[role] != text:
+            raise InputError(
+                f"environment {config.env}: its {role} space is now {now[role]}; the run was made with {text} "
+                f"({config.library}). Install that version."
+            )
+    return task
+
+
+def spaces(task: Task) -> dict[str, str]:
+    """The spaces of a task, in words."""
+    return {"observation": str(task.observation_space), "action": str(task.action_space)}
+
+
+def load_agent(
+    config: RunConfiguration,
+    task: Task,
+    run: RunDirectory,
+    seed: int,
+    parameters: HyperParameters | None = None,
+) -> tuple[AbstractAlgorithm, PyTree]:
+    """The agent of a seed's newest checkpoint. **Raises** `InputError` when there is none, or it is damaged."""
+    algorithm, state = _load(config, task, run, seed, parameters)
+    if state is None:
+        raise InputError(f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}")
+    return algorithm, state.agent
+
+
+def check_checkpoints(
+    config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters | None = None
+) -> None:
+    """**Raises** `InputError` when the newest checkpoint of a seed is damaged; a seed may have none."""
+    for seed in config.seeds:
+        _load(config, task, run, seed, parameters)
+
+
+def _load(
+    config: RunConfiguration, task: Task, run: RunDirectory, seed: int, parameters: HyperParameters | None
+) -> tuple[AbstractAlgorithm, PyTree]:
+    parameters = config.parameters() if parameters is None else parameters
+    algorithm = build_algorithm(config, task, parameters, to_learn=False)
+    path = checkpoints.latest(run.checkpoints(seed))
+    if path is None:
+        return algorithm, None
+    world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)
+    if parameters.asynchronous:
+        world = None  # the workers hold the environments, and the state does not
+    begin = host.begin if world is None else functools.partial(compiled.begin, env=world)
+    like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
+    return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]

@@ -1,0 +1,117 @@
+"""Listeners: what hears of a run while it trains. The table of metrics, the progress display and loggers are listeners.
+
+They are called between compiled calls, in the process that started the run and in no other, whichever process trains.
+"""
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from steepest.runs import metrics
+
+Row = Mapping[str, float]
+"""One update of one seed; see `steepest.runs.metrics`."""
+
+
+class AbstractListener:
+    """Something that hears of a run. Every method does nothing unless it is overridden.
+
+    >>> class Best(AbstractListener):
+    ...     def __init__(self):
+    ...         self.found = float("-inf")
+    ...
+    ...     def rows(self, rows):
+    ...         self.found = max([self.found, *(row["return"] for row in rows if row["episodes"])])
+    """
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        """New rows of metrics, in the order of updates for each seed."""
+
+    def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
+        """A seed's policy has played whole episodes without noise, after so many steps of training."""
+
+    def checkpoint(self, seed: int, path: pathlib.Path) -> None:
+        """A checkpoint of a seed is complete; `path` is its manifest."""
+
+    def notice(self, seed: int | None, text: str) -> None:
+        """Something a person should know, of a seed or of the run."""
+
+    def flush(self) -> None:
+        """Make what was heard so far durable: a checkpoint follows, and a resumed run goes on from there."""
+
+    def close(self) -> None:
+        """The run has ended, or was interrupted."""
+
+
+class MetricsTable(AbstractListener):
+    """Writes rows into the file `metrics.csv` of a run."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        metrics.append(self._path, rows)
+
+
+class RowsInMemory(AbstractListener):
+    """Keeps rows in a list, for runs without a directory."""
+
+    def __init__(self) -> None:
+        self.kept: list[Row] = []
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        self.kept.extend(rows)
+
+
+class EvaluationsInMemory(AbstractListener):
+    """Keeps the returns of each seed's last evaluation, and the steps of training before it."""
+
+    def __init__(self) -> None:
+        self.returns: dict[int, np.ndarray] = {}
+        self.steps: dict[int, int] = {}
+
+    def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
+        self.returns[seed], self.steps[seed] = returns, steps
+
+
+class Listeners(AbstractListener):
+    """Several listeners as one.
+
+    **Arguments**
+
+    - `own`: the run's; what they raise ends it.
+    - `others`: the user's. One that raises is named, removed, and the run goes on.
+    """
+
+    def __init__(self, own: Sequence[AbstractListener], others: Sequence[AbstractListener] = ()):
+        self._own, self._others = list(own), list(others)
+
+    def rows(self, rows: Sequence[Row]) -> None:
+        self._tell(lambda each: each.rows(rows))
+
+    def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
+        self._tell(lambda each: each.evaluation(seed, steps, returns))
+
+    def checkpoint(self, seed: int, path: pathlib.Path) -> None:
+        self._tell(lambda each: each.checkpoint(seed, path))
+
+    def notice(self, seed: int | None, text: str) -> None:
+        self._tell(lambda each: each.notice(seed, text))
+
+    def flush(self) -> None:
+        self._tell(lambda each: each.flush())
+
+    def close(self) -> None:
+        self._tell(lambda each: each.close())
+
+    def _tell(self, tell: Callable[[AbstractListener], None]) -> None:
+        for each in self._own:
+            tell(each)
+        for each in list(self._others):
+            try:
+                tell(each)
+            except Exception as error:
+                self._others.remove(each)
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                self.notice(None, f"listener {type(each).__name__} failed ({said}) and is removed; the run goes on")
