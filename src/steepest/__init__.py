@@ -58,7 +58,8 @@ _GIVEN = {
 _ALGORITHMS = (
     "A2C", "A3C", "BatchActorCritic", "BehaviourCloning", "DDPG", "DPG", "DualDescent", "FiniteDifferenceAscent",
     "FittedPolicyIteration", "HyperParameters", "ImportanceSampledPG", "NPG", "OffPAC", "OffPolicyActorCritic",
-    "OnlineActorCritic", "PGBaseline", "PPO", "PPOPenalty", "RegressionAscent", "Reinforce", "RestrictedGradient", "TRPO",
+    "OnlineActorCritic", "PGBaseline", "PPO", "PPOPenalty", "RegressionAscent", "Reinforce", "RestrictedGradient",
+    "TRPO",
 )  # fmt: skip
 _ESTIMATORS = (
     "DeterministicGradient", "FittedCritic", "FreshAction", "ImportanceSampled", "LikelihoodRatio", "OffPolicy",

@@ -115,7 +115,7 @@ def test_it_trains_and_is_evaluated_on_the_host_as_on_any_other():
     """EnvPool serves two groups of streams; a stochastic evaluation has no perturbations."""
     import steepest
     from steepest.envs.tasks import resolve
-    from steepest.experiments.session import evaluate_agent
+    from steepest.experiments.evaluating import evaluate_agent
 
     result = steepest.train(
         "finite_difference_ascent", "CartPole-v1", backend="envpool", total_steps=500, evaluation_episodes=3

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steepest.core.annotations import check_fields
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.errors import InputError, unknown
 from steepest.core.moments import Moments, ObservationNormaliser, RewardScaler
@@ -19,7 +18,7 @@ from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.results import Finite
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spec
 from steepest.core.trajectory import Batch
-from steepest.core.validation import check_number
+from steepest.core.validation import check_fields, check_number
 from steepest.networks import Dense, feature_count, features
 from steepest.objectives import Score
 from steepest.policies import TabularPolicy, network_policy

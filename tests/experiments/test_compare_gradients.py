@@ -10,9 +10,9 @@ import steepest
 from steepest.advantages import AbstractBaseline, WholeReturn
 from steepest.core.errors import InputError
 from steepest.diagnostics.catalogue import ESTIMATORS
+from steepest.diagnostics.setting import fresh_policy, setting
 from steepest.envs.cart_pole import CartPole
 from steepest.estimators import LikelihoodRatio
-from steepest.experiments.setting import fresh_policy, setting
 from steepest.oracles import LinearQuadratic, TabularMDP, bandit
 from steepest.policies import LinearGaussian, TabularPolicy
 

@@ -20,8 +20,7 @@ from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
-from steepest.experiments.evaluating import evaluate_run
-from steepest.experiments.recording import WithoutNoise
+from steepest.experiments.trained import WithoutNoise
 from steepest.runs import demonstration_files as files
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
@@ -50,7 +49,7 @@ def recorded(expert):
 
 def test_what_is_recorded_is_what_the_policy_does_and_what_the_environment_answers(expert, recorded):
     """Played again in NumPy's CartPole: from an observation and its action follows the next observation."""
-    from steepest.experiments.setting import trained
+    from steepest.experiments.trained import trained
 
     assert recorded.episodes == 5
     policy = trained(expert).policy
@@ -189,7 +188,7 @@ def test_the_command_line_records_trains_evaluates_and_plots(expert, tmp_path, c
         "config.json", "metrics.csv", "checkpoints", "demonstrations.safetensors", "evaluation.json", "curve.png",
     }  # fmt: skip
     evaluation = json.loads((tmp_path / "clone" / "evaluation.json").read_text())
-    assert evaluate_run("clone", episodes=2) == evaluation
+    assert steepest.evaluate("clone", episodes=2) == evaluation
     assert main(["plot", "clone", str(expert), "--out", "both.png"]) == 0
     assert main(["resume", "clone"]) == 0
     capsys.readouterr()

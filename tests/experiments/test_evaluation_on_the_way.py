@@ -8,10 +8,12 @@ import pytest
 
 import steepest
 from steepest.core.errors import InputError
-from steepest.experiments import session
+from steepest.experiments import loop
+from steepest.experiments.loop import train_seeds
 from steepest.experiments.train import prepare
 from steepest.runs import metrics, plot
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import MetricsTable
 from steepest.runs.metrics import EVALUATED
 from steepest.runs.plot import evaluation_curve
 
@@ -36,13 +38,13 @@ def test_policies_play_where_it_is_due_and_learning_does_not_notice(algorithm, b
 
 def test_the_last_of_them_is_the_evaluation_at_the_end_for_every_seed(monkeypatch):
     """And is not played again."""
-    evaluate, count = session.evaluate_agent, itertools.count()
+    evaluate, count = loop.evaluate_agent, itertools.count()
 
     def counted(*arguments, **options):
         next(count)
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(session, "evaluate_agent", counted)
+    monkeypatch.setattr(loop, "evaluate_agent", counted)
     options = {"total_steps": 200, "evaluation_episodes": 3, "preset": False}
     found = steepest.train("a2c", "CartPole-v1", seeds=2, evaluation_every=100, **options, **SMALL)
     steps, returns = evaluation_curve(found.metrics)
@@ -75,8 +77,13 @@ def test_a_run_that_was_stopped_is_evaluated_where_the_uninterrupted_one_is(tmp_
             evaluation_every=70, preset=False, hyper=SMALL,
         )  # fmt: skip
         for again in range(stops, -1, -1):
-            session.train_seeds(
-                made.config, made.task, (0,), directory, report=lambda event: None, stop=lambda again=again: again > 0
+            train_seeds(
+                made.config,
+                made.task,
+                (0,),
+                directory,
+                listener=MetricsTable(directory.metrics),
+                stop=lambda again=again: again > 0,
             )
         columns = metrics.read(directory.metrics)
         return columns["steps"], columns[EVALUATED]

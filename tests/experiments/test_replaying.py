@@ -5,11 +5,12 @@ import pytest
 
 import steepest
 from steepest.core.errors import InputError
-from steepest.experiments import session
-from steepest.experiments.evaluating import evaluate_run
+from steepest.experiments.loop import train_seeds
+from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.train import prepare
 from steepest.policies.behaviour import Other
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import MetricsTable, RowsInMemory
 
 SMALL = {"hidden": (8,), "batch_size": 16, "warm_up_steps": 40, "num_envs": 2}
 
@@ -21,8 +22,8 @@ def trained(path, *, stops):
     hyper = {**SMALL, "exploration": "ornstein_uhlenbeck", "normalise_observations": True, "return_steps": 3}
     made = prepare("ddpg", "Pendulum-v1", total_steps=500, seeds=(0,), run=run, evaluation_episodes=0, hyper=hyper)
     for again in range(stops, -1, -1):
-        outcome = session.train_seeds(
-            made.config, made.task, (0,), run, report=lambda event: None, stop=lambda again=again: again > 0
+        outcome = train_seeds(
+            made.config, made.task, (0,), run, listener=MetricsTable(run.metrics), stop=lambda again=again: again > 0
         )
     assert outcome[0].finished
     return max(run.checkpoints(0).glob("*.safetensors")).read_bytes()
@@ -48,9 +49,9 @@ def test_the_policy_of_a_run_acts_for_another(tmp_path):
     steepest.train("a2c", "CartPole-v1", total_steps=64, num_envs=8, hidden=(8,), run_dir=tmp_path / "run")
     options = {**SMALL, "total_steps": 64, "segment_length": 4, "replay_ratio": 0.25, "evaluation_episodes": 2}
     done = steepest.train("off_pac", "CartPole-v1", behaviour=str(tmp_path / "run"), preset=False, **options)
-    behaviour = done.algorithm.behaviour
+    behaviour = done.algorithm.exploration
     assert isinstance(behaviour, Other)
-    ring = done.agents[0].ring
+    ring = done.agents[0].experience.ring
     late = slice(40, 64)  # after the uniform actions
     expected = behaviour.agent.policy(ring.obs[late]).log_prob(ring.action[late])
     np.testing.assert_allclose(ring.log_prob[late], expected, rtol=1e-4, atol=1e-5)
@@ -77,7 +78,7 @@ def test_the_run_that_acts_is_named_from_everywhere_and_needed_only_to_learn(tmp
     assert done.evaluation["episodes"] == 2
     assert done.config.hyper_parameters["behaviour"] == str(tmp_path / "first")
     (tmp_path / "first").rename(tmp_path / "moved")
-    assert evaluate_run("second", episodes=2)["episodes"] == 2
+    assert steepest.evaluate("second", episodes=2)["episodes"] == 2
     with pytest.raises(
         InputError, match=r"behaviour is neither 'uniform' nor 'soft', and as a run .*first: there is no"
     ):
@@ -93,10 +94,10 @@ def test_whoever_always_does_the_same_cannot_act_for_another(tmp_path):
 def test_a_run_that_ends_before_learning_begins_says_so(tmp_path):
     for steps, warned in ((38, True), (39, False)):  # 2 in an update, so that 39 are 40
         made = prepare("ddpg", "Pendulum-v1", total_steps=steps, seeds=(0,), evaluation_episodes=0, hyper=SMALL)
-        told = []
-        done = session.train_seeds(made.config, made.task, (0,), None, report=told.append, stop=lambda: False)
-        assert (done[0].rows[-1]["gradient_steps"] == 0) == warned
-        notices = [event["text"] for event in told if event["event"] == "notice"]
+        memory, notices = RowsInMemory(), []
+        memory.notice = lambda seed, text, notices=notices: notices.append(text)
+        train_seeds(made.config, made.task, (0,), None, listener=memory, stop=lambda: False)
+        assert (memory.kept[-1]["gradient_steps"] == 0) == warned
         assert notices == ["warm_up_steps is 40 and total_steps 38: nothing will be learnt."] * warned
 
 
@@ -109,7 +110,11 @@ def test_the_return_that_is_shown_is_of_all_episodes_since_it_was_shown_last():
     """Where an update is a few steps, hardly any update ends an episode, and least of all the last one."""
     nothing = {"episodes": 0, "return": np.nan}
     rows = [{"episodes": 1, "return": 4.0}, nothing, {"episodes": 3, "return": 8.0}, nothing]
-    rows = [row | {"steps": 8 * index, "seed": 0} for index, row in enumerate(rows)]
-    shown = session._progress(rows)
-    assert (shown["steps"], shown["return"]) == (24, 7.0)
-    assert np.isnan(session._progress(rows[-1:])["return"])
+    rows = [row | {"steps": 8 * index, "seed": 0, "steps_per_second": 1.0} for index, row in enumerate(rows)]
+    config = prepare("ddpg", "Pendulum-v1", total_steps=100, seeds=(0,)).config
+    display = ProgressDisplay(config, show=False)
+    display.rows(rows)
+    (task,) = display._bars.tasks
+    assert (task.completed, task.fields["recent"]) == (24, "7.0")
+    display.rows(rows[-1:])
+    assert display._bars.tasks[0].fields["recent"] == "7.0"

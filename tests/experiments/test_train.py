@@ -20,11 +20,11 @@ from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.envs.tasks import resolve
-from steepest.experiments import session
-from steepest.experiments.evaluating import evaluate_run
+from steepest.experiments.loop import train_seeds
 from steepest.experiments.train import prepare
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import MetricsTable
 from steepest.training.compiled import CompiledTraining
 
 SMALL = {"num_envs": 4, "segment_length": 32, "epochs": 2, "minibatch_size": 32, "hidden": (8,)}
@@ -42,7 +42,7 @@ def result():
 def test_a_result_holds_the_policy_the_metrics_and_the_evaluation(result):
     assert result.finished
     assert result.policy([0.0, 0.0, 0.1, 0.0]) in (0, 1)
-    assert result.policy(np.zeros((5, 4)), seed=4).shape == (5,)
+    assert result.policy_of(4)(np.zeros((5, 4))).shape == (5,)
     assert result.metrics["seed"].tolist() == [3] * 5 + [4] * 5
     assert result.metrics["steps"].tolist() == [128, 256, 384, 512, 640] * 2
     expected = {"steps", "wall_time", "return", "length", "objective", "value_loss", "entropy", "kl", "clip_fraction"}
@@ -108,7 +108,7 @@ def test_a_configuration_survives_being_written_and_read():
     config = prepare("ppo", "CartPole-v1", total_steps=1000, seeds=(0, 1)).config
     again = RunConfiguration.parse(json.loads(config.dump()))
     assert again.fingerprint == config.fingerprint
-    assert again.build() == config.parameters()
+    assert again.parameters() == config.parameters()
     assert {"steepest", "jax", "python"} <= set(again.versions)
 
 
@@ -212,7 +212,7 @@ def test_what_was_learnt_before_a_number_went_wrong_is_kept(backend, tmp_path):
     assert columns["steps"][-1] >= 98
     np.testing.assert_array_equal(np.diff(columns["steps"]), 2)
     assert np.all(np.isfinite(columns["objective"][columns["gradient_steps"] > 0]))
-    found = evaluate_run(tmp_path / "run", episodes=2)
+    found = steepest.evaluate(tmp_path / "run", episodes=2)
     assert np.isfinite(found["iqm"])
 
 
@@ -221,9 +221,9 @@ def test_once_the_environment_is_repaired_a_run_goes_on(tmp_path):
     run, env = RunDirectory(tmp_path), Probe(kind="nan observation")
     made = prepare("ppo", env, total_steps=1000, seeds=(0,), run=run, hyper=SMALL)
     with pytest.raises(NonFiniteError, match="observation is not finite at update 1"):
-        session.train_seeds(made.config, made.task, (0,), run, report=lambda event: None, stop=lambda: False)
+        train_seeds(made.config, made.task, (0,), run, listener=MetricsTable(run.metrics), stop=lambda: False)
     repaired = dataclasses.replace(made.task, env=dataclasses.replace(env, kind="plain"))
-    done = session.train_seeds(made.config, repaired, (0,), run, report=lambda event: None, stop=lambda: False)
+    done = train_seeds(made.config, repaired, (0,), run, listener=MetricsTable(run.metrics), stop=lambda: False)
     assert done[0].finished
 
 
@@ -312,7 +312,7 @@ def test_a_run_directory_holds_everything(uninterrupted):
     columns = metrics.read(uninterrupted / "metrics.csv")
     assert columns["update"].tolist() == [*range(1, 314)] * 2
     evaluation = json.loads((uninterrupted / "evaluation.json").read_text())
-    again = evaluate_run(uninterrupted, episodes=2)
+    again = steepest.evaluate(uninterrupted, episodes=2)
     assert again == evaluation
 
 

@@ -18,8 +18,8 @@ class Acting(AbstractActor):
     spec: Spec
     rollout: RolloutSpec
 
-    def act(self, key, agent, obs):
-        return agent(obs).sample_and_log_prob(key)
+    def act(self, key, agent, carry, obs):
+        return *agent(obs).sample_and_log_prob(key), carry
 
 
 def episodes(env, policy, count=4000, seed=0):
@@ -28,7 +28,7 @@ def episodes(env, policy, count=4000, seed=0):
 
     @jax.jit
     def roll_out(policy):
-        return sample(algorithm, policy, env, start(env, key, count), jax.random.fold_in(key, 1))[1]
+        return sample(algorithm, policy, env, start(algorithm, env, key), jax.random.fold_in(key, 1))[1]
 
     return jax.tree.map(np.asarray, roll_out(policy))
 

@@ -15,7 +15,7 @@ from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.results import Finite, UpdateInfo
 from steepest.core.spaces import Box, Spec
 from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
-from steepest.sampling.host import HostStreams, acting
+from steepest.sampling.host import HostStreams, compiled_act
 from steepest.training.evaluation import evaluate_host
 
 KEY = jax.random.key(5)
@@ -82,12 +82,12 @@ class Scripted(AbstractAlgorithm):
     def init(self, key):
         return {"offset": jnp.zeros(())}
 
-    def act(self, key, agent, obs):
+    def act(self, key, agent, carry, obs):
         action = wish(obs)[:, None] + agent["offset"] + self.noise * jax.random.normal(key, (obs.shape[0], 1))
-        return action, -obs[:, 2]
+        return action, -obs[:, 2], carry
 
-    def act_deterministic(self, agent, obs):
-        return wish(obs)[:, None] + agent["offset"]
+    def act_deterministic(self, agent, carry, obs):
+        return wish(obs)[:, None] + agent["offset"], carry
 
     def update(self, key, agent, trajectory):
         return agent, UpdateInfo({}, Finite.of(reward=trajectory.reward))
@@ -191,9 +191,9 @@ def test_the_sampler_draws_what_the_plain_act_draws(kind):
     algorithm = scripted(RolloutSpec(3), 2, noise=1.0)
     key = jax.random.key(11, impl=kind)
     trajectory, _ = HostStreams(algorithm, [counting([0, 1])[0]]).sample(AGENT, key)
-    act = acting(algorithm)
+    act = compiled_act(algorithm)
     for time in range(3):
-        action, log_prob = act(key, np.int32(time), AGENT, trajectory.obs[time])
+        action, log_prob, _ = act(key, np.int32(time), AGENT, (), trajectory.obs[time])
         np.testing.assert_array_equal(trajectory.action[time], action)
         np.testing.assert_array_equal(trajectory.log_prob[time], log_prob)
 
@@ -202,9 +202,9 @@ def test_sampling_follows_the_agent_and_does_not_trace_it_again():
     traces = []
 
     class Traced(Scripted):
-        def act(self, key, agent, obs):
+        def act(self, key, agent, carry, obs):
             traces.append(None)
-            return super().act(key, agent, obs)
+            return super().act(key, agent, carry, obs)
 
     plain = scripted(RolloutSpec(4), 2)
     streams = HostStreams(Traced(plain.spec, plain.rollout), [counting([0, 1], AutoresetMode.SAME_STEP)[0]])

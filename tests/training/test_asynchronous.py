@@ -14,13 +14,16 @@ from worlds import Corridor, Match, Probe
 
 import steepest
 from steepest.algorithms import A3C
+from steepest.algorithms.bodies.asynchronous import copy_of, gradients
 from steepest.cli.main import main
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
-from steepest.experiments import session
+from steepest.experiments.building import load_agent
+from steepest.experiments.loop import train_seeds
 from steepest.experiments.train import prepare, reopen
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import MetricsTable
 from steepest.sampling.compiled import sample, start
 from steepest.training import asynchronous, cluster
 from steepest.training.asynchronous import AsynchronousTraining, Worker, acting_key, streams_key
@@ -102,7 +105,7 @@ def test_one_worker_is_never_stale_and_makes_the_updates_of_a2c(monkeypatch, env
     for_agent, for_streams, key = seed_keys(jax.random.key(5))
     agent = algorithm.init(for_agent)
     play, update_ = jax.jit(functools.partial(played, algorithm, env)), jax.jit(algorithm.update)
-    streams = start(env, streams_key(for_streams, 0, 0), 2)
+    streams = start(algorithm, env, streams_key(for_streams, 0, 0))
     streams, _, _ = sample(
         algorithm, agent, env, streams, acting_key(key, 2**31 - 1, 0)
     )  # to compile, and not learnt from
@@ -141,12 +144,12 @@ def test_a_late_gradient_is_that_of_the_copy_and_moves_the_newest_parameters(mon
     rows_of(training_)
     _, for_streams, key = seed_keys(jax.random.key(5))
     agent, play = first, jax.jit(functools.partial(played, algorithm, env))
-    gradients_of, learn = jax.jit(lambda *each: algorithm.gradients(*each)[0]), jax.jit(algorithm.learn)
+    gradients_of, learn = jax.jit(lambda *each: gradients(algorithm, *each)[0]), jax.jit(algorithm.improve)
     for index in range(2):
-        streams = start(env, streams_key(for_streams, index, 0), 2)
+        streams = start(algorithm, env, streams_key(for_streams, index, 0))
         streams, _ = play(first, streams, acting_key(key, 2**31 - 1, index))
         _, trajectory = play(first, streams, acting_key(key, 0, index))
-        agent, _ = learn(key, agent, gradients_of(algorithm.copy(first), trajectory))
+        agent, _ = learn(key, agent, gradients_of(copy_of(first), trajectory))
     close(training_.agents()[5], agent)
 
 
@@ -154,7 +157,7 @@ def test_every_worker_plays_episodes_of_its_own(monkeypatch):
     """Those of worker 1 are not those of worker 0, and whoever replaces it does not play them again."""
     opening = functools.partial(lambda algorithm: (algorithm, Corridor()), composed(A3C(**SMALL), Corridor()))
     algorithm = opening()[0]
-    leaves = jax.device_get(jax.tree.leaves(algorithm.copy(algorithm.init(jax.random.key(0)))))
+    leaves = jax.device_get(jax.tree.leaves(copy_of(algorithm.init(jax.random.key(0)))))
     played = []
     for index, birth in ((0, 0), (1, 0), (1, 3)):
         worker = Worker(opening, 5, index, birth)
@@ -197,7 +200,7 @@ def test_a_resumed_run_goes_on_from_parameters_optimiser_and_counters(monkeypatc
     rows = rows_of(second)
     assert [(row["update"], row["steps"], row["staleness"]) for row in rows] == [(4, 32, 0), (5, 40, 0)]
     assert second._cluster.started[0]._birth == 3
-    assert second.agents()[5].policy_state.updates == 5
+    assert second.agents()[5].updates == 5
 
 
 @pytest.mark.parametrize(
@@ -276,17 +279,17 @@ def test_a_run_is_interrupted_and_resumed(ray, tmp_path):
     config = experiment.config
     run.path.mkdir()
     run.config.write_bytes(config.dump())
-    first = session.train_seeds(config, experiment.task, (0,), run, report=[].append, stop=lambda: True)[0]
+    first = train_seeds(config, experiment.task, (0,), run, listener=MetricsTable(run.metrics), stop=lambda: True)[0]
     assert not first.finished
-    made = int(first.agent.policy_state.updates)
+    made = int(first.agent.updates)
     again = reopen(run.path)
     beats = iter((False, True))
-    second = session.train_seeds(config, again.task, (0,), run, report=[].append, stop=lambda: next(beats))[0]
-    assert int(second.agent.policy_state.updates) > made > 0
+    second = train_seeds(config, again.task, (0,), run, listener=MetricsTable(run.metrics), stop=lambda: next(beats))[0]
+    assert int(second.agent.updates) > made > 0
     columns = metrics.read(run.metrics)
-    assert columns["update"].tolist() == list(range(1, int(second.agent.policy_state.updates) + 1))
+    assert columns["update"].tolist() == list(range(1, int(second.agent.updates) + 1))
     assert np.all((columns["staleness"] >= 0) & (columns["staleness"] < columns["update"]))
-    _, loaded = session.load_agent(config, again.task, run, 0)
+    _, loaded = load_agent(config, again.task, run, 0)
     jax.tree.map(np.testing.assert_array_equal, loaded, second.agent)
 
 

@@ -64,7 +64,7 @@ def test_what_was_not_learnt_from_is_in_no_state_and_not_counted():
     training = HostTraining(composed(PARAMETERS), [served()], seed=5, total_steps=4 * ROWS)
     training.advance(0.0)
     state = training.states()[5]
-    assert (int(state.steps), int(state.update), int(state.agent.steps)) == (8, 1, 8)
+    assert (int(state.steps), int(state.update), int(state.agent.experience.steps)) == (8, 1, 8)
     training.restore({5: state})
     rows = []
     while not training.finished:

@@ -10,9 +10,9 @@ import abc
 import dataclasses
 from typing import TYPE_CHECKING, ClassVar
 
-from steepest.core.annotations import check_fields
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
+from steepest.core.validation import check_fields
 
 if TYPE_CHECKING:
     from jax import Array

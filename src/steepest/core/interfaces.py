@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -16,7 +17,13 @@ from steepest.core.types import AnyArray, PyTree
 
 
 class AbstractStepRule(eqx.Module):
-    """What moves parameters uphill on a problem, and limits how far."""
+    """What moves parameters uphill on a problem, and limits how far.
+
+    - `needs_surrogate`: whether it asks for the objective away from the policy that gathered the data: it takes several
+      steps on the same rows, or measures what a step has gained.
+    """
+
+    needs_surrogate: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, parameters: PyTree) -> PyTree:

@@ -9,14 +9,15 @@ from steepest.critics.action_value import (
 )
 from steepest.critics.compatible import CompatibleActionValue
 from steepest.critics.linear import LinearValue
-from steepest.critics.regression import (
+from steepest.critics.state_value import (
     AbstractCriticObjective,
+    AbstractStateValue,
     ClippedRegression,
     ClippedSquaredError,
     SquaredError,
+    StateValue,
     ValueRegression,
 )
-from steepest.critics.state_value import AbstractStateValue, StateValue
 from steepest.critics.target import polyak
 from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
 from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds

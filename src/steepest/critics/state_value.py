@@ -1,12 +1,17 @@
-"""State-value critics (C1–C3)."""
+"""State-value critics, and the regressions that fit them to their targets (C1–C3)."""
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
-from jaxtyping import Array, Float, Key
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, Shaped
 
+from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray
+from steepest.core.validation import check_number
 from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
 
 
@@ -39,3 +44,104 @@ class StateValue(AbstractStateValue):
 
     def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
         return self.network(self.encoder(obs))[..., 0]
+
+
+class ValueRegression(AbstractMaximisation[Callable[..., Array]]):
+    """Least squares, as something to be made larger: $-\\tfrac12\\,\\mathrm{mean}\\,(V_\\phi(s) - y)^2$, or with
+    $Q_\\phi(s,a)$.
+
+    The targets $y$ are constants, whatever they were made of: returns (C1), bootstrapped values (C2, C3), or what a
+    target network says of the next action (C4).
+
+    - `inputs`: what the critic is called with: observations, or observations and actions.
+    - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
+    """
+
+    inputs: tuple[Shaped[AnyArray, "B ..."], ...]
+    target: Float[Array, " B"]
+    weight: Float[Array, " B"]
+
+    @property
+    def size(self) -> int:
+        return self.target.shape[0]
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "ValueRegression":
+        return jax.tree.map(lambda rows: rows[indices], self)
+
+    def evaluate(self, parameters: Callable[..., Array]) -> tuple[Float[Array, ""], Info]:
+        error = parameters(*self.inputs) - jax.lax.stop_gradient(self.target)
+        # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
+        error = jnp.where(self.weight > 0, error, 0)
+        return -0.5 * weighted_mean(jnp.square(error), self.weight), {}
+
+
+class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
+    r"""$-\tfrac12\,\mathrm{mean}\,\max\bigl((V_\phi - y)^2,\ (V_c - y)^2\bigr)$ with
+    $V_c = V_{old} + \mathrm{clip}(V_\phi - V_{old}, \pm\epsilon)$.
+
+    Where the value has gone further than the radius towards its target, there is nothing more to gain in this update.
+
+    **Arguments**
+
+    - `regression`: without the clipping.
+    - `old`: $V_{old}$, the values before the update, in the unit of return.
+    - `radius`: $\epsilon > 0$, in that unit.
+
+    **Reference** Schulman et al., the code of *Proximal Policy Optimization Algorithms*, 2017; that it seldom helps:
+    Andrychowicz et al., *What Matters in On-Policy Reinforcement Learning?*, 2021.
+    """
+
+    regression: ValueRegression
+    old: Float[Array, " B"]
+    radius: float | Float[Array, ""]
+
+    def __check_init__(self):
+        check_number("value clip radius", self.radius, above=0, remedy="0.2 is usual where rewards are scaled.")
+
+    @property
+    def size(self) -> int:
+        return self.regression.size
+
+    def minibatch(self, indices: Int[Array, " M"]) -> "ClippedRegression":
+        return ClippedRegression(self.regression.minibatch(indices), self.old[indices], self.radius)
+
+    def evaluate(self, parameters: Callable[..., Array]) -> tuple[Float[Array, ""], Info]:
+        inner, old = self.regression, jax.lax.stop_gradient(self.old)
+        value, target = parameters(*inner.inputs), jax.lax.stop_gradient(inner.target)
+        near = old + jnp.clip(value - old, -self.radius, self.radius)
+        # Before the squares, as above.
+        errors = [jnp.where(inner.weight > 0, each - target, 0) for each in (value, near)]
+        return -0.5 * weighted_mean(jnp.maximum(*map(jnp.square, errors)), inner.weight), {}
+
+
+class AbstractCriticObjective(eqx.Module):
+    """What a state-value critic is fitted by: makes the regression of one update."""
+
+    @abc.abstractmethod
+    def problem(
+        self,
+        obs: Shaped[Array, "B ..."],
+        value: Float[Array, " B"],
+        target: Float[Array, " B"],
+        weight: Float[Array, " B"],
+    ) -> AbstractMaximisation[Callable[..., Array]]:
+        """The regression to `target`, where the critic has said `value` before the update."""
+
+
+class SquaredError(AbstractCriticObjective):
+    """Least squares: `ValueRegression`."""
+
+    def problem(self, obs, value, target, weight) -> ValueRegression:
+        return ValueRegression((obs,), target, weight)
+
+
+class ClippedSquaredError(AbstractCriticObjective):
+    """Least squares within a radius of the values before the update: `ClippedRegression`.
+
+    - `radius`: in the unit of (scaled) return.
+    """
+
+    radius: float | Float[Array, ""]
+
+    def problem(self, obs, value, target, weight) -> ClippedRegression:
+        return ClippedRegression(ValueRegression((obs,), target, weight), value, self.radius)

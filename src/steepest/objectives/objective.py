@@ -19,7 +19,13 @@ class AbstractObjective(eqx.Module):
     """A function `(policy, batch) -> (scalar, info)` that is maximised, of the policy's distributions.
 
     `objective + 0.01 * Entropy()` is an objective too.
+
+    - `surrogate`: whether its value means something away from the policy that gathered the data.
     """
+
+    @property
+    def surrogate(self) -> bool:
+        return True
 
     def __call__(self, policy: Policy, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The objective of a policy, and diagnostics by name."""
@@ -48,6 +54,10 @@ class Sum(AbstractObjective):
 
     terms: tuple[AbstractObjective, ...]
 
+    @property
+    def surrogate(self) -> bool:
+        return all(term.surrogate for term in self.terms)
+
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         (total, info), *others = [term.of(distribution, batch) for term in self.terms]
         for value, more in others:
@@ -60,6 +70,10 @@ class Scaled(AbstractObjective):
 
     factor: Number
     objective: AbstractObjective
+
+    @property
+    def surrogate(self) -> bool:
+        return self.objective.surrogate
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         value, info = self.objective.of(distribution, batch)

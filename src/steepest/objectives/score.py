@@ -23,6 +23,10 @@ class Score(AbstractObjective):
     **Reference** Williams, *Simple statistical gradient-following algorithms*, 1992.
     """
 
+    @property
+    def surrogate(self) -> bool:
+        return False
+
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         advantage = jax.lax.stop_gradient(batch.advantage)
         return weighted_mean(distribution.log_prob(batch.action) * advantage, batch.weight), {}

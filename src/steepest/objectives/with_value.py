@@ -44,6 +44,10 @@ class WithValue(AbstractObjective):
     def __check_init__(self):
         check_number("value coefficient", self.coefficient, above=0, remedy="0.5 is usual.")
 
+    @property
+    def surrogate(self) -> bool:
+        return self.objective.surrogate
+
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The part of the policy alone."""
         return self.objective.of(distribution, batch)

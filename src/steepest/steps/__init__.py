@@ -1,9 +1,8 @@
 """What limits the step: rules that move parameters and know nothing of where the problem came from."""
 
-from steepest.steps.ascent import Ascent, MinibatchAscent, RepeatedAscent
+from steepest.steps.ascent import Ascent, MinibatchAscent, Optimiser, RepeatedAscent, adam, root_mean_square
 from steepest.steps.greedy import Greedy
 from steepest.steps.natural import Natural
-from steepest.steps.optimiser import Optimiser, adam, root_mean_square
 from steepest.steps.penalised import KLPenalty, Lagrangian
 from steepest.steps.restricted import Restricted
 from steepest.steps.shuffle import shuffled_at

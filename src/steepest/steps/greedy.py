@@ -1,6 +1,6 @@
 """Improvement without a limit (S8)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Array, Key
 
@@ -24,6 +24,8 @@ class Greedy(AbstractStepRule):
 
     **Reference** Kakade and Langford, *Approximately Optimal Approximate Reinforcement Learning*, 2002.
     """
+
+    needs_surrogate: ClassVar[bool] = True
 
     inner: AbstractStepRule
 

@@ -1,7 +1,7 @@
 """A price on the KL: fixed, adapted to a target, or a Lagrange multiplier (S5, S6)."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -64,6 +64,8 @@ class AbstractPrice(AbstractStepRule):
     `info` holds the inner rule's, the `price` that the last climb was made with, `measured_kl` and `measured_gain` of
     the objective without its penalty.
     """
+
+    needs_surrogate: ClassVar[bool] = True
 
     inner: eqx.AbstractVar[AbstractStepRule]
     initial_price: eqx.AbstractVar[float | Float[Array, ""]]

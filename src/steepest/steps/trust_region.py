@@ -1,5 +1,7 @@
 """The trust region: the natural direction, and a step that was measured (S4)."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,8 @@ class TrustRegion(AbstractStepRule):
 
     **Reference** Schulman et al., *Trust Region Policy Optimization*, 2015, appendix C.
     """
+
+    needs_surrogate: ClassVar[bool] = True
 
     radius: float | Float[Array, ""]
     direction: NaturalDirection = NaturalDirection()

@@ -35,15 +35,15 @@ class Scripted(AbstractAlgorithm):
     def init(self, key):
         return jnp.zeros(())
 
-    def act(self, key, agent, obs):
+    def act(self, key, agent, carry, obs):
         space = self.spec.action
         number = obs[:, -1] + self.noise * jax.random.normal(key, (obs.shape[0],))
         if isinstance(space, Discrete):
-            return (number > 0).astype(jnp.int32), number
-        return jnp.broadcast_to(jnp.sin(9 * number)[:, None], (obs.shape[0], *space.shape)) * 1.5, number
+            return (number > 0).astype(jnp.int32), number, carry
+        return jnp.broadcast_to(jnp.sin(9 * number)[:, None], (obs.shape[0], *space.shape)) * 1.5, number, carry
 
-    def act_deterministic(self, agent, obs):
-        return self.act(KEY, agent, obs)[0]
+    def act_deterministic(self, agent, carry, obs):
+        return self.act(KEY, agent, carry, obs)[0], carry
 
     def update(self, key, agent, trajectory):
         return agent, UpdateInfo({}, Finite.of(reward=trajectory.reward))

@@ -75,6 +75,13 @@ class ActorCritic(AbstractAlgorithm):
     normalise_observations: bool = eqx.field(static=True, default=False)
     scale_rewards: bool = eqx.field(static=True, default=False)
 
+    def __check_init__(self):
+        if self.policy_rule.needs_surrogate and not self.objective.surrogate:
+            raise InputError(
+                f"policy_rule is {type(self.policy_rule).__name__}, which asks for the objective away from the policy "
+                "that acted; the score is the gradient of nothing there. Take the objective Ratio, or the rule Ascent."
+            )
+
     def init(self, key: Key[Array, ""]) -> Agent:
         drawn = self.networks(key, self.spec)
         if (drawn.critic is None) != (self.critic_rule is None):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from steepest.core.distributions.abstract import AbstractDistribution
-from steepest.core.distributions.information import entropy_terms, kl_terms
+from steepest.core.distributions.categorical import entropy_terms, kl_terms
 
 
 class Bernoulli(AbstractDistribution["Bernoulli"]):
