@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/first
 # The extra that has no wheel for a platform must not stop the rest.
 TEST_EXTRAS := mujoco,envpool,demos,ray
+CODE := src tests examples benchmarks conftest.py
 
 .DEFAULT_GOAL := help
 .PHONY: help train test mutants format bench bench-peers clean
@@ -39,8 +40,8 @@ train: $(VENV)/installed
 	@$(BIN)/steepest train ppo --env CartPole-v1 --total-steps 100000 --seeds 4 --run-dir $(RUN)
 
 test: $(VENV)/installed-for-tests
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -49,8 +50,8 @@ mutants: $(VENV)/installed-for-tests
 	$(BIN)/python tests/mutants/run.py
 
 format: $(VENV)/installed-for-tests
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
 
 bench: $(VENV)/installed-for-tests
 	$(BIN)/python benchmarks/bench.py

@@ -160,7 +160,8 @@ def show(results: list[Result]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Measure every case that was asked for, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there too")
     parser.add_argument("--quick", action="store_true", help="the first case, once: to see that it works")
     parser.add_argument("--only", default="", metavar="TEXT", help="the cases with this in their title")

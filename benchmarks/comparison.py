@@ -57,7 +57,8 @@ def random_return(task: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Train every case on every seed, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--directory", type=pathlib.Path, default=pathlib.Path("runs/comparison"))
     parser.add_argument("--steps", type=int, default=500_000, help="of each run (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="default: %(default)s")

@@ -19,7 +19,7 @@ from harness import rate, serve
 
 from steepest.algorithms import PPO
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.spaces import Spec
+from steepest.core.spaces import Discrete, Spec
 from steepest.core.trajectory import Trajectory
 from steepest.envs.environment import AbstractEnvironment
 from steepest.envs.tasks import Task, resolve
@@ -35,6 +35,7 @@ MATRIX = 2048
 
 
 def main(case: dict[str, Any], seconds: float) -> None:
+    """Answer rounds of measurements until the input ends."""
     parameters = PPO(**case["hyper_parameters"])
     task = resolve(case["env"], case["backend"])
     spec = Spec(task.observation_space, task.action_space, parameters.num_envs, total_updates=1)
@@ -118,6 +119,7 @@ def compiled_play(env: AbstractEnvironment, parameters: PPO, segments: int = 50)
     """A compiled environment under random actions, with new starts where episodes end; nothing is kept."""
     num_envs, length = parameters.num_envs, parameters.segment_length
     limit = env.max_episode_steps or ENDLESS
+    assert isinstance(env.action_space, Discrete)
     choices = env.action_space.n
 
     def step(carry, row):

@@ -229,8 +229,9 @@ def show(results: list[Result]) -> None:
 
 
 def main() -> None:
+    """Measure the libraries in turns, and print the table."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--directory",
         type=pathlib.Path,

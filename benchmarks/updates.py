@@ -7,6 +7,7 @@ observed, 6 done, two networks of 64 × 64. `README.md` says what the numbers me
 import argparse
 import statistics
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from steepest.algorithms import NPG, PPO, TRPO, DualDescent, PPOPenalty
 from steepest.core.spaces import Box, Spec
 from steepest.core.trajectory import Trajectory
 
-SHAPE = {"num_envs": 32, "segment_length": 64, "minibatch_size": 64}
+SHAPE: dict[str, Any] = {"num_envs": 32, "segment_length": 64, "minibatch_size": 64}
 CASES = {
     "ppo, 10 epochs": PPO(**SHAPE, epochs=10),
     "ppo_penalty, 10 epochs": PPOPenalty(**SHAPE, epochs=10),
@@ -47,7 +48,8 @@ def prepared(parameters):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Measure all cases in turns, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each (default: %(default)s)")
     rounds = parser.parse_args().rounds
     machine()

@@ -3,6 +3,7 @@
 Usage: `rejax_cartpole.py SETTINGS SECONDS`, where SETTINGS is JSON; it speaks as `harness.py` describes.
 """
 
+# pyright: reportMissingImports=false
 import importlib.metadata
 import json
 import os
@@ -48,12 +49,14 @@ compile_seconds = time.perf_counter() - before
 
 
 def work() -> float:
+    """Train a little. Returns the steps it took of the environment."""
     global state
     state = jax.block_until_ready(advance(state))
     return UPDATES * rows
 
 
 def measure() -> dict[str, float]:
+    """One round of measurements."""
     speed = rate(work, seconds)
     # Both networks must have moved once for every minibatch of every epoch, or this measures something else.
     updates = int(state.global_step) // rows

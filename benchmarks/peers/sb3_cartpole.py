@@ -4,6 +4,7 @@ Usage: `sb3_cartpole.py SETTINGS SECONDS THREADS`, where SETTINGS is JSON and 0 
 speaks as `harness.py` describes.
 """
 
+# pyright: reportMissingImports=false
 import importlib.metadata
 import json
 import sys
@@ -39,6 +40,7 @@ model = PPO(
 
 
 def work() -> float:
+    """Train a little. Returns the steps it took of the environment."""
     steps = model.num_timesteps
     rows = settings["num_envs"] * settings["segment_length"]
     model.learn(UPDATES * rows, reset_num_timesteps=False)
@@ -46,6 +48,7 @@ def work() -> float:
 
 
 def measure() -> dict[str, float]:
+    """One round of measurements."""
     return {"steps_per_second": rate(work, seconds)}
 
 

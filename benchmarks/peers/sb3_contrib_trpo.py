@@ -4,6 +4,7 @@ Usage: `sb3_contrib_trpo.py SETTINGS SECONDS THREADS`, where SETTINGS is JSON an
 speaks as `harness.py` describes.
 """
 
+# pyright: reportMissingImports=false
 import importlib.metadata
 import json
 import sys
@@ -38,12 +39,14 @@ model = TRPO(
 
 
 def work() -> float:
+    """Train a little. Returns the steps it took of the environment."""
     steps = model.num_timesteps
     model.learn(settings["num_envs"] * settings["segment_length"], reset_num_timesteps=False)
     return model.num_timesteps - steps
 
 
 def measure() -> dict[str, float]:
+    """One round of measurements."""
     return {"steps_per_second": rate(work, seconds)}
 
 

@@ -4,6 +4,7 @@ Usage: `sb3_ddpg.py SETTINGS SECONDS THREADS`, where SETTINGS is JSON and 0 thre
 as `harness.py` describes. Steps are gradient steps too, one for each.
 """
 
+# pyright: reportMissingImports=false
 import importlib.metadata
 import json
 import sys
@@ -39,12 +40,14 @@ model = DDPG(
 
 
 def work() -> float:
+    """Train a little. Returns the steps it took of the environment."""
     steps = model.num_timesteps
     model.learn(STEPS, reset_num_timesteps=False)
     return model.num_timesteps - steps
 
 
 def measure() -> dict[str, float]:
+    """One round of measurements."""
     return {"steps_per_second": rate(work, seconds)}
 
 

@@ -24,7 +24,8 @@ settings["hidden"] = tuple(settings["hidden"])
 env = compiled(settings.pop("env"))
 assert env is not None
 parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
-spec = Spec(env.observation_space, env.action_space, parameters.num_envs, total_updates=UPDATES)
+streams = parameters.num_streams(env.observation_space, env.action_space)
+spec = Spec(env.observation_space, env.action_space, streams, total_updates=UPDATES)
 
 before = time.perf_counter()
 training = CompiledTraining(parameters.build(spec), env, seeds=(0,), total_steps=2**31 - 1)
@@ -33,12 +34,14 @@ compile_seconds = time.perf_counter() - before
 
 
 def work() -> float:
+    """Train a little. Returns the steps it took of the environment."""
     steps = training.steps
     training.advance(0.5)
     return training.steps - steps
 
 
 def measure() -> dict[str, float]:
+    """One round of measurements."""
     return {"steps_per_second": rate(work, seconds)}
 
 

@@ -42,7 +42,8 @@ def outcome(mutant: dict[str, str], cache: pathlib.Path) -> tuple[str, float]:
         ignored = shutil.ignore_patterns("__pycache__", ".pytest_cache")
         for name in ("src", "tests"):
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-        shutil.copy(ROOT / "pyproject.toml", copy)
+        for name in ("pyproject.toml", "conftest.py"):
+            shutil.copy(ROOT / name, copy)
         (copy / "src" / "steepest" / mutant["file"]).write_text(applied(mutant, ROOT / "src" / "steepest"))
         (copy / ".pytest_cache").symlink_to(cache)
         first, *rest = mutant["tests"].split()

@@ -75,8 +75,8 @@ class LinearValue(AbstractValue):
 
         **Example**
 
-        >>> time = jnp.arange(4)
-        >>> steps_left = LinearValue.fit(Box(-1, 1, (1,)), jnp.zeros((4, 1)), time, 4.0 - time, jnp.ones(4), 4)
+        >>> time, to_go = jnp.arange(4), jnp.array([4.0, 3.0, 2.0, 1.0])
+        >>> steps_left = LinearValue.fit(Box(-1, 1, (1,)), jnp.zeros((4, 1)), time, to_go, jnp.ones(4), 4)
         >>> [round(float(value), 2) for value in steps_left(jnp.zeros((5, 1)), jnp.arange(5))]
         [4.0, 3.0, 2.0, 1.0, 0.0]
         """

@@ -1,10 +1,10 @@
-"""Everything runs under the strictest settings JAX has, with shapes checked."""
+"""Tests and doctests run under the strictest settings JAX has, with shapes checked."""
 
 import os
 import pathlib
 
 # Processes that tests start find what others compiled; nothing comes from, or goes to, the user's own cache.
-os.environ["STEEPEST_COMPILATION_CACHE"] = str(pathlib.Path(__file__).parent.parent / ".pytest_cache" / "compiled")
+os.environ["STEEPEST_COMPILATION_CACHE"] = str(pathlib.Path(__file__).parent / ".pytest_cache" / "compiled")
 
 # Compiling takes longer than running almost everywhere here, and costs less than half as much without the passes that
 # make programs fast. As a variable it holds for the processes that tests start too: what they compute must agree.
