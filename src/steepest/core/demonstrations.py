@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
@@ -37,7 +37,7 @@ class Demonstrations:
     action: np.ndarray
     episode: np.ndarray | None = None
 
-    def __init__(self, obs: Any, action: Any, episode: Any = None):
+    def __init__(self, obs: ArrayLike, action: ArrayLike, episode: ArrayLike | None = None):
         object.__setattr__(self, "obs", _numbers("obs", obs))
         object.__setattr__(self, "action", _numbers("action", action))
         object.__setattr__(self, "episode", None if episode is None else _numbers("episode", episode))
@@ -99,7 +99,7 @@ class Demonstrations:
         )
 
 
-def _numbers(name: str, given: Any) -> np.ndarray:
+def _numbers(name: str, given: ArrayLike) -> np.ndarray:
     try:
         array = np.asarray(given)
     except ValueError:  # rows of different lengths
@@ -135,7 +135,7 @@ def _fitting(name: str, rows: np.ndarray, whose: str, space: Space, *, bounded: 
     return converted
 
 
-def _bounds(space: Space) -> tuple[Any, Any]:
+def _bounds(space: Space) -> tuple[int | np.ndarray, int | np.ndarray]:
     """The least and the greatest value of each component, as the environment counts."""
     match space:
         case Box(low=low, high=high):
@@ -148,6 +148,6 @@ def _bounds(space: Space) -> tuple[Any, Any]:
             return 0, 1
 
 
-def _text(bound: Any) -> str:
+def _text(bound: float | np.ndarray) -> str:
     values = np.unique(bound)
     return f"{values[0]:g}" if len(values) == 1 else str(np.asarray(bound).tolist())

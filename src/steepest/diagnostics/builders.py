@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steepest.advantages import (
     GAE,
+    AbstractAdvantage,
+    AbstractBaseline,
     AveragePerTimeStep,
     AverageReturn,
     AverageReturnToGo,
@@ -17,9 +19,11 @@ from steepest.advantages import (
     NStep,
     WholeReturn,
 )
+from steepest.advantages.importance import WeightKind
+from steepest.core.distributions import Policy
 from steepest.core.spaces import Discrete, Space
 from steepest.core.trajectory import Trajectory
-from steepest.critics import AbstractValue, LinearValue, TabularValue
+from steepest.critics import AbstractValue, ActionValueFunction, LinearValue, TabularValue, ValueFunction
 from steepest.estimators import (
     AbstractEstimator,
     DeterministicGradient,
@@ -32,6 +36,8 @@ from steepest.estimators import (
     VarianceOptimal,
 )
 from steepest.perturbation import FiniteDifference, Regression
+
+Needed = TypeVar("Needed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +54,15 @@ class Context:
     - `parameters`: how many the policy has.
     """
 
-    policy: Any
+    policy: Policy
     discount: float
     gae_lambda: float
     n: int
     horizon: int
     observation: Space
-    behaviour: Any = None
-    value: Callable[..., Array] | None = None
-    action_value: Callable[..., Array] | None = None
+    behaviour: Policy | None = None
+    value: ValueFunction | None = None
+    action_value: ActionValueFunction | None = None
     parameters: int = 0
 
     def fit(self, trajectory: Trajectory, time: Int[Array, "T N"], target: Float[Array, "T N"]) -> AbstractValue:
@@ -68,7 +74,7 @@ class Context:
         return LinearValue.fit(space, trajectory.obs, time, target, weight, self.horizon)
 
     @property
-    def player(self) -> Any:
+    def player(self) -> Policy:
         """Whoever plays where another policy may, and need not."""
         return self.policy if self.behaviour is None else self.behaviour
 
@@ -78,23 +84,30 @@ def build(name: str, context: Context) -> AbstractEstimator:
     return _BUILDERS[name](context)
 
 
-def _plain(context: Context, advantage: Any, **options: Any) -> LikelihoodRatio:
-    return LikelihoodRatio(context.discount, advantage(context.discount), **options)
+def _plain(
+    context: Context,
+    advantage: Callable[[float], AbstractAdvantage],
+    *,
+    critic: ValueFunction | None = None,
+    baseline: AbstractBaseline | None = None,
+    discount_states: bool = True,
+) -> LikelihoodRatio:
+    return LikelihoodRatio(context.discount, advantage(context.discount), critic, baseline, discount_states)
 
 
-def _with_critic(context: Context, advantage: Any) -> AbstractEstimator:
+def _with_critic(context: Context, advantage: AbstractAdvantage) -> AbstractEstimator:
     """The exact values where they are known; else those fitted on one half, used on the other."""
     estimator = LikelihoodRatio(context.discount, advantage, critic=context.value)
     return estimator if context.value is not None else FittedCritic(context.fit, estimator)
 
 
-def _weighted(context: Context, kind: Any) -> ImportanceSampled:
-    return ImportanceSampled(context.behaviour, ImportanceWeighted(context.discount, kind))
+def _weighted(context: Context, kind: WeightKind) -> ImportanceSampled:
+    return ImportanceSampled(_known(context.behaviour), ImportanceWeighted(context.discount, kind))
 
 
-def _known(action_value: Callable[..., Array] | None) -> Callable[..., Array]:
-    assert action_value is not None
-    return action_value
+def _known(needed: Needed | None) -> Needed:
+    assert needed is not None
+    return needed
 
 
 _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {
@@ -116,7 +129,7 @@ _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {
     "importance_whole": lambda given: _weighted(given, "whole"),
     "importance_causal": lambda given: _weighted(given, "causal"),
     "importance_first_order": lambda given: _weighted(given, "first_order"),
-    "off_policy": lambda given: OffPolicy(given.behaviour, _known(given.action_value), given.discount),
+    "off_policy": lambda given: OffPolicy(_known(given.behaviour), _known(given.action_value), given.discount),
     "finite_difference": lambda given: Perturbed(FiniteDifference(), given.discount),
     "finite_difference_forward": lambda given: Perturbed(FiniteDifference(central=False), given.discount),
     # Twice as many rows as unknowns.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
@@ -12,20 +12,23 @@ from steepest.core.validation import check_number
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
+    from steepest.core.distributions import Policy
     from steepest.diagnostics.builders import Context
+    from steepest.diagnostics.exact import Oracle
     from steepest.diagnostics.quality import Reference
     from steepest.diagnostics.repeats import GradientSamples
     from steepest.diagnostics.rows import GradientComparison
     from steepest.diagnostics.setting import Setting
-    from steepest.estimators import AbstractEstimator
+    from steepest.envs.tasks import EnvironmentLike
+    from steepest.estimators import AbstractEstimator, AbstractRollouts
 
 _REFERENCE_BLOCK = 100
 """A critic fitted on fewer episodes than half of that serves a reference badly."""
 
 
 def estimate_gradient(
-    policy: Any,
-    env: Any,
+    policy: Policy,
+    env: EnvironmentLike | Oracle,
     estimator: AbstractEstimator,
     key: Key[Array, ""],
     *,
@@ -78,7 +81,9 @@ def estimate_gradient(
         rollouts.close()
 
 
-def open_rollouts(env: Any, key: Any, *, backend: str, max_episode_steps: int | None, slots: int) -> Any:
+def open_rollouts(
+    env: EnvironmentLike | Oracle, key: Key[Array, ""], *, backend: str, max_episode_steps: int | None, slots: int
+) -> AbstractRollouts:
     """Whoever can play episodes of `env`, which is anything that `estimate_gradient` takes."""
     from steepest.diagnostics.setting import open_task, time_limit
     from steepest.envs.tasks import resolve
@@ -91,13 +96,13 @@ def open_rollouts(env: Any, key: Any, *, backend: str, max_episode_steps: int | 
 
 
 def compare_gradients(
-    policy: Any,
-    env: Any,
+    policy: Policy,
+    env: EnvironmentLike | Oracle | Setting,
     estimators: Sequence[str] = (),
     key: Key[Array, ""] | None = None,
     *,
     own: Mapping[str, AbstractEstimator] | None = None,
-    behaviour: Any = None,
+    behaviour: Policy | None = None,
     episodes: int = 100,
     repeats: int = 30,
     discount: float | None = None,
@@ -162,8 +167,9 @@ def compare_gradients(
     check_sizes(episodes, repeats)
     discount = _discount(env, discount)
     own = dict(own or {})
-    place = env
-    if not isinstance(env, Setting):
+    if isinstance(env, Setting):
+        place = env
+    else:
         place = setting(env, discount=discount, backend=backend, max_episode_steps=max_episode_steps, slots=slots)
     for each in (policy, *([] if behaviour is None else [behaviour])):
         check_policy(each, place)
@@ -221,7 +227,7 @@ def reference_blocks(episodes: int, total: int) -> tuple[int, int]:
 
 def _reference(
     place: Setting,
-    policy: Any,
+    policy: Policy,
     context: Context,
     key: Key[Array, ""],
     episodes: int,
@@ -243,7 +249,7 @@ def _reference(
     )
 
 
-def _discount(env: Any, given: float | None) -> float:
+def _discount(env: EnvironmentLike | Oracle | Setting, given: float | None) -> float:
     """γ: the one given, or that of an oracle, which has one. **Raises** `InputError` when the two differ."""
     check_number("discount", given, at_least=0, at_most=1, remedy="0.99 is usual.")
     env = getattr(env, "oracle", env)

@@ -1,16 +1,13 @@
 """What an oracle knows, in the form that estimators ask for it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from steepest.core.types import AnyArray
-from steepest.critics import AbstractValue, TabularValue
+from steepest.core.types import AnyArray, PyTree
+from steepest.critics import AbstractValue, ActionValueFunction, TabularValue
 from steepest.oracles import LinearQuadratic, TabularMDP
 
 Oracle = TabularMDP | LinearQuadratic
@@ -28,20 +25,20 @@ def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
     return LinearQuadratic(float(oracle.discount), horizon, **noise)
 
 
-def exact_gradient(oracle: Oracle, policy: Any) -> Float[np.ndarray, " P"]:
+def exact_gradient(oracle: Oracle, policy: PyTree) -> Float[np.ndarray, " P"]:
     """∇J at `policy`, in the order of `ravel_pytree`."""
     leaves = jax.tree.leaves(oracle.policy_gradient(policy))
     return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in leaves])
 
 
-def exact_values(oracle: Oracle, policy: Any) -> AbstractValue:
+def exact_values(oracle: Oracle, policy: PyTree) -> AbstractValue:
     """V(s, t) of an oracle with a horizon."""
     if isinstance(oracle, TabularMDP):
         return TabularValue(jnp.asarray(oracle.values(oracle.probabilities(policy)), jnp.float32))
     return _quadratic(oracle, policy)
 
 
-def exact_action_values(oracle: Oracle, policy: Any) -> Callable[..., Array]:
+def exact_action_values(oracle: Oracle, policy: PyTree) -> ActionValueFunction:
     """Q(s, a) of an oracle with a horizon, for rows whose time is known by where they stand."""
     if isinstance(oracle, TabularMDP):
         return ByTime(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))
@@ -98,7 +95,7 @@ class QuadraticActionValue(eqx.Module):
         return -jnp.square(state) - jnp.square(added) + self.discount * later
 
 
-def _quadratic(oracle: LinearQuadratic, policy: Any) -> QuadraticValue:
+def _quadratic(oracle: LinearQuadratic, policy: PyTree) -> QuadraticValue:
     # V is −c at 0 and −(p + c) at 1, and 0 everywhere when all is over.
     at_zero, at_one = np.concatenate([oracle.values(policy, np.array([0.0, 1.0])), np.zeros((1, 2))]).T
     curvature, constant = at_zero - at_one, -at_zero

@@ -1,9 +1,11 @@
 """A comparison of estimators, as a picture."""
 
+import functools
 import pathlib
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from steepest.core.errors import InputError
 from steepest.diagnostics.quality import BIASED
@@ -76,13 +78,13 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(axis="y", length=0)
-    point: dict[str, Any] = {"marker": "o", "linestyle": ""}
+    point = functools.partial(Line2D, [], [], marker="o", linestyle="")
     keys = [
         Patch(color=_UNBIASED, label="estimates ∇J"),
         Patch(color=_OTHER, label="estimates something else"),
         Patch(color=_SHADE, label="bias that chance alone would show"),
-        Line2D([], [], **point, color="black", label=f"bias found ({BIASED:g} standard errors or more)"),
-        Line2D([], [], **point, color="black", markerfacecolor="white", label="no bias found"),
+        point(color="black", label=f"bias found ({BIASED:g} standard errors or more)"),
+        point(color="black", markerfacecolor="white", label="no bias found"),
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     first = rows[0]
@@ -99,7 +101,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
         pyplot.close(figure)
 
 
-def _bars(axes: Any, height: np.ndarray, length: np.ndarray, colours: list[str], margin: np.ndarray) -> None:
+def _bars(axes: Axes, height: np.ndarray, length: np.ndarray, colours: list[str], margin: np.ndarray) -> None:
     """Bars with 95 % intervals, on a logarithmic scale where they differ much."""
     shown = np.where(np.isfinite(length), length, 0)
     positive = shown[shown > 0]
@@ -112,7 +114,7 @@ def _bars(axes: Any, height: np.ndarray, length: np.ndarray, colours: list[str],
     axes.errorbar(shown, height, xerr=[below, margin], fmt="none", ecolor="black", elinewidth=0.9, capsize=2)
 
 
-def _biases(axes: Any, height: np.ndarray, rows: list[Any], norm: float) -> None:
+def _biases(axes: Axes, height: np.ndarray, rows: Sequence[Row], norm: float) -> None:
     """The bias as a point, beside a bar as long as chance alone would make it."""
     found = np.array([row.quality.bias if row.measurable else 0 for row in rows]) / norm
     chance = np.nan_to_num(np.array([row.quality.bias_by_chance if row.measurable else 0 for row in rows])) / norm

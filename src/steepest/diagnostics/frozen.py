@@ -1,12 +1,10 @@
 """A policy together with the observation statistics that it was trained with."""
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from steepest.core.distributions import AbstractDistribution
+from steepest.core.distributions import AbstractDistribution, Policy
 from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.types import AnyArray
 
@@ -40,7 +38,7 @@ class FrozenNormaliser:
 class NormalisedPolicy(eqx.Module):
     """A policy of normalised observations, as one of raw observations. Its parameters are those of `policy` alone."""
 
-    policy: Any
+    policy: Policy
     normaliser: FrozenNormaliser = eqx.field(static=True)
 
     def __call__(self, obs: AnyArray) -> AbstractDistribution:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,8 +10,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
+from steepest.core.distributions import Policy
 from steepest.core.errors import NonFiniteError
 from steepest.core.problem import Info
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.estimators import AbstractEstimator, AbstractRollouts
 
@@ -24,7 +25,7 @@ class GradientSamples(eqx.Module):
     - `info`: what the estimator said of each repeat, [repeats]; the `steps` in environments among it.
     """
 
-    gradients: Any
+    gradients: PyTree
     info: Info
 
     @property
@@ -33,12 +34,12 @@ class GradientSamples(eqx.Module):
         return np.asarray(jax.vmap(lambda each: ravel_pytree(each)[0])(self.gradients))
 
     @property
-    def mean(self) -> Any:
+    def mean(self) -> PyTree:
         """The mean over repeats, shaped like the policy."""
         return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), self.gradients)
 
     @property
-    def standard_error(self) -> Any:
+    def standard_error(self) -> PyTree:
         """The standard error of `mean`, coordinate by coordinate; NaN for a single repeat."""
         repeats = self.matrix.shape[0]
         divisor = max(repeats - 1, 1) * repeats
@@ -53,7 +54,7 @@ class GradientSamples(eqx.Module):
 
 def repeat_compiled(
     estimator: AbstractEstimator,
-    policy: Any,
+    policy: Policy,
     rollouts: AbstractRollouts,
     key: Key[Array, ""],
     *,
@@ -75,7 +76,7 @@ def repeat_compiled(
 
 def repeat_on_host(
     estimator: AbstractEstimator,
-    policy: Any,
+    policy: Policy,
     rollouts: AbstractRollouts,
     key: Key[Array, ""],
     *,
@@ -93,7 +94,7 @@ def repeat_on_host(
 
 def one_by_one(
     estimator: AbstractEstimator,
-    policy: Any,
+    policy: Policy,
     rollouts: AbstractRollouts,
     key: Key[Array, ""],
     *,

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, Key
 
 from steepest._platform import configure_platform
 from steepest.advantages import MonteCarlo
-from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import SpacesOfEnvironment, Spec
 from steepest.core.trajectory import Trajectory
@@ -18,11 +17,10 @@ from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.estimators import AbstractRollouts
+from steepest.estimators.estimator import ActingPolicy
 from steepest.policies import AbstractPolicy
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
-
-Policy = Callable[[AnyArray], AbstractDistribution]
 
 
 class Playing(AbstractActor):
@@ -43,7 +41,7 @@ class Playing(AbstractActor):
     def act(
         self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        def draw(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+        def draw(policy: ActingPolicy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
             distribution, carry = (
                 policy.step(carry, obs) if isinstance(policy, AbstractPolicy) else (policy(obs), carry)
             )
@@ -67,7 +65,7 @@ class CompiledRollouts(AbstractRollouts):
     def close(self) -> None:
         """Nothing is held."""
 
-    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
         return self._play(key, policy, episodes)
 
     def performances(
@@ -75,7 +73,7 @@ class CompiledRollouts(AbstractRollouts):
     ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
         return self._performances(keys, policies, episodes, discount)
 
-    def _played(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
+    def _played(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
         actor = _playing(self._env, policy, episodes, self._length)
         for_env, for_actions = jax.random.split(key)
         return sample(actor, policy, self._env, start(actor, self._env, for_env), for_actions)[1]
@@ -115,7 +113,7 @@ class HostRollouts(AbstractRollouts):
         self._make, self._seed, self._slots, self._length = make, seed, slots, max_episode_steps
         self._open: dict[tuple[int, bool], HostStreams] = {}
 
-    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
         rounds = [min(self._slots, episodes - begin) for begin in range(0, episodes, self._slots)]
         parts = [
             self._streams(policy, width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
@@ -144,7 +142,7 @@ class HostRollouts(AbstractRollouts):
             streams.close()
         self._open.clear()
 
-    def _streams(self, policy: Policy, width: int, *, apart: bool) -> HostStreams:
+    def _streams(self, policy: ActingPolicy, width: int, *, apart: bool) -> HostStreams:
         if (width, apart) not in self._open:
             env = self._make(width, self._seed + len(self._open))
             actor = _playing(env, policy, width, self._length, apart=apart)
@@ -153,7 +151,7 @@ class HostRollouts(AbstractRollouts):
 
 
 def _playing(
-    env: SpacesOfEnvironment, policy: Policy, num_envs: int, length: int | None, *, apart: bool = False
+    env: SpacesOfEnvironment, policy: ActingPolicy, num_envs: int, length: int | None, *, apart: bool = False
 ) -> Playing:
     spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
     carry = policy.initial_carry(num_envs) if isinstance(policy, AbstractPolicy) else ()

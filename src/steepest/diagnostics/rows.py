@@ -2,17 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from steepest.core.distributions import Policy
+from steepest.core.problem import Info
 from steepest.diagnostics.catalogue import ESTIMATORS
 from steepest.diagnostics.quality import Quality, Reference, quality
 from steepest.diagnostics.repeats import one_by_one
 from steepest.estimators import AbstractEstimator, AbstractRollouts, ImportanceSampled, Perturbed
 
+Cell = str | float
+"""One entry of the table that a comparison gives."""
 Report = Callable[[str], None]
 """Called with the name of an estimator whenever it has made another estimate."""
 _SMALLEST_SHARE, _FEWEST_EPISODES = 0.25, 25
@@ -61,7 +64,7 @@ class Row:
         """Variance × steps: what compares estimators at equal cost, since more data divide the variance."""
         return self.quality.variance * self.steps
 
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, Cell]:
         """Everything by name, in one flat row."""
         own = {name: value for name, value in vars(self).items() if name != "quality"}
         said = {name: own.pop(name) for name in ("name", "identifier", "meaning", "estimates")}
@@ -86,7 +89,7 @@ class GradientComparison:
         return row.variance_steps / self.reference.norm**2 if self.reference.norm > 0 else float("inf")
 
     @property
-    def columns(self) -> dict[str, list[Any]]:
+    def columns(self) -> dict[str, list[Cell]]:
         """A tidy table: for each quantity its values, one for each estimator. Data-frame libraries take it as it is."""
         rows = [row.columns() | {"steps_for_signal_to_noise_1": self.steps_needed(row)} for row in self.rows]
         return {name: [row[name] for row in rows] for name in rows[0]}
@@ -94,7 +97,7 @@ class GradientComparison:
 
 def compare(
     estimators: Mapping[str, AbstractEstimator],
-    policy: Any,
+    policy: Policy,
     open_rollouts: Callable[[], AbstractRollouts],
     reference: Reference,
     key: Key[Array, ""],
@@ -149,14 +152,14 @@ def compare(
     return tuple(rows)
 
 
-def _effective_share(estimator: AbstractEstimator, info: Any, episodes: int) -> float:
+def _effective_share(estimator: AbstractEstimator, info: Info, episodes: int) -> float:
     if not isinstance(estimator, ImportanceSampled):
         return 1.0
     size = np.asarray(info["effective_sample_size"], np.float64)
     return float(np.mean(size / (episodes if estimator.weighting.kind == "whole" else np.asarray(info["steps"]))))
 
 
-def episodes_each(estimator: AbstractEstimator, policy: Any, episodes: int) -> int:
+def episodes_each(estimator: AbstractEstimator, policy: Policy, episodes: int) -> int:
     """Episodes under one policy: those of an estimate are shared out among all policies that are to be evaluated."""
     if not isinstance(estimator, Perturbed):
         return episodes
@@ -166,7 +169,7 @@ def episodes_each(estimator: AbstractEstimator, policy: Any, episodes: int) -> i
 
 def sampled_reference(
     estimator: AbstractEstimator,
-    policy: Any,
+    policy: Policy,
     rollouts: AbstractRollouts,
     key: Key[Array, ""],
     *,

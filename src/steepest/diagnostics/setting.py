@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from steepest.core.distributions import AbstractDistribution
+from steepest.core.distributions import Policy
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Space, Spec
-from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
 from steepest.diagnostics.frozen import NormalisedPolicy
@@ -23,8 +22,6 @@ from steepest.estimators import AbstractRollouts
 from steepest.oracles import LinearQuadratic, TabularMDP, gymnasium_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
 
-Policy = Callable[[AnyArray], AbstractDistribution]
-"""A function from observations to distributions, as a rule a module whose array leaves are the parameters."""
 LINEAR_QUADRATIC = "LinearQuadratic"
 """The name of the linear-quadratic problem."""
 _LINEAR_QUADRATIC_STEPS = 20

@@ -1,7 +1,8 @@
-"""What an estimator of the gradient is, and what it asks of the world."""
+"""The interfaces of gradient estimators and of the rollouts that they sample from."""
 
 import abc
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 import equinox as eqx
 import jax
@@ -9,14 +10,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from steepest.advantages import state_discount
+from steepest.core.distributions import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Batch, Estimates, Trajectory
-from steepest.core.types import PyTree
+from steepest.core.types import AnyArray, PyTree
 from steepest.objectives import AbstractObjective
 
 
+class Sampler(Protocol):
+    """What playing an episode needs of a distribution over actions."""
+
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Array]:
+        """Actions and their log-probabilities, as `AbstractDistribution` draws them."""
+        ...
+
+
+ActingPolicy = Callable[[AnyArray], Sampler]
+"""A function from observations to what actions are drawn from; every `Policy` is one."""
+
+
 class AbstractRollouts(abc.ABC):
-    """Plays whole episodes: compiled, or on the host.
+    """A source of whole episodes of an environment, compiled or on the host.
 
     - `compiled`: whether the methods are pure functions that may be traced.
     """
@@ -24,8 +38,8 @@ class AbstractRollouts(abc.ABC):
     compiled: bool
 
     @abc.abstractmethod
-    def play(self, key: Key[Array, ""], policy: Any, episodes: int) -> Trajectory:
-        """One episode in each of `episodes` streams, from its start to its end or to the time limit."""
+    def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
+        """Sample one episode in each of `episodes` streams, from its start to its end or to the time limit."""
 
     @abc.abstractmethod
     def performances(
@@ -38,37 +52,37 @@ class AbstractRollouts(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Give back what the environments hold."""
+        """Close the environments."""
 
 
 class AbstractEstimator(eqx.Module):
-    """A way to obtain ∇J: gather data, then make a gradient of it.
+    """An estimator of ∇J: `collect` samples data, `gradient` computes the estimate from them.
 
     The two halves are apart because the first may run on the host, and the second, a pure function, is compiled.
     """
 
     @abc.abstractmethod
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> PyTree:
-        """What there is to learn from: arrays."""
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> PyTree:
+        """Sample the data of one estimate, a tree of arrays."""
 
     @abc.abstractmethod
-    def gradient(self, policy: Any, data: Any) -> tuple[Any, Info]:
-        """The gradient, shaped like the policy; and diagnostics, with the environment `steps` that it took."""
+    def gradient(self, policy: Policy, data: PyTree) -> tuple[PyTree, Info]:
+        """The estimate, shaped like the policy; and diagnostics, with the environment `steps` that it took."""
 
 
 def score_gradient(
     objective: AbstractObjective,
-    policy: Any,
+    policy: Policy,
     trajectory: Trajectory,
     weight: Float[Array, "T N"],
     state_factor: float | Float[Array, ""] | None,
-) -> Any:
+) -> PyTree:
     r"""$\frac1N\sum_i\sum_t \gamma^t\,\nabla$ `objective` of each row: the sum over an episode, the mean over episodes.
 
     **Arguments**
 
     - `objective`: a mean over rows, such as `Score`.
-    - `weight`: what the rows' advantage is.
+    - `weight`: the advantage of each row.
     - `state_factor`: $\gamma$ for the factor $\gamma^t$ (G5, option 2), None for none (option 1).
     """
     if state_factor is not None:
@@ -83,5 +97,5 @@ def score_gradient(
 
 
 def steps_of(*trajectories: Trajectory) -> Info:
-    """How many steps in environments the data took."""
+    """The number of environment steps in the data, as `steps`."""
     return {"steps": sum((jnp.sum(each.valid.astype(jnp.int32)) for each in trajectories), jnp.zeros((), jnp.int32))}

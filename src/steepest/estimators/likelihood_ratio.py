@@ -1,7 +1,6 @@
-"""The likelihood-ratio family (G3–G11): a weight for every row, times its score."""
+"""Likelihood-ratio (score-function) estimators of ∇J (G3–G11): the score of every row times a weight."""
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,22 +16,25 @@ from steepest.advantages import (
     elapsed,
     variance_optimal,
 )
+from steepest.core.distributions import Policy
 from steepest.core.errors import InputError
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
+from steepest.critics import ValueFunction
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
 from steepest.objectives import Score, episode_scores
 
 
 class LikelihoodRatio(AbstractEstimator):
-    r"""$\frac1N\sum_i\sum_t [\gamma^t]\,\nabla\log\pi(a_t|s_t)\,\bigl(\hat A_t - b\bigr)$
+    r"""The likelihood-ratio estimator $\frac1N\sum_i\sum_t[\gamma^t]\,\nabla\log\pi(a_t|s_t)\,(\hat A_t - b)$ of ∇J.
 
     **Arguments**
 
     - `advantage`: `(trajectory, value, next_value) -> Estimates`: `WholeReturn` (G3), `MonteCarlo` (G4; with a critic
       G9), `NStep` (G10; G8 with n = 1), `GAE` (G11).
     - `critic`: `(obs, time) -> value`, each [T, N]; None where every value is 0.
-    - `baseline`: what else to subtract (G6).
+    - `baseline`: b, subtracted from the advantage (G6).
     - `discount`: $\gamma$, per step.
     - `discount_states`: the switch of G5. True puts in the factor $\gamma^t$ and gives the gradient of J; False leaves
       it out. The whole return is discounted from the start as it is, and takes no factor.
@@ -43,17 +45,17 @@ class LikelihoodRatio(AbstractEstimator):
 
     discount: float | Float[Array, ""]
     advantage: AbstractAdvantage
-    critic: Callable[..., Array] | None = None
+    critic: ValueFunction | None = None
     baseline: AbstractBaseline | None = None
     discount_states: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
         self._weight()
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         value, next_value = values(self.critic, data)
         weight = self._weight()(data, value, next_value).advantage
         return score_gradient(Score(), policy, data, weight, None), steps_of(data)
@@ -63,22 +65,22 @@ class LikelihoodRatio(AbstractEstimator):
 
 
 class FittedCritic(AbstractEstimator):
-    """A critic fitted on half of the episodes serves the other half (G7).
+    """The likelihood-ratio estimator with a critic that is fitted on the other half of the episodes (G7).
 
     The gradient's own episodes had no part in the fit, so as a baseline the critic is independent of them and adds no
     bias, however badly it fits.
 
     **Arguments**
 
-    - `fit`: `(trajectory, time, target) -> critic`; the target is the return that was seen.
-    - `estimator`: what to do with the critic, on the other half.
+    - `fit`: `(trajectory, time, target) -> critic`; the target is the sampled return.
+    - `estimator`: makes the gradient of the second half, with that critic.
     """
 
-    fit: Callable[..., Callable[..., Array]]
+    fit: Callable[[Trajectory, Array, Array], ValueFunction]
     estimator: LikelihoodRatio
 
     def collect(
-        self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int
+        self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int
     ) -> tuple[Trajectory, Trajectory]:
         if episodes < 2:
             raise InputError(f"episodes is {episodes}; a critic fitted on other data takes at least 2. Give more.")
@@ -86,7 +88,7 @@ class FittedCritic(AbstractEstimator):
         half = episodes // 2
         return rollouts.play(for_fit, policy, half), rollouts.play(for_gradient, policy, episodes - half)
 
-    def gradient(self, policy: Any, data: tuple[Trajectory, Trajectory]) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: tuple[Trajectory, Trajectory]) -> tuple[PyTree, Info]:
         first, second = data
         zero = jnp.zeros_like(first.reward)
         target = MonteCarlo(self.estimator.discount)(first, zero, zero).value_target
@@ -96,22 +98,22 @@ class FittedCritic(AbstractEstimator):
 
 
 class VarianceOptimal(AbstractEstimator):
-    """The whole return (G3) less the constant that leaves the least variance (G6).
+    """The whole-return estimator (G3) with the constant baseline of least variance (G6).
 
     **Arguments**
 
     - `per_parameter`: one baseline for each parameter, or one for all.
-    - `leave_one_out`: make the baseline of each episode of the others.
+    - `leave_one_out`: compute the baseline of each episode from the other episodes.
     """
 
     discount: float | Float[Array, ""]
     per_parameter: bool = eqx.field(static=True, default=True)
     leave_one_out: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         zero = jnp.zeros_like(data.reward)
         returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
         scores, unravel = episode_scores(policy, data.obs, data.action, data.valid)
@@ -119,7 +121,7 @@ class VarianceOptimal(AbstractEstimator):
         return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)
 
 
-def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
+def values(critic: ValueFunction | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$ and $V(s'_t)$ of every row."""
     if critic is None:
         zero = jnp.zeros_like(trajectory.reward)

@@ -1,7 +1,4 @@
-"""Gradients for one policy from the episodes of another, or from a critic of actions (G12–G15)."""
-
-from collections.abc import Callable
-from typing import Any
+"""Off-policy and action-value estimators of the policy gradient (G12–G15)."""
 
 import equinox as eqx
 import jax
@@ -9,14 +6,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from steepest.advantages import ImportanceWeighted, effective_sample_size
+from steepest.core.distributions import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree
+from steepest.critics import ActionValueFunction
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
 from steepest.objectives import Deterministic, Score
 
 
 class ImportanceSampled(AbstractEstimator):
-    """The likelihood ratio on episodes that another policy played (G12).
+    """The importance-sampled likelihood-ratio estimator, on episodes of a behaviour policy (G12).
 
     `info` holds the `effective_sample_size` of the weights: of episodes for the whole weight, else of steps.
 
@@ -27,14 +27,14 @@ class ImportanceSampled(AbstractEstimator):
     - `discount_states`: the switch of G5.
     """
 
-    behaviour: Any
+    behaviour: Policy
     weighting: ImportanceWeighted
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         weight, log_weight = self.weighting(data, _log_ratio(policy, data))
         factor = self.weighting.discount if self.discount_states else None
         counted = log_weight[0] if self.weighting.kind == "whole" else jnp.where(data.valid, log_weight, -jnp.inf)
@@ -43,9 +43,9 @@ class ImportanceSampled(AbstractEstimator):
 
 
 class OffPolicy(AbstractEstimator):
-    r"""$E_\beta[\rho\,\nabla\log\pi(a|s)\,Q(s,a)]$, $\rho = \pi/\beta$ (G13).
+    r"""The off-policy gradient $E_\beta[\rho\,\nabla\log\pi(a|s)\,Q(s,a)]$, $\rho = \pi/\beta$ (G13).
 
-    The states remain those of the behaviour policy: what is left out is how the state distribution changes.
+    States are distributed as under the behaviour policy; how the state distribution changes with π is left out.
 
     **Arguments**
 
@@ -56,39 +56,39 @@ class OffPolicy(AbstractEstimator):
     **Reference** Degris, White and Sutton, *Off-Policy Actor-Critic*, 2012.
     """
 
-    behaviour: Any
-    action_value: Callable[..., Array]
+    behaviour: Policy
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, data.action)
         return score_gradient(Score(), policy, data, weight, _factor(self)), steps_of(data)
 
 
 class FreshAction(AbstractEstimator):
-    r"""$\nabla\log\pi(a'|s)\,Q(s,a')$ with states of the behaviour policy and new actions $a' \sim \pi(\cdot|s)$ (G14).
+    r"""The gradient $\nabla\log\pi(a'|s)\,Q(s,a')$ in states of the behaviour policy, with new $a' \sim \pi$ (G14).
 
-    No ratio, so no variance of a ratio; the critic answers for actions that nobody took.
+    It has no importance ratio and so none of its variance; Q is evaluated at actions that were not taken.
 
     **Arguments**: as of `OffPolicy`.
     """
 
-    behaviour: Any
-    action_value: Callable[..., Array]
+    behaviour: Policy
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
     def collect(
-        self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int
+        self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int
     ) -> tuple[Trajectory, Key[Array, ""]]:
         for_playing, for_actions = jax.random.split(key)
         return rollouts.play(for_playing, self.behaviour, episodes), for_actions
 
-    def gradient(self, policy: Any, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[PyTree, Info]:
         trajectory, key = data
         fresh = policy(trajectory.obs).sample(key)
         answered = eqx.tree_at(lambda each: each.action, trajectory, fresh)
@@ -97,28 +97,28 @@ class FreshAction(AbstractEstimator):
 
 
 class DeterministicGradient(AbstractEstimator):
-    r"""$E_s[\nabla_\theta\mu(s)\,\nabla_a Q(s,a)|_{a=\mu(s)}]$ (G15), where $\mu$ is the mode of the policy.
+    r"""The deterministic policy gradient $E_s[\nabla_\theta\mu(s)\,\nabla_a Q(s,a)|_{a=\mu(s)}]$, $\mu$ the mode (G15).
 
     **Arguments**: as of `OffPolicy`; with `behaviour` None the policy itself plays, with its noise.
 
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014.
     """
 
-    action_value: Callable[..., Array]
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
-    behaviour: Any = None
+    behaviour: Policy | None = None
     discount_states: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Trajectory:
         return rollouts.play(key, policy if self.behaviour is None else self.behaviour, episodes)
 
-    def gradient(self, policy: Any, data: Trajectory) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         one = jnp.ones_like(data.reward)
         objective = Deterministic(self.action_value)
         return score_gradient(objective, policy, data, one, _factor(self)), steps_of(data)
 
 
-def _log_ratio(policy: Any, trajectory: Trajectory) -> Float[Array, "T N"]:
+def _log_ratio(policy: Policy, trajectory: Trajectory) -> Float[Array, "T N"]:
     return jax.lax.stop_gradient(policy(trajectory.obs).log_prob(trajectory.action)) - trajectory.log_prob
 
 

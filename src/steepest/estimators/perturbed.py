@@ -1,33 +1,37 @@
-"""Gradients from the performance of perturbed policies (G1, G2)."""
-
-from typing import Any
+"""Estimators of ∇J from the performance of perturbed policies (G1, G2)."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
+from steepest.core.distributions import Policy
 from steepest.core.problem import Info
+from steepest.core.types import PyTree
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
 from steepest.perturbation import AbstractPerturbation
 
+Evaluations = tuple[Float[Array, "M P"], Float[Array, " M"], Int[Array, ""]]
+"""Offsets of the parameters, the performance at each, and the environment steps that all took together."""
+
 
 class Perturbed(AbstractEstimator):
-    """Evaluates J at perturbed parameters, all at once, and asks `perturbation` what that says of the gradient.
+    """An estimator of ∇J from the sampled returns of perturbed policies: finite differences or regression.
 
-    Every perturbed policy plays `episodes` episodes, so the steps taken are as many times those of other estimators.
+    Every perturbed policy plays `episodes` episodes, so it takes as many times the steps of other estimators.
 
     **Arguments**
 
-    - `common_random_numbers`: all policies meet the same luck, so that most of it cancels in the differences.
+    - `perturbation`: the perturbations, and the gradient from their returns.
+    - `common_random_numbers`: use the same random numbers for all policies, so that most noise cancels in differences.
     """
 
     perturbation: AbstractPerturbation
     discount: float | Float[Array, ""]
     common_random_numbers: bool = eqx.field(static=True, default=True)
 
-    def collect(self, key: Key[Array, ""], policy: Any, rollouts: AbstractRollouts, episodes: int) -> Any:
+    def collect(self, key: Key[Array, ""], policy: Policy, rollouts: AbstractRollouts, episodes: int) -> Evaluations:
         for_offsets, for_luck = jax.random.split(key)
         vector, unravel = ravel_pytree(policy)
         offsets = self.perturbation.offsets(for_offsets, vector.shape[0])
@@ -40,7 +44,7 @@ class Perturbed(AbstractEstimator):
         performance, steps = rollouts.performances(keys, policies, episodes, self.discount)
         return offsets, performance, steps
 
-    def gradient(self, policy: Any, data: Any) -> tuple[Any, Info]:
+    def gradient(self, policy: Policy, data: Evaluations) -> tuple[PyTree, Info]:
         offsets, performance, steps = data
         gradient = self.perturbation.gradient(offsets, performance)
         return ravel_pytree(policy)[1](gradient), {"steps": steps}

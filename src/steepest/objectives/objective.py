@@ -1,18 +1,14 @@
 """What objectives on sampled actions have in common, sums of them, and the entropy bonus."""
 
 import abc
-from collections.abc import Callable
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from steepest.core.distributions import AbstractDistribution
+from steepest.core.distributions import AbstractDistribution, Policy
 from steepest.core.problem import Info, SampledProblem, weighted_mean
 from steepest.core.schedules import Number, fixed
 from steepest.core.trajectory import Batch
-from steepest.core.types import AnyArray
-
-Policy = Callable[[AnyArray], AbstractDistribution]
 
 
 class AbstractObjective(eqx.Module):

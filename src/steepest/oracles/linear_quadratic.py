@@ -1,6 +1,4 @@
-"""One number to be kept near 0 at little cost, about which everything is known in closed form."""
-
-from typing import Any
+"""The one-dimensional linear-quadratic problem, solved in closed form."""
 
 import equinox as eqx
 import jax
@@ -20,8 +18,8 @@ from steepest.oracles.sampling import LinearQuadraticEnvironment, time_limit
 from steepest.policies import LinearGaussian
 
 
-def _check(problem: "LinearQuadratic", policy: Any, *_: Any) -> None:
-    """Refuse a policy of another kind, and one that lets the state grow without end."""
+def _check(problem: "LinearQuadratic", policy: object, *_: object) -> None:
+    """Refuse a policy of another kind, and one whose return diverges."""
     if not isinstance(policy, LinearGaussian):
         raise InputError(
             f"policy is a {type(policy).__name__}; it must be a LinearGaussian. Give its gain and log_std."
@@ -38,7 +36,7 @@ def _check(problem: "LinearQuadratic", policy: Any, *_: Any) -> None:
 
 
 class LinearQuadratic(eqx.Module):
-    r"""$s' = s + a + \text{noise}$, $r = -s^2 - a^2$, with the policy $a \sim N(ks, \sigma^2)$ (G17, T7).
+    r"""A linear-quadratic problem: $s' = s + a + \text{noise}$, $r = -s^2 - a^2$, $a \sim N(ks, \sigma^2)$ (G17, T7).
 
     $$V_t(s) = -(p_t s^2 + c_t), \qquad Q_t(s,a) = -s^2 - a^2 - \gamma\,(p_{t+1}((s+a)^2 + \sigma_w^2) + c_{t+1}),$$
     $$p_t = 1 + k^2 + \gamma(1+k)^2 p_{t+1}, \qquad
@@ -232,12 +230,12 @@ class LinearQuadratic(eqx.Module):
         steps: int | None = None,
         nodes: int = 40,
     ) -> SampledProblem:
-        """The policy-improvement problem around `policy`, for step rules; rows are quadrature nodes.
+        """The policy-improvement problem at `policy`, for step rules; rows are quadrature nodes.
 
-        Advantages, KL and Fisher information ask of the states nothing but their first two moments, which two nodes
-        have; `nodes` Gauss–Hermite nodes stand for the actions in each of them. So the KL, the Fisher information and
-        the gradient at `policy` are exact, the last divided by $\\sum_t w_t$; the surrogate elsewhere is as near as the
-        quadrature of the ratio: 1e-8 for changes of 0.3 in either parameter. The other arguments are those of
+        Advantages, KL and Fisher information depend on the states through their first two moments only, which two
+        nodes match; `nodes` Gauss–Hermite nodes stand for the actions in each. So the KL, the Fisher information
+        and the gradient at `policy` are exact, the last divided by $\\sum_t w_t$; the surrogate elsewhere is as near as
+        the quadrature of the ratio: 1e-8 for changes of 0.3 in either parameter. The other arguments are those of
         `policy_gradient`.
         """
         moments = self._checked_decisions(policy, discount_states, steps)
@@ -270,7 +268,7 @@ class LinearQuadratic(eqx.Module):
         return rows | {"log_prob": old.log_prob(rows["action"])}, old
 
     def as_env(self, max_episode_steps: int | None = None) -> LinearQuadraticEnvironment:
-        """The same problem to sample from. With a horizon, the last step before it terminates and is the time limit."""
+        """The problem as an environment. With a horizon, the last step before it terminates and is the time limit."""
         return LinearQuadraticEnvironment(
             initial_mean=self.initial_mean,
             initial_std=self.initial_std,

@@ -2,9 +2,11 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from steepest.core.errors import InputError
 from steepest.theorems import baselines, bootstrapping, directions, greedy, two_actions
@@ -39,13 +41,13 @@ def draw(chosen: list[str], directory: pathlib.Path, seed: int) -> list[pathlib.
     return written
 
 
-def _clean(*panels: Any) -> None:
+def _clean(*panels: Axes) -> None:
     for axes in panels:
         axes.grid(alpha=0.3, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def _two_actions(pyplot: Any, seed: int) -> Any:
+def _two_actions(pyplot: ModuleType, seed: int) -> Figure:
     figure, (curves, steps) = pyplot.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
     rate = two_actions.LEARNING_RATE
     for start, style in ((two_actions.START, "-"), (-4.0, "--")):
@@ -71,7 +73,7 @@ def _two_actions(pyplot: Any, seed: int) -> Any:
     return figure
 
 
-def _directions(pyplot: Any, seed: int) -> Any:
+def _directions(pyplot: ModuleType, seed: int) -> Figure:
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.6), layout="constrained", sharey=True)
     best = directions.starting_at_rest().optimal_gain().item()
     gain, std = np.meshgrid(np.linspace(-1.05, -0.15, 15), np.linspace(0.025, 0.4, 13))
@@ -94,7 +96,7 @@ def _directions(pyplot: Any, seed: int) -> Any:
     return figure
 
 
-def _greedy(pyplot: Any, seed: int) -> Any:
+def _greedy(pyplot: ModuleType, seed: int) -> Figure:
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     fitted, limited = greedy.fitted_policy_iteration().performance, greedy.limited_steps()
     rounds = np.arange(len(fitted))
@@ -109,7 +111,7 @@ def _greedy(pyplot: Any, seed: int) -> Any:
     return figure
 
 
-def _baselines(pyplot: Any, seed: int) -> Any:
+def _baselines(pyplot: ModuleType, seed: int) -> Figure:
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     found, names = baselines.variances(seed), baselines.NAMES
     kinds = [f"reward-to-go,\nbaseline: {name}" for name in names[:4]] + [
@@ -135,7 +137,7 @@ def _baselines(pyplot: Any, seed: int) -> Any:
     return figure
 
 
-def _bootstrapping(pyplot: Any, seed: int) -> Any:
+def _bootstrapping(pyplot: ModuleType, seed: int) -> Figure:
     bias, variance, _, _ = bootstrapping.curves(seed, 200)
     figure, panels = pyplot.subplots(2, 2, figsize=(8.5, 6), layout="constrained", sharex="col", sharey="row")
     count = bootstrapping.STEPS
@@ -166,7 +168,7 @@ def _bootstrapping(pyplot: Any, seed: int) -> Any:
     return figure
 
 
-FIGURES: dict[str, tuple[str, Callable[[Any, int], Any]]] = {
+FIGURES: dict[str, tuple[str, Callable[[ModuleType, int], Figure]]] = {
     "T6": ("two-actions", _two_actions),
     "T7": ("directions", _directions),
     "T8": ("collapse", _greedy),

@@ -1,5 +1,6 @@
 """EnvPool's environments: written in C++, stepped by threads of their own."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             self._pool.close()
             self._pool = None
 
-    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
+    def _observation(self, raw: Shaped[np.ndarray, "N ..."]) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = raw - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)
@@ -89,7 +90,7 @@ def _base(seed: int) -> int:
     return int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**31
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import envpool
     except ImportError:

@@ -6,7 +6,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Shaped
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import (
     AbstractVectorEnvironment,
     Step,
@@ -95,12 +96,12 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         """Close every environment."""
         self._environments.close()
 
-    def _observation(self, raw: Any) -> Shaped[np.ndarray, "N ..."]:
+    def _observation(self, raw: PyTree) -> Shaped[np.ndarray, "N ..."]:
         if self._first_observation is not None:
             raw = np.asarray(raw) - self._first_observation
         return checked_observation(self.id, self.observation_space, raw, self.num_envs)
 
-    def _true_successors(self, raw: Any, info: dict[str, Any], ended: Bool[np.ndarray, " N"]) -> np.ndarray:
+    def _true_successors(self, raw: PyTree, info: dict[str, PyTree], ended: Bool[np.ndarray, " N"]) -> np.ndarray:
         """The observations with those of new episodes replaced by the last ones of the old."""
         if "final_obs" not in info:
             raise EnvironmentFault(
@@ -284,15 +285,17 @@ class _Shaped(gymnasium.Wrapper):
         super().__init__(env)
         self._shape = env.observation_space.shape
 
-    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
-        obs, info = self.env.reset(**arguments)
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, PyTree] | None = None
+    ) -> tuple[PyTree, dict[str, PyTree]]:
+        obs, info = self.env.reset(seed=seed, options=options)
         return self._checked(obs), info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def step(self, action: PyTree) -> tuple[PyTree, SupportsFloat, bool, bool, dict[str, PyTree]]:
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._checked(obs), reward, terminated, truncated, info
 
-    def _checked(self, obs: Any) -> Any:
+    def _checked(self, obs: PyTree) -> PyTree:
         if np.shape(obs) != self._shape:
             raise ValueError(f"an observation has shape {np.shape(obs)}; its space says {self._shape}")
         return obs
