@@ -1,4 +1,4 @@
-"""From the name of an estimator to the estimator."""
+"""Construction of gradient estimators by name."""
 
 import dataclasses
 from collections.abc import Callable
@@ -42,16 +42,16 @@ Needed = TypeVar("Needed")
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What estimators are made of.
+    """The arguments that the estimators of the catalogue are made from.
 
-    - `policy`: whose gradient it is.
+    - `policy`: the policy whose gradient is estimated.
     - `discount`, `gae_lambda`, `n`: γ, λ, and the n of n-step.
-    - `horizon`: how long episodes can be, in steps.
+    - `horizon`: the time limit of episodes, in steps.
     - `observation`: the space of observations.
     - `behaviour`: the policy that plays for off-policy estimators, or None.
     - `value`: the exact $V(s,t)$, `(obs, time) -> value`, or None.
     - `action_value`: the exact Q, `(obs, action) -> value`, of the rows of whole episodes; or None.
-    - `parameters`: how many the policy has.
+    - `parameters`: the number of parameters of the policy.
     """
 
     policy: Policy
@@ -75,7 +75,7 @@ class Context:
 
     @property
     def player(self) -> Policy:
-        """Whoever plays where another policy may, and need not."""
+        """The behaviour policy where one is given, else the policy."""
         return self.policy if self.behaviour is None else self.behaviour
 
 

@@ -1,4 +1,4 @@
-"""What an oracle knows, in the form that estimators ask for it."""
+"""Exact gradients and value functions of oracles, as estimators take them."""
 
 import equinox as eqx
 import jax
@@ -14,10 +14,10 @@ Oracle = TabularMDP | LinearQuadratic
 
 
 def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
-    """The same problem, over after `horizon` steps: what episodes show that a time limit cuts.
+    """The oracle with a horizon of `horizon` steps, the time limit of sampled episodes.
 
-    With an end of its own the oracle's gradient is that of the return which is sampled; otherwise what lies beyond the
-    time limit would look like a bias.
+    Its gradient is then that of the return which is sampled; otherwise rewards beyond the time limit would look like a
+    bias.
     """
     if isinstance(oracle, TabularMDP):
         return TabularMDP(oracle.transition, oracle.reward, oracle.initial, oracle.discount, horizon)
@@ -26,20 +26,20 @@ def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
 
 
 def exact_gradient(oracle: Oracle, policy: PyTree) -> Float[np.ndarray, " P"]:
-    """∇J at `policy`, in the order of `ravel_pytree`."""
+    """The exact ∇J at `policy`, in the order of `ravel_pytree`."""
     leaves = jax.tree.leaves(oracle.policy_gradient(policy))
     return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in leaves])
 
 
 def exact_values(oracle: Oracle, policy: PyTree) -> AbstractValue:
-    """V(s, t) of an oracle with a horizon."""
+    """The exact value function V(s, t) of an oracle with a horizon."""
     if isinstance(oracle, TabularMDP):
         return TabularValue(jnp.asarray(oracle.values(oracle.probabilities(policy)), jnp.float32))
     return _quadratic(oracle, policy)
 
 
 def exact_action_values(oracle: Oracle, policy: PyTree) -> ActionValueFunction:
-    """Q(s, a) of an oracle with a horizon, for rows whose time is known by where they stand."""
+    """The exact Q(s, a) of an oracle with a horizon, for rows of whole episodes (see `row_time`)."""
     if isinstance(oracle, TabularMDP):
         return ByTime(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))
     assert oracle.horizon is not None
@@ -49,7 +49,7 @@ def exact_action_values(oracle: Oracle, policy: PyTree) -> ActionValueFunction:
 
 
 def row_time(shape: tuple[int, ...], horizon: int) -> Int[Array, "..."]:
-    """The time of each row of whole episodes: [T, N], or the same laid end to end, [T × N], with T = `horizon`.
+    """The time of each row of whole episodes: [T, N], or flattened, [T × N], with T = `horizon`.
 
     >>> row_time((2, 3), 2).tolist(), row_time((6,), 2).tolist()
     ([[0, 0, 0], [1, 1, 1]], [0, 0, 0, 1, 1, 1])
@@ -59,7 +59,7 @@ def row_time(shape: tuple[int, ...], horizon: int) -> Int[Array, "..."]:
 
 
 class ByTime(eqx.Module):
-    """$Q_t(s,a)$ from a table, [H, S, A]. Rows are those of whole episodes; see `row_time`."""
+    """A table of time-dependent action values $Q_t(s,a)$, [H, S, A], for rows of whole episodes (see `row_time`)."""
 
     table: Float[Array, "H S A"]
 
@@ -68,7 +68,7 @@ class ByTime(eqx.Module):
 
 
 class QuadraticValue(AbstractValue):
-    """$V_t(s) = -(p_t s^2 + c_t)$.
+    """The quadratic value function $V_t(s) = -(p_t s^2 + c_t)$.
 
     - `curvature`, `constant`: p and c, [H + 1]; the last are 0.
     """
@@ -81,7 +81,10 @@ class QuadraticValue(AbstractValue):
 
 
 class QuadraticActionValue(eqx.Module):
-    """$Q_t(s,a) = -s^2 - a^2 + \\gamma E[V_{t+1}(s + a + \\text{noise})]$. Rows are those of whole episodes."""
+    """The quadratic action values $Q_t(s,a) = -s^2 - a^2 + \\gamma E[V_{t+1}(s + a + \\text{noise})]$.
+
+    Rows are those of whole episodes; see `row_time`.
+    """
 
     value: QuadraticValue
     discount: float = eqx.field(static=True)

@@ -1,4 +1,4 @@
-"""A comparison of estimators, as a picture."""
+"""The figure of a comparison of estimators."""
 
 import functools
 import pathlib
@@ -15,13 +15,13 @@ _UNBIASED, _OTHER, _SHADE = "#2166ac", "#d6762b", "#bbbbbb"
 
 
 def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
-    """One line for each estimator, with its noise, what that costs, its direction and its bias.
+    """Draw the noise, cost, direction and bias of every estimator of a comparison.
 
-    Estimators are ordered by the steps that they need, the thriftiest first. Everything is relative to ‖∇J‖.
+    Estimators are ordered by the steps that they need, the fewest first. Everything is relative to ‖∇J‖.
 
     **Arguments**
 
-    - `out`: where to; the suffix decides the format.
+    - `out`: the file; the suffix decides the format.
 
     **Raises** `InputError` for a format that cannot be written.
     """
@@ -32,7 +32,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    # The thriftiest comes on top; what samples cannot show goes to the bottom.
+    # The fewest steps come on top; estimators whose moments cannot be measured go to the bottom.
     rows = sorted(comparison.rows, key=lambda row: (row.measurable, -comparison.steps_needed(row)))
     norm = comparison.reference.norm or 1.0
     height = np.arange(len(rows))
@@ -115,7 +115,7 @@ def _bars(axes: Axes, height: np.ndarray, length: np.ndarray, colours: list[str]
 
 
 def _biases(axes: Axes, height: np.ndarray, rows: Sequence[Row], norm: float) -> None:
-    """The bias as a point, beside a bar as long as chance alone would make it."""
+    """The bias as a point, beside a bar of the bias expected by chance."""
     found = np.array([row.quality.bias if row.measurable else 0 for row in rows]) / norm
     chance = np.nan_to_num(np.array([row.quality.bias_by_chance if row.measurable else 0 for row in rows])) / norm
     low = min([*found[found > 0], *chance[chance > 0]], default=0.1)

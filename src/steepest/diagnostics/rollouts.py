@@ -1,4 +1,4 @@
-"""Whole episodes for estimators of the gradient: compiled, or on the host."""
+"""Rollouts of whole episodes for gradient estimators, compiled or on the host."""
 
 from collections.abc import Callable
 
@@ -24,10 +24,10 @@ from steepest.sampling.host import HostStreams
 
 
 class Playing(AbstractActor):
-    """An actor that acts by a policy, which is the agent.
+    """An actor whose agent is a policy.
 
-    - `apart`: every stream has a policy of its own; leaves of the agent have a leading axis of streams.
-    - `first_carry`: of the policy, at the start of an episode.
+    - `apart`: whether every stream has a policy of its own; leaves of the agent then have a leading axis of streams.
+    - `first_carry`: the carry of the policy at the start of an episode.
     """
 
     spec: Spec = eqx.field(static=True)
@@ -47,12 +47,12 @@ class Playing(AbstractActor):
             )
             return *distribution.sample_and_log_prob(key), carry
 
-        # One key for all: where the streams differ in their policies, they do not differ in their luck.
+        # One key for all: streams with different policies share their random numbers.
         return jax.vmap(draw)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
 
 
 class CompiledRollouts(AbstractRollouts):
-    """Episodes of an environment written in JAX; everything may be traced. Called as it is, it is compiled once."""
+    """Rollouts of a compiled environment; methods may be traced, and are compiled once otherwise."""
 
     compiled = True
 
@@ -63,7 +63,7 @@ class CompiledRollouts(AbstractRollouts):
         self._performances = jax.jit(self._performed, static_argnums=2)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
     def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
         return self._play(key, policy, episodes)
@@ -90,14 +90,14 @@ class CompiledRollouts(AbstractRollouts):
 
 
 class HostRollouts(AbstractRollouts):
-    """Episodes of environments outside JAX: as many at once as there are slots, one after another beyond that.
+    """Rollouts of environments on the host, in batches of `slots` episodes.
 
     **Arguments**
 
-    - `make`: `(num_envs, seed)` to a vector environment.
-    - `slots`: how many environments step side by side.
-    - `seed`: of the first of them.
-    - `max_episode_steps`: where to stop looking.
+    - `make`: `(num_envs, seed) -> AbstractVectorEnvironment`.
+    - `slots`: the number of environments side by side.
+    - `seed`: of the first vector environment.
+    - `max_episode_steps`: the time limit.
     """
 
     compiled = False
@@ -137,7 +137,7 @@ class HostRollouts(AbstractRollouts):
         return jnp.asarray(total / episodes, jnp.float32), jnp.asarray(steps, jnp.int32)
 
     def close(self) -> None:
-        """Give back what the environments hold."""
+        """Close the environments."""
         for streams in self._open.values():
             streams.close()
         self._open.clear()
@@ -160,6 +160,6 @@ def _playing(
 
 @jax.jit
 def returns(trajectory: Trajectory, discount: float | Float[Array, ""]) -> Float[Array, " N"]:
-    """The discounted return of the episode that each stream begins with."""
+    """The discounted return of the first episode of each stream."""
     zero = jnp.zeros_like(trajectory.reward)
     return MonteCarlo(discount)(trajectory, zero, zero).value_target[0]

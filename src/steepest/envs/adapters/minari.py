@@ -1,4 +1,4 @@
-"""Minari's data sets of demonstrations, from those that this machine has. Nothing is ever downloaded."""
+"""The adapter of Minari data sets on this machine. Nothing is downloaded."""
 
 from types import ModuleType
 
@@ -12,7 +12,7 @@ from steepest.envs.adapters.gymnasium import first_choice, from_gymnasium, witho
 
 
 def load(name: str) -> tuple[Demonstrations, Space, Space]:
-    """The transitions of a data set by Minari's id, and its spaces of observations and of actions.
+    """The demonstrations of a Minari data set, and its observation and action spaces.
 
     **Raises** `InputError` where Minari is not installed, or the data set is not on this machine, cannot be read, or
     has spaces of a kind that policies cannot take.
@@ -48,7 +48,7 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
 
 
 def _from_zero(space: gymnasium.Space, rows: np.ndarray) -> np.ndarray:
-    """Several choices count from 0 here, whatever the first is called; a single one keeps its start."""
+    """`rows` with multi-discrete choices numbered from 0; a single choice keeps its start."""
     first = first_choice(space)
     return rows if first is None or first.ndim == 0 else rows - first
 
