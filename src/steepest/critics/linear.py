@@ -59,7 +59,7 @@ class LinearValue(AbstractValue):
         horizon: int,
         ridge: float | Float[Array, ""] = 1e-5,
     ) -> "LinearValue":
-        r"""Fit by ridge regression: the least $\sum_i w_i\,(V(s_i,t_i)-y_i)^2 / \sum_i w_i + \rho\,\|w\|^2$.
+        r"""Fit by ridge regression, minimising $\sum_i w_i\,(V(s_i,t_i)-y_i)^2 / \sum_i w_i + \rho\,\|w\|^2$.
 
         The intercept is not penalised, so targets may be far from 0.
 

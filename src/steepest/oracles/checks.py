@@ -19,7 +19,7 @@ TOLERANCE = 1e-6
 
 
 def checked_array(field: str, value: object, shape: tuple[int | None, ...]) -> AnyArray:
-    """`value` as a float64 array of this shape, `None` for any length; a traced one as it is."""
+    """Convert `value` to a float64 array of this shape, `None` for any length; a traced one is kept."""
     array: AnyArray = value if is_traced(value) else _in_float64(field, value)
     wanted = "[" + ", ".join("any" if length is None else str(length) for length in shape) + "]"
     if len(array.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):

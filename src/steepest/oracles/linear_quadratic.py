@@ -85,7 +85,7 @@ class LinearQuadratic(eqx.Module):
 
     @exact(check=_check)
     def state_moments(self, policy: LinearGaussian, steps: int) -> tuple[Float[AnyArray, " T"], Float[AnyArray, " T"]]:
-        """$E[s_t]$ and $E[s_t^2]$ for t < `steps`; every $s_t$ is normal."""
+        """The moments $E[s_t]$ and $E[s_t^2]$ for t < `steps`; every $s_t$ is normal."""
         grows, noise = 1 + policy.gain, jnp.exp(2 * policy.log_std) + self.process_std**2
 
         def next_moments(moments, _):
@@ -126,7 +126,7 @@ class LinearQuadratic(eqx.Module):
 
     @exact(check=_check)
     def values(self, policy: LinearGaussian, state: Float[AnyArray, "*shape"]) -> Float[AnyArray, "*shape_or_H"]:
-        """V at each state, of the same shape; with a horizon [H, *shape]."""
+        """The value function V at each state, of the same shape; with a horizon [H, *shape]."""
         curvature, constant = self._coefficients(policy)
         return self._each_time(-(_times(curvature[:-1], state**2) + _times(constant[:-1], jnp.ones_like(state))))
 
@@ -134,7 +134,7 @@ class LinearQuadratic(eqx.Module):
     def action_values(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
-        """Q at each pair of state and action, of the same shape; with a horizon [H, *shape]."""
+        """The action values Q of each state and action, of the same shape; with a horizon [H, *shape]."""
         curvature, constant = self._coefficients(policy)
         successor = (state + action) ** 2 + self.process_std**2
         later = _times(curvature[1:], successor) + _times(constant[1:], jnp.ones_like(state))
@@ -144,7 +144,7 @@ class LinearQuadratic(eqx.Module):
     def advantages(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
-        """$A(s,a) = Q(s,a) - V(s)$, of the same shape; with a horizon [H, *shape]."""
+        """The advantages $A(s,a) = Q(s,a) - V(s)$, of the same shape; with a horizon [H, *shape]."""
         return self.action_values(policy, state, action) - self.values(policy, state)
 
     def _each_time(self, values):
@@ -182,7 +182,7 @@ class LinearQuadratic(eqx.Module):
     def policy_gradient(
         self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> LinearGaussian:
-        """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$ in $(k, \\log\\sigma)$; by default ∇J.
+        """The gradient $\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$ in $(k, \\log\\sigma)$; by default ∇J.
 
         **Arguments**
 
@@ -200,7 +200,7 @@ class LinearQuadratic(eqx.Module):
     def fisher(
         self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "2 2"]:
-        """$F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a mean over time with weights w."""
+        """The Fisher information $F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a w-weighted mean."""
         return self._fisher(policy, *self._checked_decisions(policy, discount_states, steps))
 
     @exact()
@@ -209,7 +209,7 @@ class LinearQuadratic(eqx.Module):
         return jnp.diag(jnp.stack([mean_square * jnp.exp(-2 * policy.log_std), jnp.full_like(mean_square, 2)]))
 
     def optimal_gain(self) -> Float[AnyArray, "*H"]:
-        """The best k, whatever σ; with a horizon, for each time step, [H]."""
+        """The optimal gain k, for any σ; with a horizon, for each time step, [H]."""
         if self.horizon is None:
             # γp solves x² + (1 − 2γ)x − γ = 0.
             worth = (2 * self.discount - 1 + np.sqrt(1 + 4 * self.discount**2)) / 2

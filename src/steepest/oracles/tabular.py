@@ -82,17 +82,17 @@ class TabularMDP(eqx.Module):
 
     @property
     def states(self) -> int:
-        """S."""
+        """The number of states, S."""
         return self.reward.shape[0]
 
     @property
     def actions(self) -> int:
-        """A."""
+        """The number of actions, A."""
         return self.reward.shape[1]
 
     @property
     def absorbing(self) -> Bool[AnyArray, " S"]:
-        """Which states an episode ends in."""
+        """The absorbing states, in which an episode ends, as flags."""
         numbers = np.arange(self.states)
         stays = self.transition[numbers, :, numbers] == 1
         return (stays & (self.reward == 0)).all(axis=1)

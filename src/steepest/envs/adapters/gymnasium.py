@@ -6,7 +6,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -291,7 +291,7 @@ class _Shaped(gymnasium.Wrapper):
         obs, info = self.env.reset(seed=seed, options=options)
         return self._checked(obs), info
 
-    def step(self, action: PyTree) -> tuple[PyTree, SupportsFloat, bool, bool, dict[str, PyTree]]:
+    def step(self, action: PyTree) -> tuple[PyTree, PyTree, bool, bool, dict[str, PyTree]]:
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._checked(obs), reward, terminated, truncated, info
 
