@@ -1,9 +1,8 @@
-"""What an expert did: observations, and the action that was taken on each."""
+"""Expert demonstrations: observations and the actions taken on them."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,18 +11,18 @@ from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 _SPLIT_SEED = 0
-"""Which rows are held out does not depend on the seed of a run, so that seeds can be compared."""
+"""The seed of the split, the same for every run, so that runs can be compared."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Demonstrations:
-    """Transitions of an expert, one row each.
+    """Expert demonstrations: pairs of observation and action, one row each.
 
     **Arguments**
 
     - `obs`: [B, …], as the environment gives them.
     - `action`: [B, …], as the environment takes them.
-    - `episode`: [B], whole numbers, equal for rows of one episode; None where nobody knows.
+    - `episode`: [B], whole numbers, equal for rows of one episode; None where unknown.
 
     **Raises** `InputError` when there are no rows, or not equally many of each.
 
@@ -57,19 +56,19 @@ class Demonstrations:
             )
 
     def __len__(self) -> int:
-        """Transitions."""
+        """The number of rows."""
         return len(self.obs)
 
     @property
     def episodes(self) -> int | None:
-        """How many episodes there are; None where nobody knows."""
+        """The number of episodes; None where unknown."""
         return None if self.episode is None else len(np.unique(self.episode))
 
     def checked(self, env: str, observation: Space, action: Space) -> Demonstrations:
-        """The same in the types that steepest computes in.
+        """The demonstrations in the types of the spaces.
 
-        **Raises** `InputError` for a shape or a type that `env` does not have, a value that is not finite, and an
-        action outside the space.
+        **Raises** `InputError` for a shape or a type that does not fit `env`, a value that is not finite, and an action
+        outside the space.
         """
         return Demonstrations(
             _fitting("obs", self.obs, f"observations of {env}", observation, bounded=not isinstance(observation, Box)),
@@ -78,7 +77,7 @@ class Demonstrations:
         )
 
     def split(self, share: float) -> tuple[Demonstrations, Demonstrations | None]:
-        """Rows to learn from, and about `share` of the rows held out from learning; None where none can be.
+        """The training rows, and about `share` of the rows as a validation set; None where there can be none.
 
         Whole episodes are held out where there is more than one, since rows of one episode are alike; else single
         rows. At least one is, and at least one is left.
@@ -111,7 +110,7 @@ def _numbers(name: str, given: object) -> np.ndarray:
 
 
 def _fitting(name: str, rows: np.ndarray, whose: str, space: Space, *, bounded: bool) -> np.ndarray:
-    """`rows` in the type of `space`, if that is what they are of."""
+    """`rows` in the type of `space`, if they fit it."""
     if rows.shape[1:] != space.shape:
         raise InputError(
             f"demonstrations: a row of {name} has shape {rows.shape[1:]}; {whose} have {space.shape}. "
@@ -149,6 +148,6 @@ def _bounds(space: Space) -> tuple:
             return 0, 1
 
 
-def _text(bound: Any) -> str:
+def _text(bound: float | np.ndarray) -> str:
     values = np.unique(bound)
     return f"{values[0]:g}" if len(values) == 1 else str(np.asarray(bound).tolist())

@@ -1,35 +1,35 @@
-"""The errors a user may meet. Each message is one line that names the field, the value and the remedy."""
+"""The exceptions of steepest. Each message is one line that names the field, the value and the remedy."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 _LISTED = 12
-"""Longer lists of what is known do not fit one line."""
+"""The longest list of known names that is shown in a message."""
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used. The command line prints the message alone and exits with status 2."""
+    """An invalid argument. The command line prints the message alone and exits with status 2."""
 
 
 class EnvironmentFault(RuntimeError):  # noqa: N818  Python has an EnvironmentError already
-    """An environment raised, or returned something that its spaces rule out."""
+    """An environment raised, or returned a value outside its spaces."""
 
 
 class ProcessLost(RuntimeError):  # noqa: N818  nothing that was written is wrong
-    """A process that trained was killed, or crashed."""
+    """A training process was killed, or crashed."""
 
 
 class NonFiniteError(ArithmeticError):
     """A quantity became NaN or infinite. The parameters are those from before it did.
 
-    - `rows`: of the metrics, what was learnt before it and not yet handed over.
+    - `rows`: the rows of metrics from before it that were not yet written.
     """
 
     rows: Sequence[dict[str, float]] = ()
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether it says that memory has run out, Python's or a device's."""
+    """Whether an exception means that the host or a device is out of memory."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 

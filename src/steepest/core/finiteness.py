@@ -1,4 +1,4 @@
-"""What an update reports."""
+"""The diagnostics of an update."""
 
 import equinox as eqx
 import jax
@@ -9,7 +9,7 @@ from steepest.core.types import PyTree
 
 
 class Finite(eqx.Module):
-    """Which quantities of an update were finite, in the order in which they were computed.
+    """Finiteness flags of the quantities of an update, in the order in which they were computed.
 
     The order matters: one NaN spreads, and the first bad quantity is the one to look at.
     """
@@ -40,7 +40,7 @@ def _all_finite(tree: PyTree) -> Bool[Array, ""]:
 
 
 class UpdateInfo(eqx.Module):
-    """What one update did: `metrics` by name, and what was `finite`."""
+    """The diagnostics of one update: `metrics` by name, and `finite` flags."""
 
     metrics: dict[str, Float[Array, ""]]
     finite: Finite

@@ -1,8 +1,9 @@
-"""Estimates of value, and how they are fitted."""
+"""Critics: value functions $V$ and $Q$, their regression targets and their fits."""
 
 from steepest.critics.action_value import (
     AbstractActionValue,
     ActionValue,
+    ActionValueFunction,
     TabularActionValue,
     deterministic_target,
     expected_target,
@@ -19,7 +20,7 @@ from steepest.critics.state_value import (
     ValueRegression,
 )
 from steepest.critics.target import polyak
-from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
+from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue, ValueFunction
 from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "AbstractStateValue",
     "AbstractValue",
     "ActionValue",
+    "ActionValueFunction",
     "ClippedRegression",
     "ClippedSquaredError",
     "CompatibleActionValue",
@@ -38,6 +40,7 @@ __all__ = [
     "Stationary",
     "TabularActionValue",
     "TabularValue",
+    "ValueFunction",
     "ValueRegression",
     "WithinBounds",
     "deterministic_target",

@@ -1,4 +1,4 @@
-"""Action-value critics, and the targets they are fitted to off policy (C4)."""
+"""Action-value critics, and their off-policy regression targets (C4)."""
 
 import abc
 from collections.abc import Callable
@@ -9,16 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from steepest.core.distributions import AbstractDistribution, Categorical
+from steepest.core.distributions import Categorical, Policy
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.types import AnyArray
 from steepest.networks import ActivationName, Dense, feature_count, features
 
+ActionValueFunction = Callable[[AnyArray, AnyArray], Array]
+"""$Q(s,a)$ as a function, `(obs, action) -> value`."""
+
 
 class AbstractActionValue(eqx.Module):
-    """$Q(s,a)$, in the unit of return."""
+    """An action-value function $Q(s,a)$, in the unit of return."""
 
     @abc.abstractmethod
     def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
@@ -34,10 +37,10 @@ class AbstractActionValue(eqx.Module):
 
 
 class ActionValue(AbstractActionValue):
-    r"""$Q_\phi(s,a)$ from a dense network.
+    r"""An action-value network $Q_\phi(s,a)$ of dense layers.
 
-    Discrete actions have an output each. Any other action enters beside the observation: choices one-hot, real numbers
-    with their bounds at ±1. Bounds that are not finite leave a number as it is. Nothing is clipped, so
+    Discrete actions have one output each. Any other action is an input beside the observation: choices one-hot, real
+    numbers scaled so that their bounds are ±1, or unscaled where a bound is not finite. Nothing is clipped, so
     $\nabla_a Q$ does not vanish beyond the bounds.
     """
 
@@ -90,7 +93,7 @@ class ActionValue(AbstractActionValue):
 
 
 class TabularActionValue(AbstractActionValue):
-    """A number for each pair of a discrete observation and a discrete action."""
+    """A table of action values, one for each pair of a discrete observation and a discrete action."""
 
     table: Float[Array, "S A"]
 
@@ -104,7 +107,7 @@ class TabularActionValue(AbstractActionValue):
 def expected_target(
     key: Key[Array, ""],
     critic: AbstractActionValue,
-    policy: Callable[[AnyArray], AbstractDistribution],
+    policy: Policy,
     reward: Float[AnyArray, "*batch"],
     next_obs: AnyArray,
     terminated: Bool[AnyArray, "*batch"],
@@ -112,15 +115,15 @@ def expected_target(
     discount: float | Float[Array, "*#batch"],
     sampled: bool = False,
 ) -> Float[Array, "*batch"]:
-    r"""What $Q^\pi$ should have said of each transition, whoever chose its action.
+    r"""The regression target of $Q^\pi$ for each transition, from any behaviour policy (expected Sarsa).
 
     $$y = r + \gamma\,(1-\mathrm{terminated})\,E_{a'\sim\pi(\cdot|s')}\big[\bar Q(s',a')\big]$$
 
-    The next action is the policy's own. The one that the data hold is the behaviour's, and fitting to it gives the
-    behaviour's $Q$. With a `Categorical` policy the expectation is the sum $\sum_{a'}\pi(a'|s')\,\bar Q(s',a')$; with
-    any other, and on request, one fresh $a'$ is drawn, which is right on average.
+    The next action is drawn from π; with the next action of the data the fit would give the $Q$ of the behaviour
+    policy. With a `Categorical` policy the expectation is the sum $\sum_{a'}\pi(a'|s')\,\bar Q(s',a')$; with
+    any other, and on request, one $a'$ is drawn, which gives an unbiased estimate.
 
-    Truncation does not enter: a successor that was not looked at keeps its value.
+    Truncation does not enter: the successor of a truncated step is bootstrapped from.
 
     **Arguments**
 
@@ -131,7 +134,7 @@ def expected_target(
     - `next_obs`: $s'$, the true successor, [*batch, …].
     - `terminated`: whether $s'$ is absorbing.
     - `discount`: $\gamma \in [0, 1]$, per step; or of each row, where $r$ gathers several steps.
-    - `sampled`: draw $a'$ also where the expectation could be had.
+    - `sampled`: draw $a'$ also where the expectation has a closed form.
 
     **Returns** $y$, in the unit of return. It is a constant: no gradient flows through it.
 
@@ -155,14 +158,14 @@ def expected_target(
 
 def deterministic_target(
     critic: AbstractActionValue,
-    policy: Callable[[AnyArray], AbstractDistribution],
+    policy: Policy,
     reward: Float[AnyArray, "*batch"],
     next_obs: AnyArray,
     terminated: Bool[AnyArray, "*batch"],
     *,
     discount: float | Float[Array, "*#batch"],
 ) -> Float[Array, "*batch"]:
-    r"""What $Q^\mu$ of a deterministic policy should have said: $y = r + \gamma\,(1-\mathrm{terminated})\,
+    r"""The regression target of $Q^\mu$ for a deterministic policy: $y = r + \gamma\,(1-\mathrm{terminated})\,
     \bar Q(s', \bar\mu(s'))$.
 
     The arguments are those of `expected_target`; $\bar\mu$ is the mode of the policy. No gradient flows through $y$,
@@ -197,7 +200,7 @@ def _taken(values: Float[Array, "*batch A"], action: Int[AnyArray, "*batch"]) ->
 
 
 def _scaling_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:
-    """What is mapped to −1 and to 1, for every coordinate laid flat: −1 and 1 where a bound is not finite."""
+    """The values scaled to −1 and to 1, of every coordinate laid flat: −1 and 1 where a bound is not finite."""
     low, high = (bound.reshape(-1) for bound in (space.low, space.high))
     finite = np.isfinite(low) & np.isfinite(high)
     return np.where(finite, low, -1), np.where(finite, high, 1)

@@ -1,4 +1,4 @@
-"""The linear baseline: least squares in closed form on features of observation and time (C7)."""
+"""The linear baseline: a value function fitted by least squares on features of observation and time (C7)."""
 
 import equinox as eqx
 import jax
@@ -13,20 +13,20 @@ from steepest.critics.time_dependent import AbstractValue, inside
 from steepest.networks import feature_count, features
 
 _LARGEST = 10.0
-"""An observation so many deviations off its mean is taken for no farther: its square would rule the fit."""
+"""Observations are clipped so many deviations off their mean, since their squares would dominate the fit."""
 
 
 class LinearValue(AbstractValue):
-    r"""$V(s,t) = b + w^\top\phi(s,t)$, fitted by ridge regression without a single gradient step.
+    r"""A linear value function $V(s,t) = b + w^\top\phi(s,t)$, fitted in closed form by ridge regression.
 
     $$\phi(s,t) = \big(f(s),\ P_1(x),\ P_2(x),\ P_3(x)\big), \qquad x = 2t/H - 1$$
 
     $f$ is one-hot for choices. For a `Box` it is $z$ and $z^2$, where $z$ is the observation in deviations from the
-    mean of the rows of the fit, held within ±10. $P_k$ are Legendre's polynomials. So the functions are those of the
+    mean of the rows of the fit, clipped to ±10. $P_k$ are Legendre's polynomials. So the functions are those of the
     usual features $(o, o^2, t, t^2, t^3, 1)$, but in a basis in which float32 is enough, whatever the units are.
 
-    The value is of what is earned before the horizon: from step H on it is 0. It computes in the precision of the
-    targets.
+    The value is that of the rewards before the horizon: from step H on it is 0. It is computed in the precision of
+    the targets.
 
     - `coefficients`, `intercept`: $w$ and $b$, in the unit of return.
     - `centre`, `scale`: mean and deviation of the observations of the fit; 0 and 1 for choices.
@@ -59,9 +59,9 @@ class LinearValue(AbstractValue):
         horizon: int,
         ridge: float | Float[Array, ""] = 1e-5,
     ) -> "LinearValue":
-        r"""The coefficients with the least $\sum_i w_i\,(V(s_i,t_i)-y_i)^2 / \sum_i w_i + \rho\,\|w\|^2$.
+        r"""Fit by ridge regression, minimising $\sum_i w_i\,(V(s_i,t_i)-y_i)^2 / \sum_i w_i + \rho\,\|w\|^2$.
 
-        The intercept is not held back, so targets may be far from 0.
+        The intercept is not penalised, so targets may be far from 0.
 
         **Arguments**
 

@@ -1,4 +1,4 @@
-"""State-value critics, and the regressions that fit them to their targets (C1–C3)."""
+"""State-value critics, and the regression problems that fit them (C1–C3)."""
 
 import abc
 from collections.abc import Callable
@@ -14,9 +14,12 @@ from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
 
+Critic = Callable[..., Array]
+"""$V_\\phi(s)$ or $Q_\\phi(s,a)$ as a function of observations, or of observations and actions."""
+
 
 class AbstractStateValue(eqx.Module):
-    """$V_\\phi(s)$, in the unit of return: a module whose array leaves are the parameters."""
+    """A state-value function $V_\\phi(s)$, in the unit of return: a module whose array leaves are the parameters."""
 
     @abc.abstractmethod
     def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
@@ -24,7 +27,7 @@ class AbstractStateValue(eqx.Module):
 
 
 class StateValue(AbstractStateValue):
-    """$V_\\phi(s)$ from an encoder and dense layers."""
+    """A state-value network $V_\\phi(s)$: an encoder and dense layers."""
 
     encoder: AbstractEncoder
     network: Dense
@@ -46,12 +49,12 @@ class StateValue(AbstractStateValue):
         return self.network(self.encoder(obs))[..., 0]
 
 
-class ValueRegression(AbstractMaximisation[Callable[..., Array]]):
-    """Least squares, as something to be made larger: $-\\tfrac12\\,\\mathrm{mean}\\,(V_\\phi(s) - y)^2$, or with
+class ValueRegression(AbstractMaximisation[Critic]):
+    """Least-squares regression of a critic: maximises $-\\tfrac12\\,\\mathrm{mean}\\,(V_\\phi(s) - y)^2$, or with
     $Q_\\phi(s,a)$.
 
-    The targets $y$ are constants, whatever they were made of: returns (C1), bootstrapped values (C2, C3), or what a
-    target network says of the next action (C4).
+    The targets $y$ are constants: returns (C1), bootstrapped values (C2, C3), or a target network's value of the next
+    action (C4).
 
     - `inputs`: what the critic is called with: observations, or observations and actions.
     - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
@@ -68,18 +71,18 @@ class ValueRegression(AbstractMaximisation[Callable[..., Array]]):
     def minibatch(self, indices: Int[Array, " M"]) -> "ValueRegression":
         return jax.tree.map(lambda rows: rows[indices], self)
 
-    def evaluate(self, parameters: Callable[..., Array]) -> tuple[Float[Array, ""], Info]:
+    def evaluate(self, parameters: Critic) -> tuple[Float[Array, ""], Info]:
         error = parameters(*self.inputs) - jax.lax.stop_gradient(self.target)
         # Before the square: the derivative of a square that is thrown away later is still 0 × NaN.
         error = jnp.where(self.weight > 0, error, 0)
         return -0.5 * weighted_mean(jnp.square(error), self.weight), {}
 
 
-class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
-    r"""$-\tfrac12\,\mathrm{mean}\,\max\bigl((V_\phi - y)^2,\ (V_c - y)^2\bigr)$ with
+class ClippedRegression(AbstractMaximisation[Critic]):
+    r"""Regression with clipped values: $-\tfrac12\,\mathrm{mean}\,\max\bigl((V_\phi - y)^2,\ (V_c - y)^2\bigr)$ with
     $V_c = V_{old} + \mathrm{clip}(V_\phi - V_{old}, \pm\epsilon)$.
 
-    Where the value has gone further than the radius towards its target, there is nothing more to gain in this update.
+    Where the value has moved further than the radius towards its target, the gradient is 0.
 
     **Arguments**
 
@@ -105,7 +108,7 @@ class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
     def minibatch(self, indices: Int[Array, " M"]) -> "ClippedRegression":
         return ClippedRegression(self.regression.minibatch(indices), self.old[indices], self.radius)
 
-    def evaluate(self, parameters: Callable[..., Array]) -> tuple[Float[Array, ""], Info]:
+    def evaluate(self, parameters: Critic) -> tuple[Float[Array, ""], Info]:
         inner, old = self.regression, jax.lax.stop_gradient(self.old)
         value, target = parameters(*inner.inputs), jax.lax.stop_gradient(inner.target)
         near = old + jnp.clip(value - old, -self.radius, self.radius)
@@ -115,7 +118,7 @@ class ClippedRegression(AbstractMaximisation[Callable[..., Array]]):
 
 
 class AbstractCriticObjective(eqx.Module):
-    """What a state-value critic is fitted by: makes the regression of one update."""
+    """The loss of a state-value critic: makes the regression problem of one update."""
 
     @abc.abstractmethod
     def problem(
@@ -124,19 +127,19 @@ class AbstractCriticObjective(eqx.Module):
         value: Float[Array, " B"],
         target: Float[Array, " B"],
         weight: Float[Array, " B"],
-    ) -> AbstractMaximisation[Callable[..., Array]]:
-        """The regression to `target`, where the critic has said `value` before the update."""
+    ) -> AbstractMaximisation[Critic]:
+        """The regression to `target`; `value` is the critic's estimate before the update."""
 
 
 class SquaredError(AbstractCriticObjective):
-    """Least squares: `ValueRegression`."""
+    """The squared error: `ValueRegression`."""
 
     def problem(self, obs, value, target, weight) -> ValueRegression:
         return ValueRegression((obs,), target, weight)
 
 
 class ClippedSquaredError(AbstractCriticObjective):
-    """Least squares within a radius of the values before the update: `ClippedRegression`.
+    """The squared error clipped to a radius around the values before the update: `ClippedRegression`.
 
     - `radius`: in the unit of (scaled) return.
     """

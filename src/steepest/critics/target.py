@@ -13,9 +13,9 @@ Tree = TypeVar("Tree")
 
 
 def polyak(target: Tree, online: Tree, rate: float | Float[Array, ""]) -> Tree:
-    r"""Let slow parameters follow fast ones: $\bar\phi \leftarrow (1-\tau)\,\bar\phi + \tau\,\phi$.
+    r"""Polyak averaging of target parameters: $\bar\phi \leftarrow (1-\tau)\,\bar\phi + \tau\,\phi$.
 
-    A critic fitted to its own word chases itself; a copy that lags behind gives it something to settle on.
+    A target network that lags behind the critic stabilises its bootstrapped targets.
 
     **Arguments**
 

@@ -1,4 +1,4 @@
-"""Values that may depend on the time of an episode, as estimators ask for them (C7)."""
+"""Value functions that may depend on the time since an episode began (C7)."""
 
 import abc
 from collections.abc import Callable
@@ -12,9 +12,12 @@ from steepest.core.problem import weighted_mean
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 
+ValueFunction = Callable[[AnyArray, AnyArray], Array]
+"""$V(s,t)$ as a function, `(obs, time) -> value`."""
+
 
 class AbstractValue(eqx.Module):
-    """$V(s, t)$, in the unit of return: what is still to come after t steps of an episode."""
+    """A time-dependent value function $V(s, t)$, the expected return after t steps of an episode."""
 
     @abc.abstractmethod
     def __call__(self, obs: AnyArray, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
@@ -22,22 +25,22 @@ class AbstractValue(eqx.Module):
 
 
 class Stationary(AbstractValue):
-    """A value that ignores the time.
+    """A value function that ignores the time.
 
-    - `critic`: from observations alone to values, as `StateValue` does it.
+    - `critic`: from observations alone to values, such as `StateValue`.
     """
 
-    critic: Callable[..., Array]
+    critic: Callable[[AnyArray], Array]
 
     def __call__(self, obs: AnyArray, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
         return self.critic(obs)
 
 
 class TabularValue(AbstractValue):
-    r"""A number for each discrete observation, or for each pair of a time and an observation.
+    r"""A table of values, one for each discrete observation, or for each pair of a time and an observation.
 
-    A table by time is of what is earned before the horizon H. After its last row nothing is, so everything is worth
-    0 there, also where an episode was truncated. What a time limit cuts off of a return is for a value without time.
+    A table by time holds the return before the horizon H. After its last row the value is 0, also where an episode was
+    truncated. To bootstrap at a time limit, take a table without time.
 
     - `table`: [S]; or [H, S] for the times 0…H−1; or [H+1, S], whose last row is what is left at the end.
 

@@ -1,4 +1,4 @@
-"""Critics of actions, seen through a rule."""
+"""Action-value critics made of others: their minimum, and with clipped actions."""
 
 import functools
 
@@ -12,9 +12,9 @@ from steepest.critics.action_value import AbstractActionValue
 
 
 class LeastActionValue(AbstractActionValue):
-    r"""$\min_i Q_i(s,a)$ of several critics.
+    r"""The minimum $\min_i Q_i(s,a)$ of several critics (clipped double Q-learning).
 
-    A maximum over what one critic says finds its errors; two seldom err upwards in the same place.
+    It counteracts the overestimation that maximising a single critic causes.
 
     **Reference** Fujimoto, van Hoof and Meger, *Addressing Function Approximation Error in Actor-Critic Methods*, 2018.
     """
@@ -29,9 +29,9 @@ class LeastActionValue(AbstractActionValue):
 
 
 class WithinBounds(AbstractActionValue):
-    """What is done is what the environment makes of an action: it cuts it to the bounds of `space`.
+    """An action-value critic of the clipped action, as the environment clips it to the bounds of `space`.
 
-    Beyond them nothing changes, so $\\nabla_a Q$ is 0 there.
+    $\\nabla_a Q$ is therefore 0 beyond the bounds.
     """
 
     critic: AbstractActionValue
@@ -45,7 +45,7 @@ class WithinBounds(AbstractActionValue):
 
 
 def within_bounds(space: Box, action: AnyArray) -> Float[Array, "*batch"]:
-    """The action that the environment takes in place of this one.
+    """The action clipped to the bounds of its space, as the environment does.
 
     >>> print(within_bounds(Box(-1, 1, (2,)), jnp.array([0.5, 3.0])))
     [0.5 1. ]

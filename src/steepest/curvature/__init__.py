@@ -1,4 +1,4 @@
-"""What the Fisher information says of a direction."""
+"""Natural-gradient directions, and the linear solver behind them."""
 
 from steepest.curvature.conjugate_gradient import Solution, conjugate_gradient
 from steepest.curvature.natural_direction import Direction, NaturalDirection

@@ -1,4 +1,4 @@
-"""Conjugate gradients, which tell on the way how well conditioned the matrix is."""
+"""The conjugate-gradient method, with an estimate of the condition number."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from jaxtyping import Array, Float, Int
 
 
 class Solution(eqx.Module):
-    """What conjugate gradients found.
+    """The solution of $Fx = g$ by conjugate gradients.
 
-    - `x`: so that $Fx \\approx g$.
-    - `iterations`: products with F that it took.
+    - `x`: the solution.
+    - `iterations`: the number of iterations, each one product with F.
     - `residual`: $\\lVert g - Fx\\rVert / \\lVert g\\rVert$, as the recursion has it.
     - `condition`: the largest by the smallest eigenvalue of F as seen from g, a lower bound of the condition of F.
     """
@@ -30,16 +30,16 @@ def conjugate_gradient(
     iterations: int,
     tolerance: float = 1e-6,
 ) -> Solution:
-    r"""Solve $Fx = g$ for a positive definite F of which only products are known.
+    r"""Solve $Fx = g$ for a positive definite F given by its products.
 
     The k-th iterate is the best in the span of $g, Fg, \dots, F^{k-1}g$. The coefficients of the recursion are those of
-    Lanczos' tridiagonal matrix, whose extreme eigenvalues approach those of F: the condition comes for free.
+    Lanczos' tridiagonal matrix, whose extreme eigenvalues approach those of F and give the condition at no extra cost.
 
     **Arguments**
 
     - `product`: $v \mapsto Fv$.
-    - `iterations`: at most so many.
-    - `tolerance`: stop once the residual is so small, relative to g.
+    - `iterations`: the largest number of iterations.
+    - `tolerance`: of the residual relative to g, at which to stop.
 
     **Example**
 
@@ -74,7 +74,7 @@ def conjugate_gradient(
 
 
 def _condition(lanczos: Float[Array, "2 k"], count: Int[Array, ""]) -> Float[Array, ""]:
-    """The ratio of the extreme eigenvalues of the tridiagonal matrix that the recursion amounts to."""
+    """The ratio of the extreme eigenvalues of Lanczos' tridiagonal matrix."""
     lengths, ratios = lanczos
     made = jnp.arange(lengths.shape[0], dtype=jnp.int32) < count
     inverse = jnp.where(made, 1 / jnp.where(made, lengths, 1), 0)

@@ -1,4 +1,4 @@
-"""The direction of the natural gradient (S3)."""
+"""The natural-gradient direction (S3)."""
 
 from typing import Literal
 
@@ -14,9 +14,9 @@ from steepest.curvature.conjugate_gradient import conjugate_gradient
 
 
 class Direction(eqx.Module):
-    """$x = F_\\lambda^{-1} g$, and what it predicts.
+    """The natural-gradient direction $x = F_\\lambda^{-1} g$, with its slope and curvature.
 
-    - `slope`: $g^\\top x$, what the objective gains per unit of step, to first order.
+    - `slope`: $g^\\top x$, the first-order gain of the objective per unit of step.
     - `damped_curvature`, `curvature`: $x^\\top F_\\lambda x$ and $x^\\top F x$, twice the KL per unit of step squared.
     """
 
@@ -27,7 +27,7 @@ class Direction(eqx.Module):
     info: Info
 
     def length(self, radius: float | Float[Array, ""]) -> Float[Array, ""]:
-        r"""$\sqrt{2\epsilon / x^\top F_\lambda x}$: for $\tfrac12\Delta^\top F_\lambda\Delta = \epsilon$.
+        r"""The step size $\sqrt{2\epsilon / x^\top F_\lambda x}$ for $\tfrac12\Delta^\top F_\lambda\Delta = \epsilon$.
 
         With an exact solve $x^\top F_\lambda x = g^\top F_\lambda^{-1} g$. A direction of no curvature has length 0.
         """
@@ -36,17 +36,17 @@ class Direction(eqx.Module):
 
 
 class NaturalDirection(eqx.Module):
-    r"""$x = (F + \lambda I)^{-1} g$, with the Fisher information of the policy that gathered the data.
+    r"""The natural gradient $x = (F + \lambda I)^{-1} g$, F the Fisher information of the policy that gave the data.
 
     **Arguments**
 
     - `damping`: $\lambda \ge 0$, in units of the Fisher information; it bounds the condition, and bends x towards g.
-    - `solver`: `conjugate_gradient` asks for products only; `dense` builds the matrix, for some hundred parameters, and
-      leaves out directions without any curvature, so that it can do without damping.
+    - `solver`: `conjugate_gradient` needs products only; `dense` builds the matrix, for some hundred parameters, and
+      leaves out directions without curvature, so that damping may be 0.
     - `iterations`, `tolerance`: of conjugate gradients.
     - `fisher`: `exact`, $J^\top H J$ with the metric of each distribution in closed form; or `empirical`, the mean
       outer product of the scores of the actions that were taken.
-    - `rows`: make the Fisher information of about so many rows only; `None` takes all.
+    - `rows`: estimate the Fisher information from about so many rows only; `None` takes all.
 
     **Reference** Amari, *Natural Gradient Works Efficiently in Learning*, 1998; Kakade, *A Natural Policy Gradient*,
     2001; conjugate gradients: Schulman et al., *Trust Region Policy Optimization*, 2015, appendix C.

@@ -1,1 +1,1 @@
-"""How good estimates of the gradient are."""
+"""Bias, variance and cost of gradient estimators."""

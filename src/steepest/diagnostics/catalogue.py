@@ -1,4 +1,4 @@
-"""Every estimator of the gradient by name: what it is, what it needs, and when it estimates ∇J. Does not import JAX."""
+"""The catalogue of gradient estimators: the meaning, needs and biases of each, by name. Does not import JAX."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Collection, Iterable
 from steepest.core.errors import InputError, unknown
 
 MANY_PARAMETERS = 300
-"""Beyond so many, methods that move parameters one by one are tried on request only."""
+"""The largest number of parameters for which perturbation estimators are compared without being named."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One estimator.
+    """The catalogue entry of an estimator.
 
     - `identifier`: of the formula.
     - `meaning`: in one line.
-    - `needs`: what must be there, of `NEEDS`.
+    - `needs`: its requirements, of `NEEDS`.
     - `biased_by`: what makes it estimate something else than ∇J: `discount` below 1, a `fitted` critic, a
       `behaviour` policy, or its own `definition`.
-    - `moves`: whether it moves the parameters, at a cost that grows with their number.
+    - `moves`: whether it perturbs the parameters, at a cost that grows with their number.
     """
 
     identifier: str
@@ -30,7 +30,7 @@ class Entry:
     moves: bool = False
 
     def estimates(self, present: Collection[str]) -> str:
-        """`∇J` or `other`, where `present` says what of `biased_by` is the case."""
+        """The quantity estimated, `∇J` or `other`, given which causes of `biased_by` are `present`."""
         return "other" if "definition" in self.biased_by or set(self.biased_by) & set(present) else "∇J"
 
 
@@ -40,7 +40,7 @@ NEEDS: dict[str, str] = {
     "behaviour": "needs episodes of another policy. Give --behaviour (behaviour=… in Python)",
     "continuous": "needs continuous actions. Leave it out",
 }
-"""What an estimator may need, and what to say where it is missing."""
+"""The requirements of estimators, each with the message for when it is missing."""
 
 ESTIMATORS: dict[str, Entry] = {
     "whole_return": Entry("G3", "score of the episode × its whole return"),
@@ -90,23 +90,23 @@ ESTIMATORS: dict[str, Entry] = {
         moves=True,
     ),
 }
-"""By name, in the order in which they are shown."""
+"""The estimators by name, in the order in which they are shown."""
 
 
 def check_names(names: Iterable[str]) -> None:
-    """**Raises** `InputError` for a name that is none, with the nearest that is."""
+    """**Raises** `InputError` for an unknown name, with the nearest known one."""
     for name in names:
         if name not in ESTIMATORS:
             raise unknown("estimator", name, ESTIMATORS, "steepest list estimators")
 
 
 def select(names: Iterable[str], available: Collection[str], parameters: int) -> tuple[list[str], list[str]]:
-    """The estimators to compare, and notes on what was left out.
+    """The names of the estimators to compare, and notes on those left out.
 
     **Arguments**
 
-    - `names`: those asked for; none for all that can be had.
-    - `available`: what there is of `NEEDS`.
+    - `names`: those asked for; empty for all that are available.
+    - `available`: the `NEEDS` that are met.
     - `parameters`: of the policy.
 
     **Raises** `InputError` for one asked for by name that is unknown or lacks what it needs.

@@ -1,4 +1,4 @@
-"""The gradient of any policy on any environment, by any estimator."""
+"""Estimation of the policy gradient, and comparison of gradient estimators."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from steepest.core.validation import check_number
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
+    from steepest.core.distributions import Policy
     from steepest.diagnostics.builders import Context
     from steepest.diagnostics.exact import Oracle
     from steepest.diagnostics.quality import Reference
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from steepest.estimators import AbstractEstimator, AbstractRollouts
 
 _REFERENCE_BLOCK = 100
-"""A critic fitted on fewer episodes than half of that serves a reference badly."""
+"""The smallest number of episodes of one estimate of a sampled reference; its critic is fitted on half of them."""
 
 
 def estimate_gradient(
@@ -45,14 +46,14 @@ def estimate_gradient(
     - `policy`: called on observations it gives a distribution; its array leaves are the parameters.
     - `env`: an id; a compiled environment; an oracle such as `TabularMDP`; or a function that makes a Gymnasium
       environment.
-    - `estimator`: how (`steepest.estimators`).
+    - `estimator`: of `steepest.estimators`.
     - `key`: of everything that is random.
     - `episodes`: of each estimate. Perturbations play so many under each perturbed policy.
-    - `backend`: who runs the environment, as for `steepest train`.
+    - `backend`: the library that runs the environment, as for `steepest train`.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
     - `slots`: environments side by side, on the host. There, common random numbers are those of the actions alone.
 
-    **Returns** gradients shaped like the policy with a leading axis of repeats, and what each took.
+    **Returns** gradients shaped like the policy with a leading axis of repeats, and diagnostics of each.
 
     **Raises** `InputError` for a wrong count or an environment without a time limit; `NonFiniteError` for a gradient
     that is not finite.
@@ -114,10 +115,10 @@ def compare_gradients(
     slots: int = 16,
     report: Callable[[str, int, int], None] | None = None,
 ) -> GradientComparison:
-    r"""Bias, variance and cost of estimators of $\nabla J$ at `policy`, beside each other.
+    r"""Compare bias, variance and cost of estimators of $\nabla J$ at `policy`.
 
     On tabular and linear-quadratic problems they are compared with the exact gradient of the return up to the time
-    limit, which is what sampled episodes show. Elsewhere the reference is the mean of many more episodes, by the
+    limit, as sampled episodes have it. Elsewhere the reference is the mean of many more episodes, by the
     reward-to-go less a value fitted on other episodes, which has no bias; its standard error is part of every verdict.
     The bias is always that for ∇J, also of estimators that are meant to estimate something else.
 
@@ -125,21 +126,21 @@ def compare_gradients(
 
     - `policy`: called on observations it gives a distribution; its array leaves are the parameters.
     - `env`: an id; `LinearQuadratic`; a compiled environment; an oracle such as `TabularMDP`; or a function that makes
-      a Gymnasium environment; or a `Setting` that is made of one. FrozenLake, Taxi and CliffWalking are played from
+      a Gymnasium environment; or a `Setting`. FrozenLake, Taxi and CliffWalking are played from
       their tables, unless `backend` says otherwise.
-    - `estimators`: names, of `steepest list estimators`; all that can be had when left out.
+    - `estimators`: names, of `steepest list estimators`; all that are available when left out.
     - `key`: of everything that is random; that of seed 0 when left out.
     - `own`: estimators of your own by name, to be compared too.
-    - `behaviour`: another policy, whose episodes off-policy estimators take.
+    - `behaviour`: the behaviour policy of off-policy estimators.
     - `episodes`: of each estimate. Perturbations share them out among the perturbed policies, at least one for each.
-    - `repeats`: estimates of each estimator; 3 at least say something of the bias.
+    - `repeats`: estimates of each estimator; the bias is tested from 3 on.
     - `discount`, `gae_lambda`, `n`: γ, by default 0.99 or an oracle's own; λ; and the n of n-step.
-    - `backend`: who runs the environment.
+    - `backend`: the library that runs the environment.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
     - `reference_episodes`: of a sampled reference; by default 20 times all episodes of an estimator in a compiled
       environment, 2 times elsewhere.
     - `slots`: environments side by side, on the host.
-    - `report`: called after each estimate: whose it was, how many there are so far, and how many there will be.
+    - `report`: called after each estimate with its estimator, the number of estimates so far, and their total.
 
     **Raises** `InputError` for an estimator that is unknown or lacks what it needs, with what to do; `NonFiniteError`
     for a gradient that is not finite.
@@ -220,7 +221,7 @@ def compare_gradients(
 
 
 def reference_blocks(episodes: int, total: int) -> tuple[int, int]:
-    """Of how many episodes each, and how many, the estimates are whose mean is a sampled reference."""
+    """The episodes of each estimate of a sampled reference, and the number of estimates."""
     size = max(episodes, _REFERENCE_BLOCK)
     return size, max(3, -(-total // size))
 

@@ -17,10 +17,10 @@ Oracle = TabularMDP | LinearQuadratic
 
 
 def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
-    """The same problem, over after `horizon` steps: what episodes show that a time limit cuts.
+    """The oracle with a horizon of `horizon` steps, the time limit of sampled episodes.
 
-    With an end of its own the oracle's gradient is that of the return which is sampled; otherwise what lies beyond the
-    time limit would look like a bias.
+    Its gradient is then that of the return which is sampled; otherwise rewards beyond the time limit would look like a
+    bias.
     """
     if isinstance(oracle, TabularMDP):
         return TabularMDP(oracle.transition, oracle.reward, oracle.initial, oracle.discount, horizon)
@@ -52,7 +52,7 @@ def exact_action_values(oracle: Oracle, policy: Policy) -> Callable[..., Array]:
 
 
 def row_time(shape: tuple[int, ...], horizon: int) -> Int[Array, "..."]:
-    """The time of each row of whole episodes: [T, N], or the same laid end to end, [T × N], with T = `horizon`.
+    """The time of each row of whole episodes: [T, N], or flattened, [T × N], with T = `horizon`.
 
     >>> row_time((2, 3), 2).tolist(), row_time((6,), 2).tolist()
     ([[0, 0, 0], [1, 1, 1]], [0, 0, 0, 1, 1, 1])
@@ -62,7 +62,7 @@ def row_time(shape: tuple[int, ...], horizon: int) -> Int[Array, "..."]:
 
 
 class ByTime(eqx.Module):
-    """$Q_t(s,a)$ from a table, [H, S, A]. Rows are those of whole episodes; see `row_time`."""
+    """A table of time-dependent action values $Q_t(s,a)$, [H, S, A], for rows of whole episodes (see `row_time`)."""
 
     table: Float[Array, "H S A"]
 
@@ -71,7 +71,7 @@ class ByTime(eqx.Module):
 
 
 class QuadraticValue(AbstractValue):
-    """$V_t(s) = -(p_t s^2 + c_t)$.
+    """The quadratic value function $V_t(s) = -(p_t s^2 + c_t)$.
 
     - `curvature`, `constant`: p and c, [H + 1]; the last are 0.
     """
@@ -84,7 +84,10 @@ class QuadraticValue(AbstractValue):
 
 
 class QuadraticActionValue(eqx.Module):
-    """$Q_t(s,a) = -s^2 - a^2 + \\gamma E[V_{t+1}(s + a + \\text{noise})]$. Rows are those of whole episodes."""
+    """The quadratic action values $Q_t(s,a) = -s^2 - a^2 + \\gamma E[V_{t+1}(s + a + \\text{noise})]$.
+
+    Rows are those of whole episodes; see `row_time`.
+    """
 
     value: QuadraticValue
     discount: float = eqx.field(static=True)

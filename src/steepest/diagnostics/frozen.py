@@ -11,9 +11,9 @@ from steepest.core.types import AnyArray
 
 
 class FrozenNormaliser:
-    """An `ObservationNormaliser` that is no tree of arrays but a constant: nothing differentiates with respect to it.
+    """An `ObservationNormaliser` with constant statistics, which have no gradient.
 
-    It can be compared and hashed, so that a compiled program may be specialised on it.
+    It is hashable, and so a static argument of compiled programs.
     """
 
     def __init__(self, normaliser: ObservationNormaliser):
@@ -37,11 +37,11 @@ class FrozenNormaliser:
 
 
 class NormalisedPolicy(eqx.Module):
-    """A policy of normalised observations, as one of raw observations. Its parameters are those of `policy` alone."""
+    """A policy on raw observations, which it normalises for `policy`. Its parameters are those of `policy` alone."""
 
     policy: Policy
     normaliser: FrozenNormaliser = eqx.field(static=True)
 
     def __call__(self, obs: AnyArray) -> AbstractDistribution:
-        """$\\pi_\\theta(\\cdot|s)$."""
+        """The action distribution $\\pi_\\theta(\\cdot|s)$."""
         return self.policy(self.normaliser(obs))

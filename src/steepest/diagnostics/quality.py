@@ -1,4 +1,4 @@
-"""How good estimates of a gradient are: bias and noise, and whether a bias could be noise."""
+"""Bias and variance of gradient estimates, and a significance test of the bias."""
 
 import dataclasses
 
@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 BIASED = 5.0
-"""From so many standard errors on a bias is called one. With 30 normal estimates chance gets there once in 2,000 in the
-worst case tried, where one direction has nearly all of the noise, and hardly ever where many share it."""
+"""The number of standard errors from which a bias is reported. With 30 normal estimates chance gets there once in 2,000
+in the worst case tried, where one direction has nearly all of the noise, and hardly ever where many share it."""
 MOST = 8.0
-"""More standard errors than that are not told apart."""
+"""The largest number of standard errors reported."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Reference:
 
     - `gradient`: [P].
     - `samples`: independent estimates that it is the mean of, [R, P]; None where it is exact.
-    - `says`: where it comes from, in words.
+    - `says`: its origin, in words.
     """
 
     gradient: Float[np.ndarray, " P"]
@@ -29,12 +29,12 @@ class Reference:
 
     @property
     def exact(self) -> bool:
-        """Whether it has no error."""
+        """Whether the reference is exact."""
         return self.samples is None
 
     @property
     def norm(self) -> float:
-        """‖∇J‖."""
+        """The norm ‖∇J‖."""
         return float(np.linalg.norm(self.gradient))
 
     @property
@@ -47,12 +47,12 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    r"""What R estimates $x_i$ of P parameters say of their estimator, in the unit of the gradient.
+    r"""Statistics of R estimates $x_i$ of P parameters, in the unit of the gradient.
 
     - `bias`: $\lVert\bar x - \nabla J\rVert$.
-    - `bias_by_chance`: how large that would be on average, as a root mean square, if there were no bias.
-    - `bias_standard_errors`: how improbable that is: as improbable as a normal number so many deviations off its mean.
-      NaN for fewer than 3 estimates; never more than 8.
+    - `bias_by_chance`: the root mean square of that for an unbiased estimator.
+    - `bias_standard_errors`: the significance of the bias, as the equally improbable normal deviate. NaN for fewer than
+      3 estimates; never more than 8.
     - `relative_bias`: `bias` / ‖∇J‖.
     - `variance`: $\sum_j \mathrm{Var}\,x_{ij}$, of one estimate, with its own standard error.
     - `signal_to_noise`: ‖∇J‖ / √variance.
@@ -70,12 +70,12 @@ class Quality:
 
     @property
     def biased(self) -> bool:
-        """Whether the bias is more than chance explains."""
+        """Whether the bias is significant."""
         return self.bias_standard_errors >= BIASED
 
 
 def quality(samples: Float[np.ndarray, "R P"], reference: Reference) -> Quality:
-    """Compare estimates with a reference; see `Quality`."""
+    """The statistics of estimates compared with a reference; see `Quality`."""
     samples = np.asarray(samples, np.float64)
     centred = samples - samples.mean(axis=0)
     squares = np.square(centred).sum(axis=1)
@@ -108,13 +108,14 @@ def _ratio(one: float, other: float) -> float:
 
 
 def _bias_standard_errors(bias: float, centred: Float[np.ndarray, "R P"], reference: Reference) -> float:
-    r"""How improbable $\lVert\bar x - \nabla J\rVert$ is without a bias.
+    r"""The significance of $\lVert\bar x - \nabla J\rVert$ as a normal deviate.
 
     With V the covariance of $\bar x - \nabla J$, $\lVert\bar x - \nabla J\rVert^2 / \mathrm{tr}\,V$ has mean 1, and is
-    distributed nearly as F with $f$ and $f\nu$ degrees of freedom, $f = (\mathrm{tr}\,V)^2 / \mathrm{tr}\,V^2$: so many
-    directions share the noise. With one parameter it is the square of Student's t. ν is Welch's where both sides vary.
+    distributed nearly as F with $f$ and $f\nu$ degrees of freedom, where $f = (\mathrm{tr}\,V)^2 / \mathrm{tr}\,V^2$ is
+    the effective number of noisy directions. With one parameter it is the square of Student's t. ν is Welch's where
+    both sides vary.
 
-    The covariance is never written down: P may be large. $\mathrm{tr}\,S^2$ of a sample covariance is too large, which
+    The covariance is never formed, since P may be large. The upward bias of $\mathrm{tr}\,S^2$ of a sample covariance
     is corrected for.
 
     **Reference** Box, *Some Theorems on Quadratic Forms Applied in the Study of Analysis of Variance Problems*, 1954;
@@ -133,7 +134,7 @@ def _bias_standard_errors(bias: float, centred: Float[np.ndarray, "R P"], refere
     if len(sides) == 2:
         product = np.square(sides[0] @ sides[1].T).sum() / np.prod([(len(each) - 1) * len(each) for each in sides])
         square += 2 * product
-    # The correction may overdo it; at least one direction has noise, and at most all have.
+    # The correction may overshoot; at least one direction has noise, and at most all have.
     directions = float(np.clip(total**2 / square if square > 0 else np.inf, 1, centred.shape[1]))
     freedom = total**2 / sum(mean**2 / (len(each) - 1) for mean, each in zip(means, sides, strict=True))
     return _standard_errors(bias**2 / total, directions, directions * freedom)
@@ -148,7 +149,7 @@ def _trace_of_square(centred: Float[np.ndarray, "R P"]) -> float:
 
 
 def _standard_errors(ratio: float, upper: float, lower: float) -> float:
-    """The normal deviate that is exceeded, in size, as seldom as `ratio` is by F(`upper`, `lower`)."""
+    """The two-sided normal deviate with the tail probability of `ratio` under F(`upper`, `lower`)."""
     with jax.ensure_compile_time_eval(), jax.enable_x64(True):
         share, half_lower, half_upper = (
             jnp.asarray(each, jnp.float64) for each in (lower / (lower + upper * ratio), lower / 2, upper / 2)

@@ -1,4 +1,4 @@
-"""Any estimator of the gradient, many times over."""
+"""Repeated gradient estimates."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
+from steepest.core.distributions import Policy
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
@@ -22,7 +23,7 @@ class GradientSamples(eqx.Module):
     """Independent estimates of one gradient.
 
     - `gradients`: shaped like the policy, with a leading axis of repeats on every leaf.
-    - `info`: what the estimator said of each repeat, [repeats]; the `steps` in environments among it.
+    - `info`: the estimator's diagnostics of each repeat, [repeats], among them the environment `steps`.
     """
 
     gradients: PyTree
@@ -30,7 +31,7 @@ class GradientSamples(eqx.Module):
 
     @property
     def matrix(self) -> Float[np.ndarray, "R P"]:
-        """One row for each repeat, in the order of `ravel_pytree`."""
+        """The gradients as one row for each repeat, in the order of `ravel_pytree`."""
         return np.asarray(jax.vmap(lambda each: ravel_pytree(each)[0])(self.gradients))
 
     @property
@@ -61,7 +62,7 @@ def repeat_compiled(
     episodes: int,
     repeats: int,
 ) -> GradientSamples:
-    """`repeats` estimates in one program, one after another: a repeat is wide enough to keep the machine busy."""
+    """Compute `repeats` estimates in one compiled program, one after another."""
 
     @jax.jit
     def all_of_them(policy, keys):
@@ -83,7 +84,7 @@ def repeat_on_host(
     episodes: int,
     repeats: int,
 ) -> GradientSamples:
-    """`repeats` estimates from environments outside JAX; only the second half of each is compiled."""
+    """Compute `repeats` estimates from environments on the host; only `gradient` is compiled."""
     gradient = jax.jit(lambda policy, data: estimator.gradient(policy, data))
     samples = [
         gradient(policy, estimator.collect(each, policy, rollouts, episodes)) for each in jax.random.split(key, repeats)
@@ -102,7 +103,7 @@ def one_by_one(
     repeats: int,
     advance: Callable[[], None],
 ) -> tuple[GradientSamples, float]:
-    """`repeats` estimates, each with a call of its own, and the seconds that one takes; compiling is not counted.
+    """Compute `repeats` estimates one call at a time, and the mean seconds of one without compiling.
 
     **Arguments**
 

@@ -1,4 +1,4 @@
-"""Estimators of one gradient side by side."""
+"""The comparison of gradient estimators, one row each."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,8 +14,10 @@ from steepest.diagnostics.quality import Quality, Reference, quality
 from steepest.diagnostics.repeats import one_by_one
 from steepest.estimators import AbstractEstimator, AbstractRollouts, ImportanceSampled, Perturbed
 
+Cell = str | float
+"""One entry of the table that a comparison gives."""
 Report = Callable[[str], None]
-"""Called with the name of an estimator whenever it has made another estimate."""
+"""A callback with the name of an estimator, after each of its estimates."""
 _SMALLEST_SHARE, _FEWEST_EPISODES = 0.25, 25
 """Where weights leave less of a sample than both, the rare large ones that make up its mean have not been met. On the
 linear-quadratic problem, unbiased estimators with shares of 0.2 and less of 100 episodes seemed biased."""
@@ -23,14 +25,14 @@ linear-quadratic problem, unbiased estimators with shares of 0.2 and less of 100
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One estimator.
+    """The results of one estimator.
 
     - `estimates`: `∇J`, `other`, or `?` for an estimator of the user's own.
     - `identifier`, `meaning`: of the catalogue.
     - `quality`: bias and noise of one estimate.
-    - `episodes`: of one estimate; `repeats`: how many estimates.
-    - `steps`: environment steps that one estimate took, on average.
-    - `seconds`: that one estimate took, without what compiling took.
+    - `episodes`: of one estimate; `repeats`: the number of estimates.
+    - `steps`: environment steps of one estimate, on average.
+    - `seconds`: of one estimate, without compiling.
     - `effective_share`: the effective size of an importance-weighted sample as a share of its size; else 1.
     """
 
@@ -47,19 +49,19 @@ class Row:
 
     @property
     def measurable(self) -> bool:
-        """Whether samples show the estimator's moments. Weights that are too uneven hide both bias and variance."""
+        """Whether bias and variance can be measured; they cannot where importance weights are too uneven."""
         return self.effective_share >= _SMALLEST_SHARE or self.effective_share * self.episodes >= _FEWEST_EPISODES
 
     @property
     def verdict(self) -> str:
-        """`biased`, `no bias found`, or `unknown`: with too few estimates, or weights that are too uneven."""
+        """`biased`, `no bias found`, or `unknown` with too few estimates or too uneven weights."""
         if not self.measurable or np.isnan(self.quality.bias_standard_errors):
             return "unknown"
         return "biased" if self.quality.biased else "no bias found"
 
     @property
     def variance_steps(self) -> float:
-        """Variance × steps: what compares estimators at equal cost, since more data divide the variance."""
+        """Variance × steps, which compares estimators at equal cost, since more data divide the variance."""
         return self.quality.variance * self.steps
 
     def columns(self) -> dict:
@@ -72,7 +74,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class GradientComparison:
-    """What came of it: a row for each estimator, what they were compared with, and what to know beside."""
+    """The result of a comparison: a row for each estimator, the reference, and notes."""
 
     rows: tuple[Row, ...]
     reference: Reference
@@ -105,16 +107,15 @@ def compare(
     present: tuple[str, ...],
     report: Report,
 ) -> tuple[Row, ...]:
-    """Estimate with each, and say how good it was.
+    """Estimate the gradient repeatedly with each estimator, and measure its quality.
 
-    All get the same key, so those that play alike meet the same episodes, and differences between them are
-    not those of luck.
+    All get the same key, so that estimators with the same policy play the same episodes.
 
     **Arguments**
 
-    - `open_rollouts`: called for each estimator; what it returns must keep nothing of earlier episodes, so that no
+    - `open_rollouts`: called for each estimator; the rollouts must be independent of earlier episodes, so that no
       estimator depends on which others are compared.
-    - `present`: what there is of `Entry.biased_by`.
+    - `present`: the causes of bias that apply, of `Entry.biased_by`.
     """
     rows = []
     for name, estimator in estimators.items():
@@ -176,7 +177,7 @@ def sampled_reference(
     says: str,
     report: Report,
 ) -> Reference:
-    """The mean of `blocks` estimates of `episodes` episodes each, by an estimator without bias."""
+    """A sampled reference: the mean of `blocks` estimates of `episodes` episodes each, by an unbiased estimator."""
     try:
         samples, _ = one_by_one(
             estimator, policy, rollouts, key, episodes=episodes, repeats=blocks, advance=lambda: report("reference")

@@ -1,4 +1,4 @@
-"""Where gradients are estimated: an environment with its time limit, what is known exactly of it, and policies."""
+"""The settings in which gradients are estimated: environment, time limit, oracle and policies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _TABLES = {"FrozenLake": 100, "FrozenLake8x8": 200, "Taxi": 200, "CliffWalking":
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """Where gradients are estimated.
+    """An environment in which gradients are estimated, with its oracle.
 
-    - `played`: how episodes come about, in words.
+    - `played`: the source of episodes, in words.
     - `horizon`: the time limit, in steps.
-    - `oracle`: what is known exactly, of the return up to the time limit; or None.
-    - `open`: from a key to whoever plays.
-    - `compiled`: whether that is inside a compiled program.
+    - `oracle`: the exact problem, of the return up to the time limit; or None.
+    - `open`: from a key to rollouts.
+    - `compiled`: whether these are compiled.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def spec(self) -> Spec:
-        """What a policy is told."""
+        """The specification that a policy is made from."""
         return Spec(self.observation, self.action, num_envs=1, total_updates=1)
 
 
@@ -64,10 +64,10 @@ def setting(
     action_bounds: Bounds = (None, None),
     slots: int = 16,
 ) -> Setting:
-    """Find an environment, and the exact answers that there are for it.
+    """The setting of an environment, with its oracle where there is one.
 
-    Tables are played inside a compiled program, unless another backend is named. EnvPool's environments of those names
-    are programs of their own, so the tables do not speak for them.
+    Tables are played inside a compiled program, unless another backend is named. EnvPool has its own implementations of
+    those environments, to which the tables do not apply.
 
     **Arguments** are those of `compare_gradients`.
 
@@ -136,7 +136,7 @@ def time_limit(task: Task, given: int | None) -> int:
 
 
 def open_task(task: Task, key: Key[Array, ""], *, limit: int, slots: int) -> AbstractRollouts:
-    """Whoever can play episodes of a task."""
+    """The rollouts of a task."""
     if task.env is not None:
         return CompiledRollouts(task.env, limit)
     assert task.make is not None
@@ -144,7 +144,7 @@ def open_task(task: Task, key: Key[Array, ""], *, limit: int, slots: int) -> Abs
 
 
 def same_kind(one: Space, other: Space) -> bool:
-    """Whether two spaces differ in no more than the bounds of real numbers."""
+    """Whether two spaces are equal but for the bounds of real numbers."""
     return _kind(one) == _kind(other)
 
 
@@ -153,10 +153,10 @@ def _kind(space: Space) -> tuple:
 
 
 def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = (16,)) -> Policy:
-    """A policy to begin with.
+    """A randomly initialised policy.
 
     A logit, drawn from N(0, 1), for each pair of numbered observation and action; for the linear-quadratic problem
-    linear feedback with a gain near −0.3 and σ near 0.6; else a small network as training begins with it.
+    linear feedback with a gain near −0.3 and σ near 0.6; else a small network with the initialisation of training.
     """
     if isinstance(place.oracle, LinearQuadratic):
         gain, log_std = jnp.array([-0.3, -0.5]) + 0.1 * jax.random.normal(key, (2,))
@@ -167,18 +167,18 @@ def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = 
 
 
 def describe_policy(policy: Policy) -> str:
-    """What kind it is, and how many parameters it has."""
+    """A description of a policy: its class and its number of parameters."""
     inner = policy.policy if isinstance(policy, NormalisedPolicy) else policy
     return f"{type(inner).__name__} with {parameters_of(policy):,} parameters"
 
 
 def parameters_of(policy: Policy) -> int:
-    """How many numbers the gradient has."""
+    """The number of parameters of a policy."""
     return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(policy))
 
 
 def available(place: Setting, behaviour: Policy | None) -> tuple[set[str], tuple[str, ...]]:
-    """What there is of what estimators need, and of what biases them."""
+    """The needs of estimators that are met in a setting, and the causes of bias that apply."""
     has: set[str] = set()
     if place.oracle is not None:
         has |= {"exact_values", "exact_action_values"}
@@ -191,7 +191,7 @@ def available(place: Setting, behaviour: Policy | None) -> tuple[set[str], tuple
 
 
 def check_policy(policy: object, place: Setting) -> None:
-    """**Raises** `InputError` for what is not called on observations to give a distribution."""
+    """**Raises** `InputError` for a policy that does not map observations to a distribution."""
     if not callable(policy):
         raise InputError(
             f"policy is a {type(policy).__name__}; it must be called on observations of {place.id} and give a "

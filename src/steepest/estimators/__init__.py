@@ -1,4 +1,4 @@
-"""Every way to obtain the gradient, as one kind of thing."""
+"""Estimators of the policy gradient ∇J, behind one interface."""
 
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
 from steepest.estimators.likelihood_ratio import FittedCritic, LikelihoodRatio, VarianceOptimal

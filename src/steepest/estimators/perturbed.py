@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
@@ -12,15 +12,19 @@ from steepest.core.types import PyTree
 from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts
 from steepest.perturbation import AbstractPerturbation
 
+Evaluations = tuple[Float[Array, "M P"], Float[Array, " M"], Int[Array, ""]]
+"""Offsets of the parameters, the performance at each, and the environment steps that all took together."""
+
 
 class Perturbed(AbstractEstimator):
-    """Evaluates J at perturbed parameters, all at once, and asks `perturbation` what that says of the gradient.
+    """An estimator of ∇J from the sampled returns of perturbed policies: finite differences or regression.
 
-    Every perturbed policy plays `episodes` episodes, so the steps taken are as many times those of other estimators.
+    Every perturbed policy plays `episodes` episodes, so it takes as many times the steps of other estimators.
 
     **Arguments**
 
-    - `common_random_numbers`: all policies meet the same luck, so that most of it cancels in the differences.
+    - `perturbation`: the perturbations, and the gradient from their returns.
+    - `common_random_numbers`: use the same random numbers for all policies, so that most noise cancels in differences.
     """
 
     perturbation: AbstractPerturbation

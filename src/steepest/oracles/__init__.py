@@ -1,4 +1,4 @@
-"""Problems whose performance, values, gradient and Fisher information are known exactly (G17), in float64."""
+"""Exactly solvable problems: performance, values, policy gradient and Fisher information in float64 (G17)."""
 
 from steepest.oracles.bandit import bandit
 from steepest.oracles.garnet import random_mdp

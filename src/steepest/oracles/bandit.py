@@ -1,11 +1,11 @@
-"""One state and one step."""
+"""The multi-armed bandit, as a tabular problem."""
 
 from steepest.oracles.checks import checked_array
 from steepest.oracles.tabular import TabularMDP
 
 
 def bandit(reward) -> TabularMDP:
-    """A choice among A actions, once: J = Σ π(a) r(a), the simplest tabular problem there is.
+    """A bandit: an MDP with one state, A actions and one step, J = Σ π(a) r(a).
 
     **Arguments**
 

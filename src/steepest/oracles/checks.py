@@ -1,41 +1,44 @@
-"""Whether a table, a policy or a number can be used; if not, one line names the first bad entry, and a way out."""
-
-from typing import Any
+"""Input checks of the oracles; an error is one line with the first bad entry and the remedy."""
 
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
+from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.networks import FlatEncoder
 from steepest.oracles.precision import is_traced
 from steepest.policies import NetworkPolicy, TabularPolicy
 
 TOLERANCE = 1e-6
-"""How far probabilities may miss a sum of 1: as much as single precision makes of them."""
+"""The tolerance of sums of probabilities, which float32 rounding reaches."""
 
 
-def checked_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
-    """`value` as a float64 array of this shape, `None` for any length; a traced one as it is."""
-    if not is_traced(value):
-        try:
-            value = np.array(value, np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{field}: not an array of numbers ({error}). Give numbers in equal rows.") from error
+def checked_array(field: str, value: object, shape: tuple[int | None, ...]) -> AnyArray:
+    """Convert `value` to a float64 array of this shape, `None` for any length; a traced one is kept."""
+    array: AnyArray = value if is_traced(value) else _in_float64(field, value)
     wanted = "[" + ", ".join("any" if length is None else str(length) for length in shape) + "]"
-    if len(value.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, value.shape, strict=True)):
-        raise InputError(f"{field} has shape {list(value.shape)}; it must be {wanted}. Give one number for each.")
-    if 0 in value.shape:
-        raise InputError(f"{field} has shape {list(value.shape)}; no length may be 0. Give at least one entry.")
-    if not is_traced(value):
-        _refuse_first(field, value, ~np.isfinite(value), "must be finite", "Give finite numbers.")
-    return value
+    if len(array.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        raise InputError(f"{field} has shape {list(array.shape)}; it must be {wanted}. Give one number for each.")
+    if 0 in array.shape:
+        raise InputError(f"{field} has shape {list(array.shape)}; no length may be 0. Give at least one entry.")
+    if not is_traced(array):
+        _refuse_first(field, array, ~np.isfinite(array), "must be finite", "Give finite numbers.")
+    return array
 
 
-def check_probabilities(field: str, value: Any) -> None:
+def _in_float64(field: str, value: object) -> np.ndarray:
+    try:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{field}: not an array of numbers ({error}). Give numbers in equal rows.") from error
+
+
+def check_probabilities(field: str, value: AnyArray) -> None:
     """Refuse negative probabilities, and rows along the last axis that do not sum to 1."""
     if is_traced(value):
         return
@@ -55,8 +58,8 @@ def _refuse_first(field: str, value: np.ndarray, bad: np.ndarray, bound: str, re
         raise InputError(f"{field}{index} is {value[tuple(index)]:g}; it {bound}. {remedy}")
 
 
-def check_time(discount: Any, horizon: int | None) -> None:
-    """Refuse a discount outside its range, and a problem without an end whose return need not be finite."""
+def check_time(discount: float | Float[AnyArray, ""], horizon: int | None) -> None:
+    """Refuse a discount outside its range, and a discount of 1 without a horizon."""
     remedy = "0.99 is usual."
     if not is_traced(discount):
         check_number("discount", float(discount), at_least=0, at_most=1, remedy=remedy)
@@ -67,7 +70,7 @@ def check_time(discount: Any, horizon: int | None) -> None:
 
 
 def check_steps(steps: int | None, horizon: int | None) -> None:
-    """Refuse a number of decisions that is none, or more than there are."""
+    """Refuse a number of time steps below 1 or beyond the horizon."""
     if steps is not None:
         remedy = "Give None for all of them."
         check_number("steps", steps, at_least=1, at_most=horizon, whole=True, remedy=remedy)
@@ -76,7 +79,7 @@ def check_steps(steps: int | None, horizon: int | None) -> None:
 def check_policy(policy: object, states: int, actions: int) -> None:
     """Refuse a policy that is not one over these states and actions.
 
-    A table with too few rows would not fail by itself: indices beyond the end of an array read its last row.
+    A table with too few rows would not fail by itself: JAX reads the last row for indices beyond the end.
     """
     wanted = f"it must choose among {actions} actions in each of {states} states."
     remedy = f"{wanted} Make it for Discrete({states}) observations and Discrete({actions}) actions."

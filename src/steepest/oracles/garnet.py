@@ -1,4 +1,4 @@
-"""Random tabular problems."""
+"""Random tabular MDPs (Garnets)."""
 
 import jax
 import numpy as np
@@ -19,13 +19,13 @@ def random_mdp(
     discount: float = 0.9,
     horizon: int | None = None,
 ) -> TabularMDP:
-    """A random problem: few successors of each pair, with Dirichlet probabilities; normal rewards; a random start.
+    """A random MDP (Garnet): Dirichlet probabilities of few successors, normal rewards, a random initial distribution.
 
     **Arguments**
 
-    - `seed`: a number, a key of JAX, or a generator of NumPy to draw on from.
+    - `seed`: a number, a key of JAX, or a generator of NumPy, which is advanced.
     - `branching`: successors of each pair of state and action; all states, when left out.
-    - `concentration`: of the Dirichlet distributions: small ones are nearly deterministic.
+    - `concentration`: of the Dirichlet distributions: small ones give nearly deterministic transitions.
     - `reward_scale`: standard deviation of the rewards.
 
     **Reference** Archibald, McKinnon, Thomas, *On the generation of Markov decision processes*, 1995.

@@ -1,11 +1,11 @@
-"""Gymnasium's small environments, solved."""
+"""Gymnasium's tabular environments as exactly solvable MDPs."""
 
 from steepest.envs.adapters.table import transition_table
 from steepest.oracles.tabular import TabularMDP
 
 
 def gymnasium_mdp(id: str, *, discount: float, horizon: int | None = None) -> TabularMDP:  # noqa: A002
-    """FrozenLake-v1, Taxi-v3, CliffWalking-v1 or another environment with a table of its own, as a tabular problem.
+    """The tabular MDP of a Gymnasium environment that has a transition table, such as FrozenLake-v1 or Taxi-v3.
 
     Numbers of states and actions are those of the environment. Rewards are means given state and action, and the
     states that end an episode are absorbing.

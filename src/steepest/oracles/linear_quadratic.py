@@ -37,7 +37,7 @@ def _check(problem: "LinearQuadratic", policy: Policy, *_: object) -> None:
 
 
 class LinearQuadratic(eqx.Module):
-    r"""$s' = s + a + \text{noise}$, $r = -s^2 - a^2$, with the policy $a \sim N(ks, \sigma^2)$ (G17, T7).
+    r"""A linear-quadratic problem: $s' = s + a + \text{noise}$, $r = -s^2 - a^2$, $a \sim N(ks, \sigma^2)$ (G17, T7).
 
     $$V_t(s) = -(p_t s^2 + c_t), \qquad Q_t(s,a) = -s^2 - a^2 - \gamma\,(p_{t+1}((s+a)^2 + \sigma_w^2) + c_{t+1}),$$
     $$p_t = 1 + k^2 + \gamma(1+k)^2 p_{t+1}, \qquad
@@ -86,7 +86,7 @@ class LinearQuadratic(eqx.Module):
 
     @exact(check=_check)
     def state_moments(self, policy: LinearGaussian, steps: int) -> tuple[Float[AnyArray, " T"], Float[AnyArray, " T"]]:
-        """$E[s_t]$ and $E[s_t^2]$ for t < `steps`; every $s_t$ is normal."""
+        """The moments $E[s_t]$ and $E[s_t^2]$ for t < `steps`; every $s_t$ is normal."""
         grows, noise = 1 + policy.gain, jnp.exp(2 * policy.log_std) + self.process_std**2
 
         def next_moments(moments, _):
@@ -127,7 +127,7 @@ class LinearQuadratic(eqx.Module):
 
     @exact(check=_check)
     def values(self, policy: LinearGaussian, state: Float[AnyArray, "*shape"]) -> Float[AnyArray, "*shape_or_H"]:
-        """V at each state, of the same shape; with a horizon [H, *shape]."""
+        """The value function V at each state, of the same shape; with a horizon [H, *shape]."""
         curvature, constant = self._coefficients(policy)
         return self._each_time(-(_times(curvature[:-1], state**2) + _times(constant[:-1], jnp.ones_like(state))))
 
@@ -135,7 +135,7 @@ class LinearQuadratic(eqx.Module):
     def action_values(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
-        """Q at each pair of state and action, of the same shape; with a horizon [H, *shape]."""
+        """The action values Q of each state and action, of the same shape; with a horizon [H, *shape]."""
         curvature, constant = self._coefficients(policy)
         successor = (state + action) ** 2 + self.process_std**2
         later = _times(curvature[1:], successor) + _times(constant[1:], jnp.ones_like(state))
@@ -145,7 +145,7 @@ class LinearQuadratic(eqx.Module):
     def advantages(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
-        """$A(s,a) = Q(s,a) - V(s)$, of the same shape; with a horizon [H, *shape]."""
+        """The advantages $A(s,a) = Q(s,a) - V(s)$, of the same shape; with a horizon [H, *shape]."""
         return self.action_values(policy, state, action) - self.values(policy, state)
 
     def _each_time(self, values):
@@ -183,7 +183,7 @@ class LinearQuadratic(eqx.Module):
     def policy_gradient(
         self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> LinearGaussian:
-        """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$ in $(k, \\log\\sigma)$; by default ∇J.
+        """The gradient $\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$ in $(k, \\log\\sigma)$; by default ∇J.
 
         **Arguments**
 
@@ -201,7 +201,7 @@ class LinearQuadratic(eqx.Module):
     def fisher(
         self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "2 2"]:
-        """$F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a mean over time with weights w."""
+        """The Fisher information $F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a w-weighted mean."""
         return self._fisher(policy, *self._checked_decisions(policy, discount_states, steps))
 
     @exact()
@@ -210,7 +210,7 @@ class LinearQuadratic(eqx.Module):
         return jnp.diag(jnp.stack([mean_square * jnp.exp(-2 * policy.log_std), jnp.full_like(mean_square, 2)]))
 
     def optimal_gain(self) -> Float[AnyArray, "*H"]:
-        """The best k, whatever σ; with a horizon, for each time step, [H]."""
+        """The optimal gain k, for any σ; with a horizon, for each time step, [H]."""
         if self.horizon is None:
             # γp solves x² + (1 − 2γ)x − γ = 0.
             worth = (2 * self.discount - 1 + np.sqrt(1 + 4 * self.discount**2)) / 2
@@ -231,12 +231,12 @@ class LinearQuadratic(eqx.Module):
         steps: int | None = None,
         nodes: int = 40,
     ) -> SampledProblem:
-        """The policy-improvement problem around `policy`, for step rules; rows are quadrature nodes.
+        """The policy-improvement problem at `policy`, for step rules; rows are quadrature nodes.
 
-        Advantages, KL and Fisher information ask of the states nothing but their first two moments, which two nodes
-        have; `nodes` Gauss–Hermite nodes stand for the actions in each of them. So the KL, the Fisher information and
-        the gradient at `policy` are exact, the last divided by $\\sum_t w_t$; the surrogate elsewhere is as near as the
-        quadrature of the ratio: 1e-8 for changes of 0.3 in either parameter. The other arguments are those of
+        Advantages, KL and Fisher information depend on the states through their first two moments only, which two
+        nodes match; `nodes` Gauss–Hermite nodes stand for the actions in each. So the KL, the Fisher information
+        and the gradient at `policy` are exact, the last divided by $\\sum_t w_t$; the surrogate elsewhere is as near as
+        the quadrature of the ratio: 1e-8 for changes of 0.3 in either parameter. The other arguments are those of
         `policy_gradient`.
         """
         moments = self._checked_decisions(policy, discount_states, steps)
@@ -269,7 +269,7 @@ class LinearQuadratic(eqx.Module):
         return rows | {"log_prob": old.log_prob(rows["action"])}, old
 
     def as_env(self, max_episode_steps: int | None = None) -> LinearQuadraticEnvironment:
-        """The same problem to sample from. With a horizon, the last step before it terminates and is the time limit."""
+        """The problem as an environment. With a horizon, the last step before it terminates and is the time limit."""
         return LinearQuadraticEnvironment(
             initial_mean=self.initial_mean,
             initial_std=self.initial_std,

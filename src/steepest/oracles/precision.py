@@ -1,9 +1,9 @@
-"""Double precision for exact answers, whatever JAX is set to."""
+"""Computation in float64, whatever precision JAX is set to."""
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -12,16 +12,18 @@ from jax.core import Tracer
 
 from steepest.core.types import PyTree
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., object])
+Check = Callable[..., None]
+"""A check of a function's arguments, called with them; raises `InputError`."""
 
 
 def is_traced(tree: PyTree) -> bool:
-    """Whether an array in `tree` stands for values that are not known yet."""
+    """Whether a leaf of `tree` is traced."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def double(tree: PyTree) -> PyTree:
-    """The same tree with its real numbers in NumPy's float64, and its other arrays in NumPy as they are.
+    """The tree with real numbers as NumPy arrays in float64, and other arrays as NumPy arrays of their type.
 
     A policy in double precision is one whose weights are: `double(policy)`. Traced arrays stay as they are.
     """
@@ -36,19 +38,19 @@ def _double(leaf: PyTree) -> PyTree:
     if not isinstance(leaf, jax.Array | np.ndarray):
         return leaf
     array = np.asarray(leaf)
-    # bfloat16 is no number of NumPy's own, but JAX knows that it is real.
+    # NumPy itself does not know that bfloat16 is real; JAX does.
     return array.astype(np.float64) if jax.numpy.issubdtype(array.dtype, jax.numpy.floating) else array
 
 
-def exact(*, check: Callable[..., None] | None = None) -> Callable[[Function], Function]:
-    """Let a function written in JAX compute in double precision, and leave the user's setting alone.
+def exact(*, check: Check | None = None) -> Callable[[Function], Function]:
+    """A decorator that runs a function written in JAX in float64, whatever precision JAX is set to.
 
-    Called with known values, it is compiled once for each shape, runs in float64 and returns NumPy arrays, also while
-    something else is being traced. Called with a traced value, it becomes part of that trace, in the precision at hand.
+    Called with concrete values, it is compiled once for each shape and returns NumPy arrays, also inside another
+    trace. Called with a traced value, it becomes part of that trace, in the precision set there.
 
     **Arguments**
 
-    - `check`: called with the same arguments, in double precision, when they are known, to refuse what is of no use.
+    - `check`: called first with the same arguments, in float64, where they are concrete.
     """
 
     def decorate(function: Function) -> Function:

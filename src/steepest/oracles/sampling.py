@@ -1,4 +1,4 @@
-"""The same problems as environments to sample from, so that estimates can be compared with exact answers."""
+"""The oracles' problems as environments, so that sampled estimates can be compared with exact answers."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from steepest.envs.environment import AbstractEnvironment
 
 
 class TabularState(NamedTuple):
-    """Where an episode is, and since how many steps."""
+    """The state of a tabular environment: the number of the MDP state, and the time."""
 
     cell: Int[Array, ""]
     """The number of the state."""
@@ -23,13 +23,13 @@ class TabularState(NamedTuple):
 
 
 class TabularEnvironment(AbstractEnvironment[TabularState]):
-    """A tabular MDP to sample from. The observation is the number of the state.
+    """A tabular MDP as an environment. The observation is the number of the state.
 
     A successor that is absorbing is `terminated`, and so is the last step before a horizon. The reward is its mean
     given state and action.
 
-    - `successor`, `level`: the states that can follow, and for each the probability that the successor is it or one
-      before it, [S, A, B] for at most B successors. The last possible one has level 2, so that rounding misses none.
+    - `successor`, `level`: the possible successors, and their cumulative probabilities, [S, A, B] for at most B
+      successors. The level of the last one is 2, so that rounding misses none.
     - `first`, `first_level`: the same for first states, [F].
     """
 
@@ -94,7 +94,7 @@ class TabularEnvironment(AbstractEnvironment[TabularState]):
 
 
 def time_limit(max_episode_steps: int | None, horizon: int | None) -> int | None:
-    """After how many steps the sampler stops looking: at the horizon, where there is one."""
+    """The time limit of the sampler: the horizon, where there is one."""
     if max_episode_steps is not None:
         remedy = "Leave it out for none." if horizon is None else "Leave it out: the horizon ends episodes."
         check_number("max_episode_steps", max_episode_steps, at_least=horizon or 1, whole=True, remedy=remedy)
@@ -102,7 +102,7 @@ def time_limit(max_episode_steps: int | None, horizon: int | None) -> int | None
 
 
 def _levels(probabilities: Float[np.ndarray, "*batch S"]) -> tuple[Int[Array, "*batch B"], Float[Array, "*batch B"]]:
-    """What can happen, and the cumulative probabilities, for `_draw`."""
+    """The possible outcomes and their cumulative probabilities, for `_draw`."""
     most = int((probabilities > 0).sum(axis=-1).max())
     outcome = np.argsort(-probabilities, axis=-1, kind="stable")[..., :most]
     probability = np.take_along_axis(probabilities, outcome, axis=-1)
@@ -117,7 +117,7 @@ def _draw(key: Key[Array, ""], outcome: Int[Array, " B"], level: Float[Array, " 
 
 
 class LinearQuadraticState(NamedTuple):
-    """Where the one number is, and since how many steps."""
+    """The state of the linear-quadratic environment: s, and the time."""
 
     position: Float[Array, ""]
     """s, in its own unit."""
@@ -126,9 +126,9 @@ class LinearQuadraticState(NamedTuple):
 
 
 class LinearQuadraticEnvironment(AbstractEnvironment[LinearQuadraticState]):
-    """The linear-quadratic problem to sample from; see `LinearQuadratic`.
+    """The linear-quadratic problem as an environment; see `LinearQuadratic`.
 
-    Nothing terminates, except by a horizon.
+    Episodes terminate at the horizon only.
     """
 
     initial_mean: float
@@ -145,7 +145,7 @@ class LinearQuadraticEnvironment(AbstractEnvironment[LinearQuadraticState]):
 
     @property
     def action_space(self) -> Box:
-        """What is added to the state."""
+        """The number added to the state."""
         return Box(-np.inf, np.inf, (1,))
 
     def initial(self, key: Key[Array, ""]) -> LinearQuadraticState:

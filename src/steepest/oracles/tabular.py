@@ -43,9 +43,9 @@ class TabularMDP(eqx.Module):
     - `reward`: the mean of $r$ given s and a, [S, A].
     - `initial`: $\mu$, the probabilities of the first state, [S].
     - `discount`: $\gamma$, at most 1, and below 1 without a horizon.
-    - `horizon`: H, the number of steps after which everything is over; `None` for no end.
+    - `horizon`: H, the number of steps of an episode; `None` for no end.
 
-    A state is *absorbing* when every action stays there and pays 0: an episode that gets there is over.
+    A state is *absorbing* when every action stays there and pays 0: an episode ends there.
 
     **Raises** `InputError` that names the field, its first bad entry, and what to do.
 
@@ -82,24 +82,24 @@ class TabularMDP(eqx.Module):
 
     @property
     def states(self) -> int:
-        """S."""
+        """The number of states, S."""
         return self.reward.shape[0]
 
     @property
     def actions(self) -> int:
-        """A."""
+        """The number of actions, A."""
         return self.reward.shape[1]
 
     @property
     def absorbing(self) -> Bool[AnyArray, " S"]:
-        """Which states an episode ends in."""
+        """The absorbing states, in which an episode ends, as flags."""
         numbers = np.arange(self.states)
         stays = self.transition[numbers, :, numbers] == 1
         return (stays & (self.reward == 0)).all(axis=1)
 
     @exact(check=lambda mdp, policy: check_policy(policy, *mdp.reward.shape))
     def probabilities(self, policy: PyTree) -> Float[AnyArray, "S A"]:
-        """$\\pi(a|s)$ of a policy that is called on numbers of states."""
+        """The action probabilities $\\pi(a|s)$ of a policy, which is called on numbers of states."""
         return _probabilities(policy, *self.reward.shape)
 
     @exact(check=_check_probs)
@@ -110,7 +110,7 @@ class TabularMDP(eqx.Module):
 
     @exact(check=_check_probs)
     def values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
-        """V(s), [S]; with a horizon $V_t(s)$, [H, S], discounted from t on."""
+        """The value function V(s), [S]; with a horizon $V_t(s)$, [H, S], discounted from t on."""
         transition, reward = self._chain(probs)
         if self.horizon is None:
             return jnp.linalg.solve(jnp.eye(self.states) - self.discount * transition, reward)
@@ -123,7 +123,7 @@ class TabularMDP(eqx.Module):
 
     @exact(check=_check_probs)
     def action_values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
-        """$Q(s,a) = r(s,a) + \\gamma\\sum_{s'} P(s'|s,a) V(s')$, [S, A] or [H, S, A]."""
+        """The action values $Q(s,a) = r(s,a) + \\gamma\\sum_{s'} P(s'|s,a) V(s')$, [S, A] or [H, S, A]."""
         values = self.values(probs)
         if self.horizon is None:
             return self.reward + self.discount * (self.transition @ values)
@@ -132,40 +132,40 @@ class TabularMDP(eqx.Module):
 
     @exact(check=_check_probs)
     def advantages(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
-        """$A(s,a) = Q(s,a) - V(s)$, [S, A] or [H, S, A]."""
+        """The advantages $A(s,a) = Q(s,a) - V(s)$, [S, A] or [H, S, A]."""
         return self.action_values(probs) - self.values(probs)[..., None]
 
     @exact(check=_check_probs)
     def state_probabilities(self, probs: Float[AnyArray, "S A"], steps: int) -> Float[AnyArray, "steps S"]:
-        """$p_t(s)$, the probability of being in s at time t < `steps`."""
+        """The state distributions $p_t(s)$ at times t < `steps`."""
         transition, _ = self._chain(probs)
         start = jnp.asarray(self.initial, transition.dtype)
         return jax.lax.scan(lambda now, _: (now @ transition, now), start, length=steps)[1]
 
     @exact(check=_check_probs)
     def state_distribution(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
-        """$\\sum_t\\gamma^t p_t(s)$, [S], which sums to $1/(1-\\gamma)$; with a horizon $p_t(s)$, [H, S]."""
+        """The state weights $\\sum_t\\gamma^t p_t(s)$, [S], of sum $1/(1-\\gamma)$; with a horizon $p_t(s)$, [H, S]."""
         if self.horizon is not None:
             return self.state_probabilities(probs, self.horizon)
         transition, _ = self._chain(probs)
         return jnp.linalg.solve(jnp.eye(self.states) - self.discount * transition.T, self.initial)
 
     def _chain(self, probs: Float[AnyArray, "S A"]) -> tuple[Float[AnyArray, "S S"], Float[AnyArray, " S"]]:
-        """$P_\\pi$ and $r_\\pi$."""
+        """The transition matrix $P_\\pi$ and the mean rewards $r_\\pi$ under a policy."""
         return jnp.einsum("sa,saz->sz", probs, self.transition), jnp.sum(probs * self.reward, axis=1)
 
     def decisions(
         self, probs: Float[AnyArray, "S A"], *, discount_states: bool = True, steps: int | None = None
     ) -> tuple[Float[AnyArray, " S"], Float[AnyArray, "S A"]]:
-        r"""How much each state counts, $d(s) = \sum_t w_t p_t(s)$, and $c(s,a) = \sum_t w_t p_t(s) A_t(s,a)$.
+        r"""The state weights $d(s) = \sum_t w_t p_t(s)$, and the coefficients $c(s,a) = \sum_t w_t p_t(s) A_t(s,a)$.
 
-        $\sum_{s,a} c\,\nabla\pi$ is the policy gradient. Absorbing states, where nothing is left to decide, have d = 0.
+        $\sum_{s,a} c\,\nabla\pi$ is the policy gradient. Absorbing states have d = 0.
 
         **Arguments**
 
         - `discount_states`: $w_t = \gamma^t$, option 2 of G5, which makes it ∇J; otherwise $w_t = 1$, option 1.
-        - `steps`: only so many first time steps count, with the advantages of the whole problem. This is what samples
-          estimate that are cut by a time limit, with an exact value at the cut. `None` counts all.
+        - `steps`: only so many first time steps count, with the advantages of the whole problem. This is what
+          samples truncated by a time limit estimate, with an exact value bootstrapped there. `None` counts all.
 
         **Raises** `InputError` for `discount_states=False` where neither a horizon nor `steps` nor absorbing states
         that `probs` certainly reach make the sum finite.
@@ -204,7 +204,7 @@ class TabularMDP(eqx.Module):
         return weight, jnp.einsum("ts,tsa->sa", visits, advantages[:steps])
 
     def _open_states(self, probs: Float[AnyArray, "S A"]) -> Bool[np.ndarray, " S"]:
-        """The states that episodes may visit before they end, all of which must lead to an end."""
+        """The non-absorbing states that are reachable; an absorbing state must be reachable from each."""
         if is_traced(self.transition):
             raise InputError("discount_states is False; under a trace it needs a horizon, or steps. Give either.")
         allowed = np.ones(self.reward.shape, bool) if is_traced(probs) else np.asarray(probs) > 0
@@ -223,13 +223,13 @@ class TabularMDP(eqx.Module):
 
     @exact()
     def gradient_of(self, policy: PyTree, coefficient: Float[AnyArray, "S A"]) -> PyTree:
-        """$\\sum_{s,a} c(s,a)\\,\\nabla_\\theta\\pi_\\theta(a|s)$, a tree like the policy."""
+        """The gradient $\\sum_{s,a} c(s,a)\\,\\nabla_\\theta\\pi_\\theta(a|s)$, a tree like the policy."""
         parameters, rest = eqx.partition(policy, eqx.is_inexact_array)
         _, pullback = jax.vjp(lambda each: _probabilities(eqx.combine(each, rest), *self.reward.shape), parameters)
         return eqx.combine(pullback(jnp.asarray(coefficient))[0], rest)
 
     def policy_gradient(self, policy: PyTree, *, discount_states: bool = True, steps: int | None = None) -> PyTree:
-        """$\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$, a tree like the policy; by default ∇J.
+        """The policy gradient $\\sum_t w_t E[\\nabla\\log\\pi(a_t|s_t) A_t(s_t,a_t)]$, like the policy; by default ∇J.
 
         The arguments, and what is refused, are those of `decisions`.
         """
@@ -240,9 +240,10 @@ class TabularMDP(eqx.Module):
     def fisher(
         self, policy: PyTree, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "n n"]:
-        """$F = \\sum_s \\bar d(s)\\,E_a[\\nabla\\log\\pi\\,\\nabla\\log\\pi^\\top]$ over the ravelled parameters.
+        """The Fisher information $F = \\sum_s \\bar d(s)\\,E_a[\\nabla\\log\\pi\\,\\nabla\\log\\pi^\\top]$, [n, n].
 
-        $\\bar d$ is the d of `decisions`, whose arguments these are, divided by its sum.
+        n counts the ravelled parameters. $\\bar d$ is the d of `decisions`, whose arguments these are, divided by its
+        sum.
         """
         weight, _ = self.decisions(self.probabilities(policy), discount_states=discount_states, steps=steps)
         return self._fisher(policy, weight / weight.sum())
@@ -263,7 +264,7 @@ class TabularMDP(eqx.Module):
         discount_states: bool = True,
         steps: int | None = None,
     ) -> SampledProblem:
-        """The policy-improvement problem around `policy`, for step rules: every pair of state and action is a row.
+        """The policy-improvement problem at `policy`, for step rules: every pair of state and action is a row.
 
         The row of (s, a) has weight $\\bar d(s)\\pi(a|s)$ and the true advantage, so that the surrogate, the KL and the
         Fisher information are exact expectations. With the ratio as the objective, the default, the gradient at
@@ -292,7 +293,7 @@ class TabularMDP(eqx.Module):
         return jax.tree.map(jnp.ravel, rows), policy(state.ravel())
 
     def optimal(self) -> tuple[Float[np.ndarray, "*H S"], Int[np.ndarray, "*H S"]]:
-        """The largest values that any policy has, and actions that attain them: [S], or [H, S] with a horizon."""
+        """The optimal values, and optimal actions: [S], or [H, S] with a horizon."""
         if self.horizon is not None:
             return self._backward_induction()
         numbers, actions = np.arange(self.states), np.zeros(self.states, int)
@@ -316,7 +317,7 @@ class TabularMDP(eqx.Module):
         return np.stack(values[::-1]), np.stack(actions[::-1])
 
     def as_env(self, max_episode_steps: int | None = None) -> TabularEnvironment:
-        """The same problem to sample from; see `TabularEnvironment`. With a horizon the time limit is the horizon."""
+        """The MDP as a `TabularEnvironment`. With a horizon the time limit is the horizon."""
         return TabularEnvironment(
             self.transition,
             self.reward,

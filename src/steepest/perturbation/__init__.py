@@ -1,4 +1,4 @@
-"""Gradients from evaluations of J alone, at parameters moved on purpose."""
+"""Zeroth-order gradient estimates, from evaluations of J at perturbed parameters."""
 
 from steepest.perturbation.finite_difference import FiniteDifference
 from steepest.perturbation.linear_regression import Regression

@@ -1,4 +1,4 @@
-"""Finite differences (G1)."""
+"""Finite-difference gradients (G1)."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from steepest.perturbation.perturbation import AbstractPerturbation
 
 
 class FiniteDifference(AbstractPerturbation):
-    r"""One parameter at a time.
+    r"""Finite differences, one parameter at a time.
 
     $$\text{central: } \frac{J(\theta+\delta e_j) - J(\theta-\delta e_j)}{2\delta}, \qquad
       \text{forward: } \frac{J(\theta+\delta e_j) - J(\theta)}{\delta}$$

@@ -1,4 +1,4 @@
-"""Regression on random perturbations (G2)."""
+"""Gradients by linear regression on random perturbations (G2)."""
 
 import equinox as eqx
 import jax
@@ -10,10 +10,10 @@ from steepest.perturbation.perturbation import AbstractPerturbation
 
 
 class Regression(AbstractPerturbation):
-    r"""All parameters at once, by random amounts: $\nabla J \approx \Delta\Theta^{+}\,\Delta J$.
+    r"""Linear regression of J on random perturbations of all parameters: $\nabla J \approx \Delta\Theta^{+}\,\Delta J$.
 
-    With at least as many perturbations as parameters that is least squares; with fewer, the shortest gradient that
-    explains what was seen, and so only its part within the directions that were tried.
+    With at least as many perturbations as parameters that is least squares; with fewer, the
+    minimum-norm solution, which is the gradient projected on the perturbed directions.
 
     **Arguments**
 

@@ -1,4 +1,4 @@
-"""What every way of perturbing parameters can do."""
+"""The interface of zeroth-order gradient estimates."""
 
 import abc
 
@@ -7,16 +7,16 @@ from jaxtyping import Array, Float, Key
 
 
 class AbstractPerturbation(eqx.Module):
-    """Where to evaluate J, and what its values there say about the gradient."""
+    """A zeroth-order gradient estimate: where to evaluate J, and the gradient from the values there."""
 
     @abc.abstractmethod
     def count(self, size: int) -> int:
-        """M, how many evaluations `size` parameters take."""
+        """M, the number of evaluations for `size` parameters."""
 
     @abc.abstractmethod
     def offsets(self, key: Key[Array, ""], size: int) -> Float[Array, "M P"]:
-        """Where to evaluate: what to add to the P = `size` parameters, one row for each evaluation."""
+        """The perturbations of the P = `size` parameters, one row for each evaluation."""
 
     @abc.abstractmethod
     def gradient(self, offsets: Float[Array, "M P"], performance: Float[Array, " M"]) -> Float[Array, " P"]:
-        """The gradient that the performance at those places speaks for."""
+        """The gradient estimate from the performance at each perturbation."""

@@ -1,4 +1,4 @@
-"""What was done before, kept in order to learn from it again."""
+"""Experience replay: a ring buffer of transitions."""
 
 from steepest.replay.memory import available_memory, check_memory
 from steepest.replay.ring import Replayed, Ring

@@ -1,4 +1,4 @@
-"""How much a ring takes, and how much there is."""
+"""The memory that a replay ring needs, and the memory available."""
 
 import math
 import pathlib
@@ -9,13 +9,13 @@ from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 
 _SHARE = 0.8
-"""Of what is free; the rest is for everything else."""
+"""The largest share of the free memory that a ring may take."""
 _REWARD_AND_LOG_PROB = 8
 _FLAGS = 2
 
 
 def transition_bytes(spec: Spec) -> int:
-    """The bytes of one transition in a ring: two observations, an action, two numbers and two flags.
+    """The bytes of a transition in a ring: two observations, an action, two numbers and two flags.
 
     >>> from steepest.core.spaces import Box
     >>> transition_bytes(Spec(Box(-1, 1, (17,)), Box(-1, 1, (6,)), num_envs=1, total_updates=1))
@@ -29,7 +29,7 @@ def transition_bytes(spec: Spec) -> int:
 
 
 def available_memory() -> int | None:
-    """The bytes that are free where arrays live; None where nobody says."""
+    """The free bytes of the device, or of the host for CPUs; None where they are unknown."""
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
@@ -38,11 +38,11 @@ def available_memory() -> int | None:
 
 
 def check_memory(spec: Spec, count: int, *, field: str = "capacity", transitions: int = 1) -> None:
-    """**Raises** `InputError` where what is remembered does not fit, with what it needs and what is free.
+    """**Raises** `InputError` where a replay memory does not fit, with the bytes needed and free.
 
     **Arguments**
 
-    - `count`: the value of `field`, each one of which holds so many `transitions`.
+    - `count`: the value of `field`, each unit of which holds `transitions` transitions.
     """
     free, each = available_memory(), transition_bytes(spec)
     if free is None or count * transitions * each <= _SHARE * free:
@@ -63,7 +63,7 @@ def _free_in_machine() -> int | None:
 
 
 def _free_in_group() -> int | None:
-    """Of a container that may use less than the machine has."""
+    """The free bytes of a cgroup with a memory limit."""
     group = pathlib.Path("/sys/fs/cgroup")
     try:
         limit, used = (group / "memory.max").read_text(), (group / "memory.current").read_text()

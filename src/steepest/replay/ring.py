@@ -1,4 +1,4 @@
-"""The newest transitions of every stream, in memory that is written over (C4)."""
+"""The replay buffer of off-policy algorithms: a ring of the newest transitions of every stream (C4)."""
 
 import equinox as eqx
 import jax
@@ -10,13 +10,13 @@ from steepest.core.trajectory import Trajectory
 
 
 class Replayed(eqx.Module):
-    r"""B transitions that were drawn; with n steps, what lies between $s_t$ and $s_{t+m}$, $1 \le m \le n$.
+    r"""A batch of B transitions drawn from a ring, of m steps from $s_t$ to $s_{t+m}$, $1 \le m \le n$.
 
     - `reward`: $\sum_{k<m}\gamma^k r_{t+k}$.
     - `next_obs`: $s_{t+m}$, the true successor; never the first observation of another episode.
-    - `terminated`: whether it is absorbing.
-    - `discount`: $\gamma^m$, what its value counts.
-    - `log_prob`: $\log\beta(a_t|s_t)$ of whoever acted.
+    - `terminated`: whether $s_{t+m}$ is absorbing.
+    - `discount`: $\gamma^m$, the factor of its value.
+    - `log_prob`: $\log\beta(a_t|s_t)$ of the behaviour policy β.
     """
 
     obs: Shaped[Array, "B ..."]
@@ -29,15 +29,15 @@ class Replayed(eqx.Module):
 
 
 class Ring(eqx.Module):
-    """L transitions of each of N streams, the oldest written over by the newest.
+    """A ring buffer of the newest L transitions of each of N streams.
 
-    Every stream has a ring of its own, so that what follows a transition stands in the next row. Rows that are not
-    `valid` are not written. Nothing is moved or copied where whoever holds the ring gives it away (donates it).
+    Every stream has a ring of its own, so that the successor of a transition is in the next row. Rows that are not
+    `valid` are not written. Nothing is copied where the caller donates the ring.
 
-    - `written`: transitions that each stream has written so far; those of it that remain are the newest L.
+    - `written`: the number of transitions that each stream has written so far.
 
-    Row $i N + n$ is slot i of stream n. The arrays have one axis for all rows: with two, XLA would lay them out anew,
-    and copy them, between writing and drawing.
+    Row $i N + n$ is slot i of stream n. The arrays have one axis for all rows: with two, XLA would change their layout,
+    and so copy them, between writing and drawing.
 
     **Example**
 
@@ -79,7 +79,7 @@ class Ring(eqx.Module):
 
     @property
     def size(self) -> Int[Array, ""]:
-        """Transitions that can be drawn."""
+        """The number of transitions that can be drawn."""
         return jnp.sum(self._filled())
 
     def add(self, trajectory: Trajectory, wanted: Bool[Array, ""] | bool = True) -> "Ring":
@@ -114,11 +114,11 @@ class Ring(eqx.Module):
     def draw(
         self, key: Key[Array, ""], count: int, *, steps: int = 1, discount: float | Float[Array, ""] = 1.0
     ) -> Replayed:
-        """Draw transitions, each as likely as any other, with replacement. Something must have been written.
+        """Draw transitions uniformly with replacement, from a ring that is not empty.
 
         **Arguments**
 
-        - `steps`: n; rewards are gathered over so many steps, or to the end, or to the newest row.
+        - `steps`: n; rewards are summed over n steps, or to the end of the episode, or to the newest row.
         - `discount`: γ, per step.
         """
         filled = self._filled()
@@ -166,7 +166,7 @@ class Ring(eqx.Module):
         )
 
     def _continues(self, at, last: Int[Array, " B"], following: Int[Array, " B"]) -> Bool[Array, " B"]:
-        """Whether a row begins where the one before it led to. After a resume on the host it does not."""
+        """Whether a row continues the one before it. After a resume on the host it does not."""
         same = at(self.next_obs, last) == at(self.obs, following)
         return jnp.all(same.reshape(same.shape[0], -1), axis=1)
 

@@ -1,6 +1,6 @@
-"""The theorems that policy gradients rest on, as checks that run (T1–T12).
+"""Numerical checks of the theorems behind policy gradients (T1–T12).
 
-They are listed by name, so that asking which there are does not start JAX.
+They are listed by name, so that listing them does not import JAX.
 """
 
 import importlib
@@ -23,13 +23,13 @@ THEOREMS: dict[str, str] = {
     "T11": "steepest.theorems.bootstrapping:bootstrapping",
     "T12": "steepest.theorems.causality:causality",
 }
-"""Where the check of each theorem lives: its id, then "module:function"."""
+"""The check of each theorem: its id, then "module:function"."""
 
 
 def theorem(id: str) -> Callable[[int, int | None], Result]:  # noqa: A002
-    """The check called `id`: `(seed, instances) -> Result`; `None` instances for as many as it usually takes.
+    """The check called `id`: `(seed, instances) -> Result`; `None` instances for its default number.
 
-    **Raises** `InputError` for an id that there is not.
+    **Raises** `InputError` for an unknown id.
     """
     if id not in THEOREMS:
         raise unknown("theorem", id, THEOREMS)

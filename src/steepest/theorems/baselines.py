@@ -1,4 +1,4 @@
-"""T10: baselines."""
+"""T10: baselines leave the policy gradient unbiased, and the optimal ones minimise its variance."""
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +22,15 @@ from steepest.theorems.instances import Tables, random_probabilities, random_tab
 
 STATES, ACTIONS, STEPS = 2, 2, 4
 LEAST = 50
-"""Problems, so that what is so on average is seen to be."""
+"""The smallest number of problems, so that averages over them are reliable."""
 NAMES = ("none", "average return", "average per time step", "V(s)", "optimal scalar", "optimal per parameter")
 """The baselines that are compared, in the order of `variances`."""
 
 
 def baselines(seed: int = 0, instances: int | None = None) -> Result:
-    r"""Any baseline $b_t(s)$ leaves $E[\sum_t\gamma^t\nabla\log\pi\,(R_t - b_t(s_t))] = \nabla J$, and of the constants
-    in $g\,(R - b)$, $g = \sum_t\nabla\log\pi$, that with the least variance is (G6)
+    r"""T10: any baseline $b_t(s)$ leaves $E[\sum_t\gamma^t\nabla\log\pi\,(R_t - b_t(s_t))] = \nabla J$.
+
+    Of the constants in $g\,(R - b)$, $g = \sum_t\nabla\log\pi$, that with the least variance is (G6)
 
     $$b_j = E[g_j^2R]/E[g_j^2] \ \text{ for each parameter}, \qquad
       b = E[\lVert g\rVert^2R]/E[\lVert g\rVert^2] \ \text{ for all together}.$$

@@ -1,4 +1,4 @@
-"""T11: what bootstrapping from a wrong value costs, and what it saves."""
+"""T11: bias and variance of bootstrapping from a wrong value function."""
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +22,15 @@ from steepest.theorems.instances import Tables, random_probabilities, random_tab
 STATES, ACTIONS, STEPS, ERROR = 2, 2, 5, 0.1
 TRACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST = 100
-"""Problems, so that what is so on average is seen to be."""
+"""The smallest number of problems, so that averages over them are reliable."""
 
 
 def bootstrapping(seed: int = 0, instances: int | None = None) -> Result:
-    r"""With a wrong $\hat V = V + e$, bias falls and variance rises with n (G10) and with λ (G11).
+    r"""T11: with a wrong $\hat V = V + e$, bias falls and variance rises with n (G10) and with λ (G11).
 
-    What is certain: $|E[\hat A^{(n)}|s,a] - A(s,a) + e(s)| \le \gamma^n\max|e|$, and with n to the end, or λ = 1,
-    there is no bias at all. That bias falls and variance rises at every step on the way is so on average over problems,
-    and need not be so in each. Expectations and variances are sums over every trajectory of small problems.
+    Exactly: $|E[\hat A^{(n)}|s,a] - A(s,a) + e(s)| \le \gamma^n\max|e|$, and with n to the end, or λ = 1,
+    there is no bias at all. That bias falls and variance rises at every step in between holds on average over
+    problems, and need not hold in each. Expectations and variances are sums over every trajectory of small problems.
     """
     count = max(instances or 200, LEAST)
     bias, variance, used, exact_ends = curves(seed, count)
@@ -51,7 +51,7 @@ def bootstrapping(seed: int = 0, instances: int | None = None) -> Result:
 
 
 def curves(seed: int, instances: int) -> PyTree:
-    """Bias and variance for n = 1 … STEPS and then each of `TRACES`, [instances, STEPS + TRACES].
+    """Exact bias and variance for n = 1 … STEPS and then each of `TRACES`, [instances, STEPS + TRACES].
 
     The bias is relative to the gradient, the variance to that with no bootstrapping. Also the share of the bound on the
     bias that is used, and the relative bias where there should be none.

@@ -1,4 +1,4 @@
-"""T12: leaving out what an action cannot have caused, and the two discountings."""
+"""T12: causality (rewards-to-go in place of whole returns), and the two discountings."""
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,18 @@ from steepest.theorems.instances import Tables, random_probabilities, random_tab
 
 STATES, ACTIONS, STEPS = 2, 2, 5
 LEAST = 50
-"""Problems, so that what is so on average is seen to be."""
+"""The smallest number of problems, so that averages over them are reliable."""
 
 
 def causality(seed: int = 0, instances: int | None = None) -> Result:
-    r"""Unbiased for ∇J: $\sum_t\nabla\log\pi\,R(\tau)$ (G3), and $\sum_t\gamma^t\nabla\log\pi\,R_t$, which is G4 with
-    option 2 of G5. Option 1, $\sum_t\nabla\log\pi\,R_t$, is unbiased for $\sum_tE[\nabla\log\pi\,A_t]$ and biased for
-    ∇J.
+    r"""T12: unbiased for ∇J are $\sum_t\nabla\log\pi\,R(\tau)$ (G3), and $\sum_t\gamma^t\nabla\log\pi\,R_t$.
 
-    That rewards-to-go have less variance than whole returns is so on average over problems and in most of them; it is
-    no theorem for each, since what is left out may happen to cancel what is kept. Both numbers are measured, by sums
-    over every trajectory of small problems.
+    The latter is G4 with option 2 of G5. Option 1, $\sum_t\nabla\log\pi\,R_t$, is unbiased for
+    $\sum_tE[\nabla\log\pi\,A_t]$ and biased for ∇J.
+
+    Rewards-to-go have less variance than whole returns on average over problems and in most of them, but not in every
+    one, since the terms left out may cancel others. Both numbers are measured, by sums over every trajectory of small
+    problems.
     """
     count, rng = max(instances or 100, LEAST), np.random.default_rng(seed)
     tables = random_tables(rng, count, STATES, ACTIONS)

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of the check of a theorem."""
 
 import dataclasses
 import math
@@ -7,9 +7,9 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """One number that was measured, and where it must lie.
+    """A measured number, and the bound that it must satisfy.
 
-    - `what`: what was measured; the worst over all instances.
+    - `what`: the quantity measured; the worst over all instances.
     - `relation`: whether it must be at most, or at least, the `bound`.
     """
 
@@ -19,25 +19,25 @@ class Claim:
     relation: Literal["≤", "≥"] = "≤"
 
     def __post_init__(self):
-        object.__setattr__(self, "measured", float(self.measured))  # so that JSON can say what NumPy measured
+        object.__setattr__(self, "measured", float(self.measured))  # NumPy's numbers are not serialised by JSON
 
     @property
     def slack(self) -> float:
-        """How far the measured number is on the good side; negative on the bad one."""
+        """The distance of the measured number to the bound; negative where it is violated."""
         return self.bound - self.measured if self.relation == "≤" else self.measured - self.bound
 
     @property
     def holds(self) -> bool:
-        """Whether it lies where it must. NaN does not."""
+        """Whether the bound is satisfied; False for NaN."""
         return math.isfinite(self.measured) and self.slack >= 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A theorem, and what was measured of it.
+    """The result of checking a theorem.
 
     - `id`, `statement`: of the theorem.
-    - `instances`: on how many random instances; 1 where there is but one problem to look at.
+    - `instances`: the number of random instances; 1 where there is a single problem.
     """
 
     id: str
@@ -47,5 +47,5 @@ class Result:
 
     @property
     def holds(self) -> bool:
-        """Whether every claim does."""
+        """Whether every claim holds."""
         return all(claim.holds for claim in self.claims)

@@ -1,4 +1,4 @@
-"""T9: what the gradients are the best of."""
+"""T9: plain and natural gradient steps as solutions of constrained problems."""
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,12 @@ STARTS, ROUNDS = 3, 3
 
 
 def constrained(seed: int = 0, instances: int | None = None) -> Result:
-    r"""Among steps with $\tfrac12\lVert\Delta\rVert^2 \le \epsilon$, $\sqrt{2\epsilon/g^\top g}\,g$ gains most; among
-    those with $\tfrac12\Delta^\top F\Delta \le \epsilon$, $\sqrt{2\epsilon/g^\top F^{-1}g}\,F^{-1}g$ does.
+    r"""T9: among steps with $\tfrac12\lVert\Delta\rVert^2 \le \epsilon$, $\sqrt{2\epsilon/g^\top g}\,g$ gains most.
 
-    Gain is $g^\top\Delta$. A numerical maximiser that knows nothing of these formulas, and inverts nothing, looks for a
-    better step: BFGS on the gain of a direction that is made as long as its limit allows. And the second step, taken in
-    earnest, moves the policy by the KL that its limit says.
+    Among those with $\tfrac12\Delta^\top F\Delta \le \epsilon$, $\sqrt{2\epsilon/g^\top F^{-1}g}\,F^{-1}g$ does.
+
+    Gain is $g^\top\Delta$. Both are compared with a numerical maximiser that uses neither formula: BFGS on the gain
+    of a direction scaled to its limit. The KL of the policy after the second step is compared with ε.
     """
     count, rng = instances or 100, np.random.default_rng(seed)
     tables = random_tables(rng, count, STATES, ACTIONS)
@@ -66,16 +66,15 @@ def _measured(tables: Tables, logits, starts) -> PyTree:
 
 
 def natural_step(gradient, fisher, radius):
-    """$\\sqrt{2\\epsilon/(g^\\top F^{-1}g)}\\;F^{-1}g$ (S3)."""
+    """The natural-gradient step $\\sqrt{2\\epsilon/(g^\\top F^{-1}g)}\\;F^{-1}g$ (S3)."""
     direction = jnp.linalg.solve(fisher, gradient)
     return jnp.sqrt(2 * radius / jnp.dot(gradient, direction)) * direction
 
 
 def numerical_gain(gradient, metric, radius, starts):
-    """The largest $g^\\top\\Delta$ with $\\tfrac12\\Delta^\\top M\\Delta \\le \\epsilon$ that a search finds.
+    """The largest $g^\\top\\Delta$ with $\\tfrac12\\Delta^\\top M\\Delta \\le \\epsilon$ found by BFGS.
 
-    What is searched is the gain of a direction that is made as long as is allowed, for g of length 1, from several
-    starts.
+    It maximises the gain of a direction scaled to the limit, for g of length 1, from several starts.
     """
     unit = gradient / jnp.linalg.norm(gradient)
 

@@ -1,4 +1,4 @@
-"""T7: where the gradients point in the linear-quadratic problem."""
+"""T7: directions of the plain and the natural gradient in the linear-quadratic problem."""
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +12,17 @@ from steepest.theorems.claims import Claim, Result
 
 
 def starting_at_rest() -> LinearQuadratic:
-    """It starts at its goal, so that only the noise of the policy moves it: then the states are as small as σ is."""
+    """The linear-quadratic problem with first state 0, so that states are of the size of the policy's noise σ."""
     return LinearQuadratic(discount=0.99, initial_std=0.0)
 
 
 def directions(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$s' = s + a$, reward $-s^2 - a^2$, $a \sim N(ks, \sigma^2)$, in the coordinates $(k, \sigma)$.
+    r"""T7: as σ → 0 the plain gradient is dominated by its σ-component, and the natural gradient points at $k^*$.
 
-    As σ → 0 the plain gradient is dominated by its σ-component, since k matters only as much as the states differ from
-    0, which is as σ²; the natural gradient divides that out and points at $k^*$. It is so where σ is what moves the
-    states. A spread of first states, of size $m$, keeps the k-component alive at σ below about $\sqrt{(1-\gamma)m}$.
+    The problem is $s' = s + a$, reward $-s^2 - a^2$, $a \sim N(ks, \sigma^2)$, in the coordinates $(k, \sigma)$. The
+    k-component is proportional to $E[s^2]$, which is of order σ² where σ alone moves the states; the natural gradient
+    divides that out. A spread of first states, of size $m$, keeps the k-component at σ below about
+    $\sqrt{(1-\gamma)m}$.
 
     Measured are angles to the direction of the optimum, $(k^* - k, -\sigma)$, at random policies with σ from 0.003 to
     0.1.
@@ -64,6 +65,6 @@ def fields(
 
 
 def angle(field: Float[np.ndarray, "2 B"], other: Float[np.ndarray, "2 B"]) -> Float[np.ndarray, " B"]:
-    """Between two vectors, in degrees."""
+    """The angles between two fields of vectors, in degrees."""
     cross, dot = field[0] * other[1] - field[1] * other[0], (field * other).sum(axis=0)
     return np.degrees(np.abs(np.arctan2(cross, dot)))

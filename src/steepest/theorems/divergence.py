@@ -1,4 +1,4 @@
-"""T5: what the KL divergence and the Fisher information have to do with each other."""
+"""T5: the Fisher information as the Hessian of the KL divergence."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ STATES, ACTIONS, STEPS = 2, 2, 4
 
 
 def divergence(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$KL(\pi_\theta\|\pi_{\theta'})$ is 0 at $\theta' = \theta$, its gradient there is 0, its Hessian is F.
+    r"""T5: $KL(\pi_\theta\|\pi_{\theta'})$ is 0 at $\theta' = \theta$, its gradient there is 0, its Hessian is F.
 
     And $F = E[\nabla\log\pi\,\nabla\log\pi^\top] = -E[\nabla^2\log\pi]$, and the KL between distributions over
     trajectories is the sum of those at every step: $KL(p(\tau)\|p'(\tau)) = \sum_t E_{s\sim p_t}[KL(\pi\|\pi')]$.

@@ -1,4 +1,4 @@
-"""Pictures of T6, T7, T8, T10 and T11."""
+"""Figures of T6, T7, T8, T10 and T11."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from steepest.core.errors import InputError
 from steepest.theorems import baselines, bootstrapping, directions, greedy, two_actions
@@ -21,7 +23,7 @@ PLAIN, NATURAL, THIRD = "#c1440e", "#1f6f8b", "#6b6b6b"
 
 
 def draw(chosen: list[str], directory: pathlib.Path, seed: int) -> list[pathlib.Path]:
-    """Draw the pictures of those theorems that have one, as PNG files; returns where they are.
+    """Draw the figures of the chosen theorems that have one, as PNG files, and return their paths.
 
     **Raises** `InputError` for a directory that cannot be written.
     """

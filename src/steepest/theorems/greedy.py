@@ -1,4 +1,4 @@
-"""T8: greedy improvement on what was learnt elsewhere, and a step that stays near."""
+"""T8: greedy improvement on fitted advantages, compared with a KL-limited step."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ ROUNDS, RADIUS = 30, 0.01
 
 
 def greedy(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$V^{k+1}(s_0) \ge V^k(s_0) - H|\Delta_\infty|$ with $\Delta_\infty = \min_{t,s}A^k_t(s, \pi^{k+1}(s)) < 0$.
+    r"""T8: $V^{k+1}(s_0) \ge V^k(s_0) - H|\Delta_\infty|$ with $\Delta_\infty = \min_{t,s}A^k_t(s, \pi^{k+1}(s)) < 0$.
 
-    Measured is the share of that loss that occurs: in random problems with π greedy in noisy advantages, and in the
-    temptation, where fitted policy iteration loses nearly all of it at every second round. There the step of the
-    trust region of KL ≤ 0.01 (S4) sees the same averages over states, and loses next to nothing.
+    Measured is the loss divided by $H|\Delta_\infty|$: in random problems with π greedy in noisy advantages, and in
+    `temptation`, where fitted policy iteration loses nearly all of it at every second round. The trust-region step of
+    KL ≤ 0.01 (S4), on the same averages over states, loses next to nothing there.
     """
     count, rng = instances or 200, np.random.default_rng(seed)
     shares = []
@@ -55,10 +55,10 @@ def greedy(seed: int = 0, instances: int | None = None) -> Result:
 
 
 def temptation() -> TabularMDP:
-    """A home that pays 1 a step, and a pit. Leaving home pays 2.5 once; staying in the pit costs 2 a step.
+    """A two-state MDP in which greedy improvement on state-averaged advantages fails: a home and a pit.
 
-    Action 0 stays at home, and leads out of the pit; action 1 leaves home, and stays in the pit. A learner that cannot
-    tell the two states apart sees from home only that action 1 pays.
+    Action 0 stays at home, which pays 1, and leads out of the pit; action 1 leaves home, which pays 2.5, and stays in
+    the pit, which costs 2. Averaged over the states of a policy that stays at home, action 1 has the larger advantage.
     """
     transition = np.zeros((2, 2, 2))
     transition[:, 0, 0] = transition[:, 1, 1] = 1
@@ -66,14 +66,14 @@ def temptation() -> TabularMDP:
 
 
 class Rounds(NamedTuple):
-    """J of each policy, and $\\Delta_\\infty$ of each change of policy."""
+    """The rounds of policy iteration: J of each policy, and $\\Delta_\\infty$ of each change of policy."""
 
     performance: Float[np.ndarray, " R"]
     worst_advantage: Float[np.ndarray, " R-1"]
 
 
 def fitted_policy_iteration() -> Rounds:
-    """Take the action whose advantage is larger, on average over the states that the policy before it visits."""
+    """Fitted policy iteration: greedy in the advantage averaged over the states that the previous policy visits."""
     mdp, chosen, performance, worst = temptation(), 0, [], []
     for _ in range(ROUNDS):
         probs = np.tile(np.eye(2)[chosen], (2, 1))
@@ -85,9 +85,9 @@ def fitted_policy_iteration() -> Rounds:
 
 
 def limited_steps() -> Float[np.ndarray, " R"]:
-    """J of a policy that a trust region moves (S4): natural steps within a KL of `RADIUS`, measured before they count.
+    """J after each trust-region step (S4), within a KL of `RADIUS`.
 
-    Its actions do not depend on the state either, and its surrogate is the same average over visited states.
+    The policy ignores the state, as in fitted policy iteration, and its surrogate is the same average over states.
     """
     mdp, rule, performance = temptation(), TrustRegion(RADIUS, NaturalDirection(0.0, "dense"), 40), []
     step = jax.jit(lambda policy, problem: rule.step(jax.random.key(0), policy, problem, None)[0])

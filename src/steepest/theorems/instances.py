@@ -1,4 +1,4 @@
-"""Random problems and policies, many at once."""
+"""Random tabular problems and policies, in batches."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Tables(NamedTuple):
 def random_tables(
     rng: np.random.Generator, count: int, states: int, actions: int, *, branching: int | None = None
 ) -> Tables:
-    """Problems with normal rewards, and discounts between 0.5 and 0.99."""
+    """Random MDPs with normal rewards, and discounts between 0.5 and 0.99."""
     every = [random_mdp(rng, states, actions, branching=branching) for _ in range(count)]
     return Tables(
         np.stack([each.transition for each in every]),
@@ -32,5 +32,5 @@ def random_tables(
 
 
 def random_probabilities(rng: np.random.Generator, count: int, states: int, actions: int) -> Float[np.ndarray, "B S A"]:
-    """Policies, drawn uniformly."""
+    """Random policies, uniform on the simplex."""
     return rng.dirichlet(np.ones(actions), (count, states))

@@ -13,10 +13,10 @@ STATES, ACTIONS, HORIZON = 10, 4, 12
 
 
 def performance_difference(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$J(\pi') - J(\pi) = E_{\tau\sim\pi'}\big[\sum_t\gamma^t A^\pi(s_t, a_t)\big]$, without an end or with one.
+    r"""T1: $J(\pi') - J(\pi) = E_{\tau\sim\pi'}\big[\sum_t\gamma^t A^\pi(s_t, a_t)\big]$, with and without a horizon.
 
-    The left side comes from the values of both policies, the right side from the states of the one and the advantages
-    of the other. Measured is their difference relative to $|J(\pi)| + |J(\pi')|$.
+    The left side is computed from the values of both policies, the right side from the states of π' and the advantages
+    of π. Measured is their difference relative to $|J(\pi)| + |J(\pi')|$.
 
     **Reference** Kakade, Langford, *Approximately Optimal Approximate Reinforcement Learning*, 2002, lemma 6.1.
     """

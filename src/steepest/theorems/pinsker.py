@@ -14,9 +14,9 @@ ACTIONS = 5
 
 
 def pinsker(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$TV(p, q) \le \sqrt{KL(p\,\|\,q)/2}$, in nats.
+    r"""T4: $TV(p, q) \le \sqrt{KL(p\,\|\,q)/2}$, in nats.
 
-    Measured is the largest ratio of the two sides. Nearly even coins that are nearly alike come close to 1.
+    Measured is the largest ratio of the two sides. Two nearly equal and nearly even coins come close to 1.
 
     **Reference** Tsybakov, *Introduction to Nonparametric Estimation*, 2009, lemma 2.5.
     """
@@ -50,7 +50,7 @@ def _gaussian(mean, log_std) -> PyTree:
 
 
 def gaussian_total_variation(mean: Float[AnyArray, "2 B"], std: Float[AnyArray, "2 B"]) -> Float[AnyArray, " B"]:
-    """Between normal distributions of different σ: their densities cross twice, where a quadratic is 0."""
+    """The total variation of normal distributions of different σ; their densities cross at the roots of a quadratic."""
     precision = 1 / std**2
     square = (precision[1] - precision[0]) / 2
     linear = mean[0] * precision[0] - mean[1] * precision[1]

@@ -1,4 +1,4 @@
-"""T2 and T3: how far the states move when the policy does, and what that leaves of a promised improvement."""
+"""T2 and T3: the shift of the state distribution under a change of policy, and the bound on improvement from it."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ STATES, ACTIONS, STEPS = 6, 3, 20
 
 
 def pairs(rng: np.random.Generator, count: int) -> tuple[Tables, np.ndarray, np.ndarray]:
-    """Problems, and two policies for each: the second a mixture of the first and another, of every closeness."""
+    """Random MDPs with two policies each, the second a mixture of the first and another with a random share."""
     tables = random_tables(rng, count, STATES, ACTIONS, branching=2)
     old, other = (random_probabilities(rng, count, STATES, ACTIONS) for _ in range(2))
     share = 10 ** rng.uniform(-3, 0, (count, 1, 1))
@@ -22,14 +22,14 @@ def pairs(rng: np.random.Generator, count: int) -> tuple[Tables, np.ndarray, np.
 
 
 def total_variation(old: Float[np.ndarray, "*B S A"], new: Float[np.ndarray, "*B S A"]) -> Float[np.ndarray, "*B"]:
-    """$\\epsilon = \\max_s \\tfrac12\\sum_a|\\pi'(a|s) - \\pi(a|s)|$."""
+    """The largest total variation $\\epsilon = \\max_s \\tfrac12\\sum_a|\\pi'(a|s) - \\pi(a|s)|$."""
     return np.asarray(0.5 * np.abs(new - old).sum(axis=-1).max(axis=-1))
 
 
 def leaving(chance: float) -> tuple[TabularMDP, np.ndarray, np.ndarray]:
-    """The problem in which the bound is nearly attained: one policy always stays, the other leaves for good at times.
+    """A two-state MDP in which the bound of T2 is nearly attained.
 
-    Returns the problem, the policy that stays, and the one that leaves with probability `chance` at each step.
+    Returns the MDP, a policy that stays, and one that leaves for good with probability `chance` at each step.
     """
     transition = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]])
     stay = np.array([[1.0, 0.0], [1.0, 0.0]])
@@ -38,10 +38,10 @@ def leaving(chance: float) -> tuple[TabularMDP, np.ndarray, np.ndarray]:
 
 
 def state_shift(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$\lVert p_{\pi'}(s_t) - p_\pi(s_t)\rVert_1 \le 2\epsilon t$ when $\max_s TV(\pi', \pi) \le \epsilon$.
+    r"""T2: $\lVert p_{\pi'}(s_t) - p_\pi(s_t)\rVert_1 \le 2\epsilon t$ when $\max_s TV(\pi', \pi) \le \epsilon$.
 
-    The norm is L1, twice the total variation: with the latter on the left the 2 is not needed, and with L1 it is. A
-    problem in which the bound is nearly attained shows that.
+    The norm is L1, twice the total variation: the bound needs its factor 2 with L1, and not with the total variation.
+    A problem in which it is nearly attained shows that.
 
     **Reference** Schulman et al., *Trust Region Policy Optimization*, 2015, appendix A.
     """
@@ -69,13 +69,13 @@ def _shift(tables: Tables, old, new) -> PyTree:
 
 
 def lower_bound(seed: int = 0, instances: int | None = None) -> Result:
-    r"""$E_{p'}[f] \ge E_p[f] - 2\epsilon t\max|f|$, and therefore
+    r"""T3: $E_{p'}[f] \ge E_p[f] - 2\epsilon t\max|f|$, and therefore
 
     $$J(\pi') - J(\pi) \ge \sum_t\gamma^t E_{s\sim p_t}\big[\bar A(s)\big]
       - \frac{2\epsilon\gamma}{(1-\gamma)^2}\max_s|\bar A(s)|, \qquad
       \bar A(s) = \sum_a\pi'(a|s)A^\pi(s,a).$$
 
-    Measured is the share of the allowance that is used: 1 would be all of it.
+    Measured is the loss as a share of the term that is subtracted; the bound is attained at 1.
 
     **Reference** Achiam et al., *Constrained Policy Optimization*, 2017, corollary 1.
     """

@@ -1,4 +1,4 @@
-"""T6: two actions, where the natural gradient walks and the plain one stands still."""
+"""T6: two actions, where the natural gradient step is constant and the plain gradient vanishes."""
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +12,7 @@ START, STEPS, LEARNING_RATE = -10.0, 40, 0.01
 
 
 def two_actions(seed: int = 0, instances: int | None = None) -> Result:
-    r"""One state, two actions, $J = 100\pi_1 + \pi_2$ with $\pi_1 = e^\theta/(1+e^\theta)$:
+    r"""T6: for one state and two actions, $J = 100\pi_1 + \pi_2$ with $\pi_1 = e^\theta/(1+e^\theta)$:
 
     $$J' = \frac{99e^\theta}{(1+e^\theta)^2}, \qquad F = \frac{e^\theta}{(1+e^\theta)^2}, \qquad
       \eta F^{-1}J' = 99\eta \ \text{ at every } \theta.$$
@@ -41,7 +41,7 @@ def two_actions(seed: int = 0, instances: int | None = None) -> Result:
 
 
 def climb(kind: str, start: float = START) -> Float[np.ndarray, " steps_and_start"]:
-    """J at the start and after each step of plain or natural ascent."""
+    """J at the start and after each step of plain or natural gradient ascent."""
     problem, theta, found = bandit(REWARD), start, []
     for _ in range(STEPS + 1):
         policy = TwoActionPolicy(theta)

@@ -1,1 +1,1 @@
-"""Other libraries' environments, each imported only where it is asked for."""
+"""Adapters of other libraries' environments, each imported only where it is used."""

@@ -1,5 +1,6 @@
-"""EnvPool's environments: written in C++, stepped by threads of their own."""
+"""The adapter of EnvPool, whose environments are written in C++ and stepped by threads."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from steepest.envs.adapters.gymnasium import ActionConverter, Bounds, first_choi
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
 
 _NO_LIMIT = 2**31 - 1
-"""What EnvPool says of environments whose episodes may go on for ever; of some it says 0."""
+"""EnvPool's time limit of environments without one; for some it is 0."""
 
 
 class EnvPoolEnvironment(AbstractVectorEnvironment):
-    """N environments of one pool, all stepped before any is answered, so that the result does not depend on timing.
+    """A vector environment of N EnvPool environments, stepped synchronously so that results do not depend on timing.
 
     The pool starts an episode anew on the step after its end and ignores that step's action; such rows are not
     `valid`. The seed goes into the constructor: the pool ignores one given to `reset`. An episode that terminates in
@@ -82,14 +83,14 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
 
 
 def _base(seed: int) -> int:
-    """The seed of a pool's first environment; EnvPool counts on from it for the others.
+    """The seed of a pool's first environment; the others' follow it, one by one.
 
-    So two pools with seeds 1 and 2 would share nearly all of their environments. Scattered, they share none.
+    Without the hash, pools with seeds 1 and 2 would share nearly all of their environments.
     """
     return int(np.random.SeedSequence(seed).generate_state(1)[0]) % 2**31
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import envpool
     except ImportError:

@@ -1,4 +1,4 @@
-"""Gymnasium's environments, and any that a user gives as a factory."""
+"""The adapter of Gymnasium, for registered environments and for factories."""
 
 import contextlib
 import functools
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Shaped
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import (
     AbstractVectorEnvironment,
     Step,
@@ -28,13 +29,13 @@ Bounds = tuple[float | None, float | None]
 
 
 class GymnasiumEnvironment(AbstractVectorEnvironment):
-    """N environments of Gymnasium behind one vector environment, whatever its way of starting anew.
+    """A vector environment of N Gymnasium environments, with any autoreset mode.
 
     **Arguments**
 
-    - `environments`: Gymnasium's own vector environment, or any that behaves like it.
-    - `name`: what to call it in messages.
-    - `seed`: of the first reset; every environment gets one of its own, derived from it.
+    - `environments`: Gymnasium's own vector environment, or one with its interface.
+    - `name`: of the environment, in messages.
+    - `seed`: of the first reset; the seed of every environment is derived from it.
     - `action_bounds`: to use where the action space has none.
     """
 
@@ -54,7 +55,7 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
         self._action = np.zeros(0)
 
     def reset(self) -> Shaped[np.ndarray, "N ..."]:
-        """Begin an episode in every environment; seeded the first time, and drawing on from there later."""
+        """Begin an episode in every environment, seeded the first time only."""
         with self._named():
             raw, _ = self._environments.reset(seed=self._seeds)
         # Given again, the seeds would bring the same episodes again. Without them every environment goes on drawing.
@@ -70,7 +71,7 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
                 self._environments.step_async(self._action)
 
     def receive(self) -> Step:
-        """Finish the step, and tell its true story whatever the way of starting anew."""
+        """Finish the step, with the true successors whatever the autoreset mode."""
         with self._named():
             if hasattr(self._environments, "step_wait"):
                 answer = self._environments.step_wait()
@@ -115,7 +116,7 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
-        """Say whose fault it is when an environment raises."""
+        """Turn what an environment raises into an `EnvironmentFault` that names it."""
         try:
             yield
         except EnvironmentFault:
@@ -127,11 +128,11 @@ class GymnasiumEnvironment(AbstractVectorEnvironment):
 
 
 class ActionConverter:
-    """Turns actions as the policy chose them into those that a library takes: in bounds, from its own first choice on.
+    """The conversion of a policy's actions into a library's: clipped to the bounds, and choices in its own numbering.
 
     **Arguments**
 
-    - `space`: in steepest's words; `theirs`: in Gymnasium's.
+    - `space`: of steepest; `theirs`: of Gymnasium.
     """
 
     def __init__(self, space: Space, theirs: gymnasium.Space):
@@ -149,7 +150,7 @@ class ActionConverter:
 
 
 def from_gymnasium(role: str, space: gymnasium.Space, bounds: Bounds = (None, None)) -> Space:
-    """The same space in steepest's words.
+    """The space of steepest for a Gymnasium space.
 
     **Raises** `InputError` for a kind of space that policies and critics cannot take.
     """
@@ -196,7 +197,7 @@ def _box(role: str, space: gymnasium.spaces.Box, bounds: Bounds) -> Box:
 
 
 def first_choice(space: gymnasium.Space) -> np.ndarray | None:
-    """What the environment calls choice 0, where that is not 0."""
+    """The environment's own number of choice 0, where that is not 0."""
     match space:
         case gymnasium.spaces.Discrete(start=start) | gymnasium.spaces.MultiDiscrete(start=start) if np.any(start):
             return np.asarray(start)
@@ -214,7 +215,7 @@ def make(
 ) -> GymnasiumEnvironment:
     """N environments from a registered id, or from a function that makes one.
 
-    They are stepped in this process, and started anew by the adapter: no action is wasted on a reset, and the last
+    They are stepped in this process, and reset by the adapter: no step is lost to a reset, and the last
     observation of an episode is copied before an environment that keeps it in one place can overwrite it.
 
     **Raises** `InputError` for an id that is not registered or cannot be made, with what to do; `EnvironmentFault`
@@ -278,7 +279,7 @@ def _together(name: str, factory: Factory, num_envs: int) -> SyncVectorEnv:
 
 
 class _Shaped(gymnasium.Wrapper):
-    """Names an observation of the wrong shape, of which the vector environment says only that it cannot stack it."""
+    """A wrapper that checks the shape of observations, for a clearer message than the vector environment's."""
 
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
@@ -292,14 +293,14 @@ class _Shaped(gymnasium.Wrapper):
         obs, reward, terminated, truncated, info = self.env.step(action)
         return self._checked(obs), reward, terminated, truncated, info
 
-    def _checked(self, obs: Any) -> Any:
+    def _checked(self, obs: PyTree) -> PyTree:
         if np.shape(obs) != self._shape:
             raise ValueError(f"an observation has shape {np.shape(obs)}; its space says {self._shape}")
         return obs
 
 
 def _time_limit(environments: VectorEnv) -> int | None:
-    """Of an episode, where the environments tell. Those made one by one tell it in a wrapper, not all together."""
+    """The time limit of the environments, from their spec or from a `TimeLimit` wrapper; None where there is none."""
     if environments.spec is not None:
         return environments.spec.max_episode_steps
     env = next(iter(getattr(environments, "envs", ())), None)
@@ -312,7 +313,7 @@ def _time_limit(environments: VectorEnv) -> int | None:
 
 @contextlib.contextmanager
 def without_noise(name: str = "") -> Iterator[None]:
-    """Keep to ourselves what libraries say while they make an environment and what nobody here can act on.
+    """A context that suppresses warnings of libraries that users cannot act on, while an environment is made.
 
     - Gymnasium: that it casts the bounds of a `Box`; that there is a newer version of an environment that someone
       chose on purpose, to compare with published results.

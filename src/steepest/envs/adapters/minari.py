@@ -1,7 +1,8 @@
-"""Minari's data sets of demonstrations, from those that this machine has. Nothing is ever downloaded."""
+"""The adapter of Minari data sets on this machine. Nothing is downloaded."""
 
-from typing import Any
+from types import ModuleType
 
+import gymnasium
 import numpy as np
 
 from steepest.core.demonstrations import Demonstrations
@@ -11,7 +12,7 @@ from steepest.envs.adapters.gymnasium import first_choice, from_gymnasium, witho
 
 
 def load(name: str) -> tuple[Demonstrations, Space, Space]:
-    """The transitions of a data set by Minari's id, and its spaces of observations and of actions.
+    """The demonstrations of a Minari data set, and its observation and action spaces.
 
     **Raises** `InputError` where Minari is not installed, or the data set is not on this machine, cannot be read, or
     has spaces of a kind that policies cannot take.
@@ -19,7 +20,7 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     minari = _library()
     try:
         with without_noise():
-            data: Any = minari.load_dataset(name, download=False)
+            data = minari.load_dataset(name, download=False)
             theirs = data.observation_space, data.action_space
             episodes = list(data.iterate_episodes())
     except FileNotFoundError:
@@ -46,13 +47,13 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     return found, *spaces
 
 
-def _from_zero(space: Any, rows: np.ndarray) -> np.ndarray:
-    """Several choices count from 0 here, whatever the first is called; a single one keeps its start."""
+def _from_zero(space: gymnasium.Space, rows: np.ndarray) -> np.ndarray:
+    """`rows` with multi-discrete choices numbered from 0; a single choice keeps its start."""
     first = first_choice(space)
     return rows if first is None or first.ndim == 0 else rows - first
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import h5py  # noqa: F401  what most data sets are kept in
         import minari

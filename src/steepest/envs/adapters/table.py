@@ -1,4 +1,4 @@
-"""Gymnasium's small environments as the tables that they are made of."""
+"""The transition tables of Gymnasium's tabular environments."""
 
 import gymnasium
 import numpy as np
@@ -11,10 +11,10 @@ from steepest.envs.adapters.gymnasium import known_ids, without_noise
 def transition_table(
     id: str,  # noqa: A002
 ) -> tuple[Float[np.ndarray, "S A S"], Float[np.ndarray, "S A"], Float[np.ndarray, " S"]]:
-    """Transition probabilities, mean rewards and initial probabilities of FrozenLake, Taxi, CliffWalking and the like.
+    """The transition probabilities, mean rewards and initial probabilities of a tabular Gymnasium environment.
 
     States that end an episode are absorbing here: they stay, and pay 0. Where this version of Gymnasium has another
-    version of the environment than `id` names, it is taken instead: their tables are what they are called after.
+    version of the environment than `id` names, that one is taken instead.
 
     **Raises** `InputError` for an environment that is not registered, or has no table.
     """

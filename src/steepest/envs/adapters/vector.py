@@ -1,4 +1,4 @@
-"""What every environment on the host looks like from inside steepest."""
+"""The interface of vector environments on the host, and checks of what they return."""
 
 import abc
 import dataclasses
@@ -12,9 +12,9 @@ from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Spac
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What N environments answered to one action each.
+    """The result of one step of N environments.
 
-    - `obs`: what to act on next; of a new episode where one has begun.
+    - `obs`: the next observations to act on; of a new episode where one has begun.
     - `next_obs`: the true successor of the observation acted on, never of a new episode.
     - `reward`, `terminated`, `truncated`: as in `Trajectory`.
     - `valid`: False where the environment ignored the action and reset itself instead.
@@ -29,13 +29,13 @@ class Step:
 
 
 class AbstractVectorEnvironment(abc.ABC):
-    """N environments that are stepped together, in two halves, so that something else can be done between them.
+    """A vector environment: N environments that are stepped together, by `send` and then `receive`.
 
-    Whatever the library behind it does at the end of an episode, a `Step` tells the same true story. Actions come as
-    the policy chose them, numbered from 0 and unclipped; here, and nowhere else, they become what the library takes.
+    A `Step` has the true successors, whatever the library does at the end of an episode. Actions are the policy's,
+    numbered from 0 and unclipped; here, and nowhere else, they are converted into the library's.
 
-    - `id`: the environment's name. `library`: whose it is, with its version.
-    - `max_episode_steps`: the time limit, where the library tells.
+    - `id`: the environment's name. `library`: its library and version.
+    - `max_episode_steps`: the time limit, or None where there is none or it is unknown.
     """
 
     id: str
@@ -51,7 +51,7 @@ class AbstractVectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
-        """Start a step."""
+        """Start a step with one action for each environment."""
 
     @abc.abstractmethod
     def receive(self) -> Step:
@@ -59,16 +59,16 @@ class AbstractVectorEnvironment(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Give back what the environments hold."""
+        """Close the environments."""
 
 
 def clipped(space: Space, action: Shaped[np.ndarray, "N ..."]) -> Shaped[np.ndarray, "N ..."]:
-    """An action within the bounds of its space. One that is not finite stays so."""
+    """The action clipped to the bounds of its space; NaN remains NaN."""
     return np.clip(action, space.low, space.high) if isinstance(space, Box) else action
 
 
 def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> Shaped[np.ndarray, "N ..."]:
-    """A copy of one observation of each environment, in the type that steepest computes in.
+    """A checked copy of one observation of each environment, in the type of its space.
 
     **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, or a choice out of range.
     """
@@ -99,7 +99,7 @@ def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> 
 
 
 def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarray, " N"]:
-    """One reward of each environment. **Raises** `EnvironmentFault` for a wrong shape or a value that is not finite."""
+    """The rewards in float32. **Raises** `EnvironmentFault` for a wrong shape or a value that is not finite."""
     array = in_single_precision(name, np.asarray(reward))
     if array.shape != (num_envs,):
         raise EnvironmentFault(
@@ -127,7 +127,7 @@ def in_single_precision(name: str, array: Shaped[np.ndarray, "..."]) -> Float32[
 
 
 def _last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
-    """The highest number that a choice may have, of each component."""
+    """The largest choice of each component."""
     match space:
         case Discrete(n=n):
             return n - 1
