@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from steepest.core.distributions import Categorical, Policy
+from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Box, Discrete, Space, Spec

@@ -1,29 +1,29 @@
-"""The compatible action-value critic of the deterministic policy gradient (G15)."""
+"""The critic whose features are the policy's own slopes (G15)."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.core.distributions import Policy
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics.action_value import AbstractActionValue
 from steepest.critics.state_value import StateValue
-from steepest.networks import ActivationName
 
 
 class CompatibleActionValue(AbstractActionValue):
-    r"""A compatible critic: $Q(s,a) = (a - \mu_\theta(s))^\top\,\nabla_\theta\mu(s)^\top w + V(s)$.
+    r"""$Q(s,a) = (a - \mu_\theta(s))^\top\,\nabla_\theta\mu(s)^\top w + V(s)$, with $\mu$ the mode of the policy.
 
-    $\mu$ is the mode of the policy. With the $w$ that fits the slope $\nabla_a Q = \nabla_\theta\mu^\top w$ best, the
-    deterministic policy gradient is exact, though $Q$ is not.
+    Its slope $\nabla_a Q = \nabla_\theta\mu^\top w$ is what a policy's gradient asks for: with the $w$ that fits best,
+    the deterministic policy gradient is exact, though $Q$ is not.
 
     - `weights`: $w$, shaped like the parameters of the policy.
-    - `value`: $V$, the value of the action $\mu(s)$.
-    - `policy`: the policy whose derivatives are the features; held constant. `with_policy` puts another in its place.
+    - `value`: $V$, what the policy's own action is worth.
+    - `policy`: the policy whose slopes are the features; held constant. `beside` puts another in its place.
 
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014, theorem 3.
     """

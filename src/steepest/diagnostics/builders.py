@@ -1,8 +1,8 @@
-"""Construction of gradient estimators by name."""
+"""From the name of an estimator to the estimator."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -22,7 +22,7 @@ from steepest.advantages.importance import WeightKind
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Discrete, Space
 from steepest.core.trajectory import Trajectory
-from steepest.critics import AbstractValue, ActionValueFunction, LinearValue, TabularValue, ValueFunction
+from steepest.critics import AbstractValue, LinearValue, TabularValue
 from steepest.estimators import (
     AbstractEstimator,
     DeterministicGradient,
@@ -36,21 +36,19 @@ from steepest.estimators import (
 )
 from steepest.perturbation import FiniteDifference, Regression
 
-Needed = TypeVar("Needed")
-
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """The arguments that the estimators of the catalogue are made from.
+    """What estimators are made of.
 
-    - `policy`: the policy whose gradient is estimated.
+    - `policy`: whose gradient it is.
     - `discount`, `gae_lambda`, `n`: γ, λ, and the n of n-step.
-    - `horizon`: the time limit of episodes, in steps.
+    - `horizon`: how long episodes can be, in steps.
     - `observation`: the space of observations.
     - `behaviour`: the policy that plays for off-policy estimators, or None.
     - `value`: the exact $V(s,t)$, `(obs, time) -> value`, or None.
     - `action_value`: the exact Q, `(obs, action) -> value`, of the rows of whole episodes; or None.
-    - `parameters`: the number of parameters of the policy.
+    - `parameters`: how many the policy has.
     """
 
     policy: Policy
@@ -102,9 +100,9 @@ def _given(behaviour: Policy | None) -> Policy:
     return behaviour
 
 
-def _known(needed: Needed | None) -> Needed:
-    assert needed is not None
-    return needed
+def _known(action_value: Callable[..., Array] | None) -> Callable[..., Array]:
+    assert action_value is not None
+    return action_value
 
 
 _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {

@@ -13,7 +13,6 @@ from steepest.core.validation import check_number
 if TYPE_CHECKING:
     from jaxtyping import Array, Key
 
-    from steepest.core.distributions import Policy
     from steepest.diagnostics.builders import Context
     from steepest.diagnostics.exact import Oracle
     from steepest.diagnostics.quality import Reference

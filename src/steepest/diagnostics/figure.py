@@ -1,4 +1,4 @@
-"""The figure of a comparison of estimators."""
+"""A comparison of estimators, as a picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from steepest.core.errors import InputError
 from steepest.diagnostics.quality import BIASED
@@ -21,13 +20,13 @@ _UNBIASED, _OTHER, _SHADE = "#2166ac", "#d6762b", "#bbbbbb"
 
 
 def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
-    """Draw the noise, cost, direction and bias of every estimator of a comparison.
+    """One line for each estimator, with its noise, what that costs, its direction and its bias.
 
-    Estimators are ordered by the steps that they need, the fewest first. Everything is relative to ‖∇J‖.
+    Estimators are ordered by the steps that they need, the thriftiest first. Everything is relative to ‖∇J‖.
 
     **Arguments**
 
-    - `out`: the file; the suffix decides the format.
+    - `out`: where to; the suffix decides the format.
 
     **Raises** `InputError` for a format that cannot be written.
     """
@@ -38,7 +37,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    # The fewest steps come on top; estimators whose moments cannot be measured go to the bottom.
+    # The thriftiest comes on top; what samples cannot show goes to the bottom.
     rows = sorted(comparison.rows, key=lambda row: (row.measurable, -comparison.steps_needed(row)))
     norm = comparison.reference.norm or 1.0
     height = np.arange(len(rows))
@@ -84,13 +83,13 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(axis="y", length=0)
-    point = functools.partial(Line2D, [], [], marker="o", linestyle="")
+    point: dict[str, Any] = {"marker": "o", "linestyle": ""}
     keys = [
         Patch(color=_UNBIASED, label="estimates ∇J"),
         Patch(color=_OTHER, label="estimates something else"),
         Patch(color=_SHADE, label="bias that chance alone would show"),
-        point(color="black", label=f"bias found ({BIASED:g} standard errors or more)"),
-        point(color="black", markerfacecolor="white", label="no bias found"),
+        Line2D([], [], **point, color="black", label=f"bias found ({BIASED:g} standard errors or more)"),
+        Line2D([], [], **point, color="black", markerfacecolor="white", label="no bias found"),
     ]
     figure.legend(handles=keys, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     first = rows[0]

@@ -10,7 +10,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
-from steepest.core.distributions import Policy
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info

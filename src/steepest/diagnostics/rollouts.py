@@ -1,4 +1,4 @@
-"""Rollouts of whole episodes for gradient estimators, compiled or on the host."""
+"""Whole episodes for estimators of the gradient: compiled, or on the host."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,16 @@ from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.estimators import AbstractRollouts
-from steepest.estimators.estimator import ActingPolicy
 from steepest.policies import AbstractPolicy
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
 
 
 class Playing(AbstractActor):
-    """An actor whose agent is a policy.
+    """An actor that acts by a policy, which is the agent.
 
-    - `apart`: whether every stream has a policy of its own; leaves of the agent then have a leading axis of streams.
-    - `first_carry`: the carry of the policy at the start of an episode.
+    - `apart`: every stream has a policy of its own; leaves of the agent have a leading axis of streams.
+    - `first_carry`: of the policy, at the start of an episode.
     """
 
     spec: Spec = eqx.field(static=True)
@@ -41,18 +40,18 @@ class Playing(AbstractActor):
     def act(
         self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        def draw(policy: ActingPolicy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+        def draw(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
             distribution, carry = (
                 policy.step(carry, obs) if isinstance(policy, AbstractPolicy) else (policy(obs), carry)
             )
             return *distribution.sample_and_log_prob(key), carry
 
-        # One key for all: streams with different policies share their random numbers.
+        # One key for all: where the streams differ in their policies, they do not differ in their luck.
         return jax.vmap(draw)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
 
 
 class CompiledRollouts(AbstractRollouts):
-    """Rollouts of a compiled environment; methods may be traced, and are compiled once otherwise."""
+    """Episodes of an environment written in JAX; everything may be traced. Called as it is, it is compiled once."""
 
     compiled = True
 
@@ -63,9 +62,9 @@ class CompiledRollouts(AbstractRollouts):
         self._performances = jax.jit(self._performed, static_argnums=2)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Nothing is held."""
 
-    def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         return self._play(key, policy, episodes)
 
     def performances(
@@ -73,7 +72,7 @@ class CompiledRollouts(AbstractRollouts):
     ) -> tuple[Float[Array, " M"], Int[Array, ""]]:
         return self._performances(keys, policies, episodes, discount)
 
-    def _played(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
+    def _played(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         actor = _playing(self._env, policy, episodes, self._length)
         for_env, for_actions = jax.random.split(key)
         return sample(actor, policy, self._env, start(actor, self._env, for_env), for_actions)[1]
@@ -90,14 +89,14 @@ class CompiledRollouts(AbstractRollouts):
 
 
 class HostRollouts(AbstractRollouts):
-    """Rollouts of environments on the host, in batches of `slots` episodes.
+    """Episodes of environments outside JAX: as many at once as there are slots, one after another beyond that.
 
     **Arguments**
 
-    - `make`: `(num_envs, seed) -> AbstractVectorEnvironment`.
-    - `slots`: the number of environments side by side.
-    - `seed`: of the first vector environment.
-    - `max_episode_steps`: the time limit.
+    - `make`: `(num_envs, seed)` to a vector environment.
+    - `slots`: how many environments step side by side.
+    - `seed`: of the first of them.
+    - `max_episode_steps`: where to stop looking.
     """
 
     compiled = False
@@ -113,7 +112,7 @@ class HostRollouts(AbstractRollouts):
         self._make, self._seed, self._slots, self._length = make, seed, slots, max_episode_steps
         self._open: dict[tuple[int, bool], HostStreams] = {}
 
-    def play(self, key: Key[Array, ""], policy: ActingPolicy, episodes: int) -> Trajectory:
+    def play(self, key: Key[Array, ""], policy: Policy, episodes: int) -> Trajectory:
         rounds = [min(self._slots, episodes - begin) for begin in range(0, episodes, self._slots)]
         parts = [
             self._streams(policy, width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
@@ -137,12 +136,12 @@ class HostRollouts(AbstractRollouts):
         return jnp.asarray(total / episodes, jnp.float32), jnp.asarray(steps, jnp.int32)
 
     def close(self) -> None:
-        """Close the environments."""
+        """Give back what the environments hold."""
         for streams in self._open.values():
             streams.close()
         self._open.clear()
 
-    def _streams(self, policy: ActingPolicy, width: int, *, apart: bool) -> HostStreams:
+    def _streams(self, policy: Policy, width: int, *, apart: bool) -> HostStreams:
         if (width, apart) not in self._open:
             env = self._make(width, self._seed + len(self._open))
             actor = _playing(env, policy, width, self._length, apart=apart)
@@ -151,7 +150,7 @@ class HostRollouts(AbstractRollouts):
 
 
 def _playing(
-    env: SpacesOfEnvironment, policy: ActingPolicy, num_envs: int, length: int | None, *, apart: bool = False
+    env: SpacesOfEnvironment, policy: Policy, num_envs: int, length: int | None, *, apart: bool = False
 ) -> Playing:
     spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
     carry = policy.initial_carry(num_envs) if isinstance(policy, AbstractPolicy) else ()
@@ -160,6 +159,6 @@ def _playing(
 
 @jax.jit
 def returns(trajectory: Trajectory, discount: float | Float[Array, ""]) -> Float[Array, " N"]:
-    """The discounted return of the first episode of each stream."""
+    """The discounted return of the episode that each stream begins with."""
     zero = jnp.zeros_like(trajectory.reward)
     return MonteCarlo(discount)(trajectory, zero, zero).value_target[0]

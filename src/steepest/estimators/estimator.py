@@ -1,4 +1,4 @@
-"""The interfaces of gradient estimators and of the rollouts that they sample from."""
+"""What an estimator of the gradient is, and what it asks of the world."""
 
 import abc
 
@@ -11,24 +11,12 @@ from steepest.advantages import state_discount
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Batch, Estimates, Trajectory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.objectives import AbstractObjective
 
 
-class Sampler(Protocol):
-    """What playing an episode needs of a distribution over actions."""
-
-    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Array]:
-        """Actions and their log-probabilities, as `AbstractDistribution` draws them."""
-        ...
-
-
-ActingPolicy = Callable[[AnyArray], Sampler]
-"""A function from observations to what actions are drawn from; every `Policy` is one."""
-
-
 class AbstractRollouts(abc.ABC):
-    """A source of whole episodes of an environment, compiled or on the host.
+    """Plays whole episodes: compiled, or on the host.
 
     - `compiled`: whether the methods are pure functions that may be traced.
     """
@@ -50,11 +38,11 @@ class AbstractRollouts(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Close the environments."""
+        """Give back what the environments hold."""
 
 
 class AbstractEstimator(eqx.Module):
-    """An estimator of ∇J: `collect` samples data, `gradient` computes the estimate from them.
+    """A way to obtain ∇J: gather data, then make a gradient of it.
 
     The two halves are apart because the first may run on the host, and the second, a pure function, is compiled.
     """
@@ -80,7 +68,7 @@ def score_gradient(
     **Arguments**
 
     - `objective`: a mean over rows, such as `Score`.
-    - `weight`: the advantage of each row.
+    - `weight`: what the rows' advantage is.
     - `state_factor`: $\gamma$ for the factor $\gamma^t$ (G5, option 2), None for none (option 1).
     """
     if state_factor is not None:
@@ -95,5 +83,5 @@ def score_gradient(
 
 
 def steps_of(*trajectories: Trajectory) -> Info:
-    """The number of environment steps in the data, as `steps`."""
+    """How many steps in environments the data took."""
     return {"steps": sum((jnp.sum(each.valid.astype(jnp.int32)) for each in trajectories), jnp.zeros((), jnp.int32))}

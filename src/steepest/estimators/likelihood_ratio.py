@@ -1,4 +1,4 @@
-"""Likelihood-ratio (score-function) estimators of ∇J (G3–G11): the score of every row times a weight."""
+"""The likelihood-ratio family (G3–G11): a weight for every row, times its score."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,6 @@ from steepest.advantages import (
     elapsed,
     variance_optimal,
 )
-from steepest.core.distributions import Policy
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
@@ -27,14 +26,14 @@ from steepest.objectives import Score, episode_scores
 
 
 class LikelihoodRatio(AbstractEstimator):
-    r"""The likelihood-ratio estimator $\frac1N\sum_i\sum_t[\gamma^t]\,\nabla\log\pi(a_t|s_t)\,(\hat A_t - b)$ of ∇J.
+    r"""$\frac1N\sum_i\sum_t [\gamma^t]\,\nabla\log\pi(a_t|s_t)\,\bigl(\hat A_t - b\bigr)$
 
     **Arguments**
 
     - `advantage`: `(trajectory, value, next_value) -> Estimates`: `WholeReturn` (G3), `MonteCarlo` (G4; with a critic
       G9), `NStep` (G10; G8 with n = 1), `GAE` (G11).
     - `critic`: `(obs, time) -> value`, each [T, N]; None where every value is 0.
-    - `baseline`: b, subtracted from the advantage (G6).
+    - `baseline`: what else to subtract (G6).
     - `discount`: $\gamma$, per step.
     - `discount_states`: the switch of G5. True puts in the factor $\gamma^t$ and gives the gradient of J; False leaves
       it out. The whole return is discounted from the start as it is, and takes no factor.
@@ -45,7 +44,7 @@ class LikelihoodRatio(AbstractEstimator):
 
     discount: float | Float[Array, ""]
     advantage: AbstractAdvantage
-    critic: ValueFunction | None = None
+    critic: Callable[..., Array] | None = None
     baseline: AbstractBaseline | None = None
     discount_states: bool = eqx.field(static=True, default=True)
 
@@ -65,18 +64,18 @@ class LikelihoodRatio(AbstractEstimator):
 
 
 class FittedCritic(AbstractEstimator):
-    """The likelihood-ratio estimator with a critic that is fitted on the other half of the episodes (G7).
+    """A critic fitted on half of the episodes serves the other half (G7).
 
     The gradient's own episodes had no part in the fit, so as a baseline the critic is independent of them and adds no
     bias, however badly it fits.
 
     **Arguments**
 
-    - `fit`: `(trajectory, time, target) -> critic`; the target is the sampled return.
-    - `estimator`: makes the gradient of the second half, with that critic.
+    - `fit`: `(trajectory, time, target) -> critic`; the target is the return that was seen.
+    - `estimator`: what to do with the critic, on the other half.
     """
 
-    fit: Callable[[Trajectory, Array, Array], ValueFunction]
+    fit: Callable[..., Callable[..., Array]]
     estimator: LikelihoodRatio
 
     def collect(
@@ -98,12 +97,12 @@ class FittedCritic(AbstractEstimator):
 
 
 class VarianceOptimal(AbstractEstimator):
-    """The whole-return estimator (G3) with the constant baseline of least variance (G6).
+    """The whole return (G3) less the constant that leaves the least variance (G6).
 
     **Arguments**
 
     - `per_parameter`: one baseline for each parameter, or one for all.
-    - `leave_one_out`: compute the baseline of each episode from the other episodes.
+    - `leave_one_out`: make the baseline of each episode of the others.
     """
 
     discount: float | Float[Array, ""]
@@ -121,7 +120,7 @@ class VarianceOptimal(AbstractEstimator):
         return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)
 
 
-def values(critic: ValueFunction | None, trajectory: Trajectory) -> tuple[Array, Array]:
+def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$ and $V(s'_t)$ of every row."""
     if critic is None:
         zero = jnp.zeros_like(trajectory.reward)

@@ -17,7 +17,7 @@ from steepest.objectives import Deterministic, Score
 
 
 class ImportanceSampled(AbstractEstimator):
-    """The importance-sampled likelihood-ratio estimator, on episodes of a behaviour policy (G12).
+    """The likelihood ratio on episodes that another policy played (G12).
 
     `info` holds the `effective_sample_size` of the weights: of episodes for the whole weight, else of steps.
 
@@ -44,9 +44,9 @@ class ImportanceSampled(AbstractEstimator):
 
 
 class OffPolicy(AbstractEstimator):
-    r"""The off-policy gradient $E_\beta[\rho\,\nabla\log\pi(a|s)\,Q(s,a)]$, $\rho = \pi/\beta$ (G13).
+    r"""$E_\beta[\rho\,\nabla\log\pi(a|s)\,Q(s,a)]$, $\rho = \pi/\beta$ (G13).
 
-    States are distributed as under the behaviour policy; how the state distribution changes with π is left out.
+    The states remain those of the behaviour policy: what is left out is how the state distribution changes.
 
     **Arguments**
 
@@ -71,9 +71,9 @@ class OffPolicy(AbstractEstimator):
 
 
 class FreshAction(AbstractEstimator):
-    r"""The gradient $\nabla\log\pi(a'|s)\,Q(s,a')$ in states of the behaviour policy, with new $a' \sim \pi$ (G14).
+    r"""$\nabla\log\pi(a'|s)\,Q(s,a')$ with states of the behaviour policy and new actions $a' \sim \pi(\cdot|s)$ (G14).
 
-    It has no importance ratio and so none of its variance; Q is evaluated at actions that were not taken.
+    No ratio, so no variance of a ratio; the critic answers for actions that nobody took.
 
     **Arguments**: as of `OffPolicy`.
     """
@@ -98,14 +98,14 @@ class FreshAction(AbstractEstimator):
 
 
 class DeterministicGradient(AbstractEstimator):
-    r"""The deterministic policy gradient $E_s[\nabla_\theta\mu(s)\,\nabla_a Q(s,a)|_{a=\mu(s)}]$, $\mu$ the mode (G15).
+    r"""$E_s[\nabla_\theta\mu(s)\,\nabla_a Q(s,a)|_{a=\mu(s)}]$ (G15), where $\mu$ is the mode of the policy.
 
     **Arguments**: as of `OffPolicy`; with `behaviour` None the policy itself plays, with its noise.
 
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014.
     """
 
-    action_value: ActionValueFunction
+    action_value: Callable[..., Array]
     discount: float | Float[Array, ""]
     behaviour: Policy | None = None
     discount_states: bool = eqx.field(static=True, default=True)

@@ -201,7 +201,7 @@ class LinearQuadratic(eqx.Module):
     def fisher(
         self, policy: LinearGaussian, *, discount_states: bool = True, steps: int | None = None
     ) -> Float[AnyArray, "2 2"]:
-        """The Fisher information $F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$, a w-weighted mean."""
+        """The Fisher information $F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$."""
         return self._fisher(policy, *self._checked_decisions(policy, discount_states, steps))
 
     @exact()

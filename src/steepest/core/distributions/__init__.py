@@ -1,7 +1,6 @@
 """Distributions over actions: what a policy returns."""
 
 from steepest.core.distributions.abstract import AbstractDistribution as AbstractDistribution
-from steepest.core.distributions.abstract import Policy as Policy
 from steepest.core.distributions.bernoulli import Bernoulli as Bernoulli
 from steepest.core.distributions.categorical import Categorical as Categorical
 from steepest.core.distributions.gaussian import Gaussian as Gaussian

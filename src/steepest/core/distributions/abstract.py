@@ -1,13 +1,10 @@
 """What every distribution over actions can do."""
 
 import abc
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, Key
-
-from steepest.core.types import AnyArray
 
 Distribution = TypeVar("Distribution")
 
@@ -62,7 +59,3 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
         It is the Hessian of `self.kl(other)` in the parameters of `other`, at `other` = `self` (T5). `tangent` holds
         a direction in place of every parameter, as `jax.jvp` of a policy gives it; so does what is returned.
         """
-
-
-Policy = Callable[[AnyArray], AbstractDistribution]
-"""A function from observations to distributions, as a rule a module whose array leaves are the parameters."""
