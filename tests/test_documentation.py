@@ -7,6 +7,7 @@ import ast
 import functools
 import pathlib
 import re
+import runpy
 import tomllib
 
 import pytest
@@ -138,3 +139,9 @@ def test_only_versions_of_python_that_are_tested_are_claimed():
     for text in [(ROOT / "Makefile").read_text(), *(path.read_text() for path in SHOWN)]:
         for least, most in re.findall(r"Python (3\.\d+) to (3\.\d+)", text):
             assert [least, most] == [versions[0], versions[-1]]
+
+
+def test_the_table_of_hyper_parameters_is_that_of_the_fields():
+    """If it is not: `python docs/make_tables.py`."""
+    page = (ROOT / "docs" / "hyper_parameters.md").read_text()
+    assert page == runpy.run_path(str(ROOT / "docs" / "make_tables.py"))["table"]()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import itertools
 import json
 import subprocess
@@ -166,7 +167,9 @@ def test_an_environment_on_the_host_is_only_played_at_the_end(recorded):
 def test_what_cannot_work_is_refused_before_anything_is_written(algorithm, options, message, expert, tmp_path):
     options = {name: expert if value == "EXPERT" else value for name, value in options.items()}
     with pytest.raises(InputError, match=message):
-        steepest.train(algorithm, "CartPole-v1", run_dir=tmp_path / "run", **options)
+        inspect.unwrap(steepest.train)(
+            algorithm, "CartPole-v1", run_dir=tmp_path / "run", **options
+        )  # without a check of types
     assert not (tmp_path / "run").exists()
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+
+Rows = ArrayLike | Sequence[np.ndarray]
+"""An array, or what becomes one: a list or tuple with an element for each row."""
 
 _SPLIT_SEED = 0
 """The seed of the split, the same for every run, so that runs can be compared."""
@@ -37,7 +41,7 @@ class Demonstrations:
     action: np.ndarray
     episode: np.ndarray | None = None
 
-    def __init__(self, obs: ArrayLike, action: ArrayLike, episode: ArrayLike | None = None):
+    def __init__(self, obs: Rows, action: Rows, episode: Rows | None = None):
         object.__setattr__(self, "obs", _numbers("obs", obs))
         object.__setattr__(self, "action", _numbers("action", action))
         object.__setattr__(self, "episode", None if episode is None else _numbers("episode", episode))

@@ -21,7 +21,7 @@ from steepest.core.errors import EnvironmentFault, NonFiniteError
 from steepest.core.moments import RewardScaler
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Trajectory
-from steepest.core.types import PyTree
+from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling import compiled
@@ -298,7 +298,7 @@ class AsynchronousTraining(OneSeedTraining):
         self._notice(f"worker {index} died and is replaced ({death})")
         self._start(index)
 
-    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: Leaves):
+    def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: Sequence[AnyArray]):
         after, info = self._shared.improve(key, agent, jax.tree.unflatten(self._structure, evaluation))
         fault = info.finite.first_bad
         after = self._shared.keep_if_finite(after, agent, fault < 0)
