@@ -8,7 +8,7 @@ TEST_EXTRAS := mujoco,envpool,demos,ray
 CODE := src tests examples benchmarks docs conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help train test mutants format bench bench-peers clean
+.PHONY: help train test types imports tests mutants format bench bench-peers clean
 
 help:
 	@echo "make train        train PPO on CartPole and look at the result"
@@ -42,8 +42,15 @@ train: $(VENV)/installed
 test: $(VENV)/installed-for-tests
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
+	@$(MAKE) --no-print-directory --jobs 2 types imports tests
+
+types:
 	$(BIN)/pyright
+
+imports:
 	$(BIN)/lint-imports
+
+tests:
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 mutants: $(VENV)/installed-for-tests

@@ -79,6 +79,64 @@ class Match(AbstractEnvironment):
         return self.initial(key), reward, jnp.zeros((), bool)
 
 
+class Spoilt(AbstractEnvironment):
+    """Another environment, with a number added to its rewards. It is a leaf: one program serves 0 and NaN."""
+
+    env: AbstractEnvironment
+    added: float = 0.0
+
+    @property
+    def id(self):
+        return self.env.id
+
+    @property
+    def max_episode_steps(self):
+        return self.env.max_episode_steps
+
+    @property
+    def observation_space(self):
+        return self.env.observation_space
+
+    @property
+    def action_space(self):
+        return self.env.action_space
+
+    def initial(self, key):
+        return self.env.initial(key)
+
+    def observe(self, state):
+        return self.env.observe(state)
+
+    def step(self, key, state, action):
+        state, reward, terminated = self.env.step(key, state, action)
+        return state, reward + self.added, terminated
+
+
+class Chain(AbstractEnvironment):
+    """Reward 1 in every step, until it ends after so many of them; a leaf, so that one program serves all lengths."""
+
+    id: ClassVar[str] = "Chain"
+    max_episode_steps: ClassVar[int | None] = 5
+    steps: float = 1.0
+
+    @property
+    def observation_space(self):
+        return Box(-1.0, 1.0, (1,))
+
+    @property
+    def action_space(self):
+        return Discrete(2)
+
+    def initial(self, key):
+        return jnp.zeros(())
+
+    def observe(self, state):
+        return jnp.where(state > 0, 1.0, -1.0)[None]
+
+    def step(self, key, state, action):
+        return state + 1, jnp.ones(()), state + 1 >= self.steps
+
+
 class Probe(AbstractEnvironment):
     """One step, one observation, reward 1; `kind` makes it two steps, truncated, or broken."""
 

@@ -94,10 +94,15 @@ def sampled(kind, env, **options):
     """An algorithm, an agent that has learnt once, and what it sampled then."""
     parameters = kind(num_envs=4, segment_length=6, hidden=(8,), learning_rate=1e-2, **options)
     algorithm = parameters.build(Spec(env.observation_space, env.action_space, 4, 10))
-    state, agent = begin(algorithm, env, KEY), begin(algorithm, env, KEY).agent
-    streams, trajectory, _ = sample(algorithm, agent, env, state.streams, KEY)
-    agent, _ = algorithm.update(KEY, agent, trajectory)
-    return algorithm, agent, sample(algorithm, agent, env, streams, jax.random.key(1))[1]
+
+    @jax.jit
+    def once_and_again():
+        state = begin(algorithm, env, KEY)
+        streams, trajectory, _ = sample(algorithm, state.agent, env, state.streams, KEY)
+        agent, _ = algorithm.update(KEY, state.agent, trajectory)
+        return agent, sample(algorithm, agent, env, streams, jax.random.key(1))[1]
+
+    return algorithm, *once_and_again()
 
 
 @pytest.mark.parametrize("case", SPLIT)
@@ -118,12 +123,17 @@ def test_gradients_and_then_the_step_are_the_update_in_every_bit(case):
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (agent.policy, expected.policy)), strict=True))
 
 
+def arrived_late(algorithm, old, trajectory):
+    """The gradients of an agent, what it had become when they arrived, and what they made of that."""
+    late = jax.jit(lambda copy: gradients(algorithm, copy, trajectory)[0])(copy_of(old))
+    newest, _ = jax.jit(algorithm.update)(KEY, old, trajectory)
+    return late, newest, jax.jit(algorithm.improve)(KEY, newest, late)[0]
+
+
 def test_a_late_gradient_moves_the_parameters_as_they_are_by_the_step_of_the_copys_gradient():
     """By RMSProp, written out: ν ← 0.99 ν + 0.01 g², θ ← θ + α g / √(ν + ε), with the newest θ and ν, and an old g."""
     algorithm, old, trajectory = sampled(A2C, Corridor(), clip_global_norm=1e9, anneal=False)
-    late = gradients(algorithm, copy_of(old), trajectory)[0]
-    newest, _ = algorithm.update(KEY, old, trajectory)
-    found, _ = algorithm.improve(KEY, newest, late)
+    late, newest, found = arrived_late(algorithm, old, trajectory)
 
     def vector(tree):
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
@@ -139,9 +149,7 @@ def test_a_late_gradient_moves_the_parameters_as_they_are_by_the_step_of_the_cop
 
 def test_statistics_that_arrive_late_count_every_row_once():
     algorithm, old, trajectory = sampled(A2C, Match(kind="box"), normalise_observations=True, scale_rewards=True)
-    late = gradients(algorithm, copy_of(old), trajectory)[0]
-    newest, _ = algorithm.update(KEY, old, trajectory)
-    found, _ = algorithm.improve(KEY, newest, late)
+    _, _, found = arrived_late(algorithm, old, trajectory)
     rows = np.asarray(trajectory.obs).reshape(-1, 2)
     before, after = old.observations.moments, found.observations.moments
     assert after.count == before.count + 2 * len(rows)
@@ -170,7 +178,7 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
     agent = algorithm.init(key)
     logits = jax.random.normal(key, agent.policy.logits.shape)
     agent = eqx.tree_at(lambda each: each.policy.logits, agent, logits)
-    trajectory = sample(algorithm, agent, env, start(algorithm, env, key), key)[1]
+    trajectory = jax.jit(lambda agent: sample(algorithm, agent, env, start(algorithm, env, key), key)[1])(agent)
     found = algorithm.evaluate(agent, trajectory).problem.gradient(agent.policy)[0].logits
     estimator = VarianceOptimal(parameters.discount, per_parameter=baseline == "optimal")
     wanted = estimator.gradient(agent.policy, trajectory)[0].logits
@@ -184,8 +192,8 @@ def test_the_n_steps_of_a_batch_actor_critic_end_where_gae_does(n_step, gae_lamb
     """G10 between G8 and G9: the advantages of both and what both critics are fitted to, but for rounding."""
     algorithm, agent, trajectory = sampled(BatchActorCritic, Corridor(), minibatch_size=24, n_step=n_step)
     gae = BatchActorCritic(num_envs=4, segment_length=6, hidden=(8,), minibatch_size=24, gae_lambda=gae_lambda)
-    found = algorithm.evaluate(agent, trajectory)
-    wanted = gae.build(algorithm.spec).evaluate(agent, trajectory)
+    found = jax.jit(algorithm.evaluate)(agent, trajectory)
+    wanted = jax.jit(gae.build(algorithm.spec).evaluate)(agent, trajectory)
     np.testing.assert_allclose(found.problem.batch.advantage, wanted.problem.batch.advantage, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.regression.target, wanted.regression.target, rtol=1e-4, atol=1e-5)
 
@@ -196,12 +204,16 @@ def test_the_clip_radius_falls_with_the_updates_that_were_made():
         num_envs=2, segment_length=4, minibatch_size=8, hidden=(4,), final_clip_radius=0.1, value_clip_radius=0.3
     )
     algorithm = parameters.build(Spec(env.observation_space, env.action_space, 2, 4))
-    state = begin(algorithm, env, jax.random.key(0))
-    step = jax.jit(lambda state: update_once(algorithm, env, state)[0])
-    for radius in (0.2, 0.175, 0.15):
+
+    @jax.jit
+    def step(state):
         trajectory = sample(algorithm, state.agent, env, state.streams, state.key)[1]
-        prepared = algorithm.evaluate(state.agent, trajectory)
+        return trajectory, algorithm.evaluate(state.agent, trajectory), update_once(algorithm, env, state)[0]
+
+    state = jax.jit(lambda key: begin(algorithm, env, key))(jax.random.key(0))
+    for radius in (0.2, 0.175, 0.15):
+        trajectory, prepared, following = step(state)
         np.testing.assert_allclose(prepared.problem.objective.radius, radius, rtol=1e-6)
         np.testing.assert_allclose(prepared.regression.old, state.agent.critic(trajectory.obs).reshape(-1), rtol=1e-5)
         assert prepared.regression.radius == 0.3
-        state = step(state)
+        state = following

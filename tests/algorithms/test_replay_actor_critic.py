@@ -53,12 +53,13 @@ def test_no_more_is_laid_out_than_the_run_will_make():
 def test_actions_are_uniform_until_learning_begins():
     env = Match()
     algorithm = composed(DDPG(**TINY, warm_up_steps=8), env)
-    agent, obs = algorithm.init(KEY), jnp.zeros((4000, 2))
-    action, log_prob, _ = algorithm.act(KEY, agent, (), obs)
+    act = jax.jit(lambda agent: algorithm.act(KEY, agent, (), jnp.zeros((4000, 2)))[:2])
+    agent = algorithm.init(KEY)
+    action, log_prob = act(agent)
     np.testing.assert_allclose(np.std(action), 4 / np.sqrt(12), rtol=0.05)
     np.testing.assert_allclose(log_prob, -2 * np.log(4), rtol=1e-6)
     warm = dataclasses.replace(agent, experience=dataclasses.replace(agent.experience, steps=jnp.asarray(8)))
-    action = algorithm.act(KEY, warm, (), obs)[0]
+    action, _ = act(warm)
     np.testing.assert_allclose(np.std(action), 2 * np.exp(-2.3), rtol=0.05)
 
 
@@ -102,8 +103,9 @@ def test_drifting_noise_drifts_from_step_to_step_and_begins_each_episode_at_0():
     agent, carry = algorithm.init(KEY), algorithm.initial_carry(algorithm.spec)
     assert not np.any(carry)
     obs = jnp.zeros((500, 2))
+    drifted = jax.jit(lambda key, carry: algorithm.act(key, agent, carry, obs)[2])
     for index in range(60):
-        before, carry = carry, algorithm.act(jax.random.key(index), agent, carry, obs)[2]
+        before, carry = carry, drifted(jax.random.key(index), carry)
     np.testing.assert_allclose(np.std(carry), 0.3 / np.sqrt(1 - 0.85**2), rtol=0.1)
     np.testing.assert_allclose(np.corrcoef(before.reshape(-1), carry.reshape(-1))[0, 1], 0.85, atol=0.05)
     streams, trajectory, _ = sample(algorithm, agent, env, start(algorithm, env, KEY), KEY)
@@ -151,7 +153,7 @@ def test_the_regression_asks_the_targets_and_not_what_is_being_learnt():
     def total(agent):
         return jnp.sum(algorithm._regression(KEY, agent, rows).target)
 
-    for leaf in jax.tree.leaves(jax.grad(total, allow_int=True)(agent)):
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(total, allow_int=True))(agent)):
         assert leaf.dtype == jax.dtypes.float0 or not np.any(leaf)
 
 

@@ -8,6 +8,13 @@ import steepest
 from steepest.envs.cart_pole import CartPole
 
 
+@pytest.fixture(autouse=True)
+def programs_as_users_have_them(monkeypatch):
+    """The processes that train compile as they do for users: another order of rounding is another run after all."""
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    monkeypatch.delenv("XLA_FLAGS")
+
+
 @pytest.mark.parametrize(
     ("algorithm", "total_steps", "bar"), [("ppo", 100_000, 475), ("a2c", 500_000, 475), ("reinforce", 500_000, 450)]
 )

@@ -34,6 +34,11 @@ RADIUS = 0.01
 DENSE = NaturalDirection(1e-2, "dense")
 
 
+def stepped(rule, policy, problem):
+    """One step from the first state, compiled as a whole."""
+    return jax.jit(lambda policy, state: rule.step(KEY, policy, problem, state))(policy, rule.init(policy))
+
+
 def climb(size, rate=0.02, epochs=20):
     return MinibatchAscent(Optimiser(rate), epochs=epochs, minibatch_size=size)
 
@@ -166,7 +171,7 @@ def test_single_and_double_precision_agree(name):
         policy = TabularPolicy(jnp.asarray(logits, jnp.result_type(float)))
         problem = mdp.problem(policy)
         rule = rules(problem.size)[name]
-        change, _, _ = rule.step(KEY, policy, problem, rule.init(policy))
+        change, _, _ = stepped(rule, policy, problem)
         return np.asarray(change.logits, np.float64) - logits
 
     single = moved()
@@ -184,7 +189,7 @@ def test_predictions_become_measurements_as_the_radius_shrinks():
         errors = []
         for radius in (1e-4, 1e-6, 1e-8):
             rule = Natural(radius, direction=NaturalDirection(0.0, "dense"))
-            _, _, info = rule.step(KEY, policy, problem, None)
+            _, _, info = stepped(rule, policy, problem)
             np.testing.assert_allclose(info["predicted_kl"], radius, rtol=1e-6)
             errors.append(
                 max(
@@ -230,8 +235,7 @@ def test_only_the_natural_gradient_ignores_how_the_policy_is_written(name, invar
         "trust region": TrustRegion(RADIUS, NaturalDirection(0.0, "dense")),
         "ascent": Ascent(Optimiser(0.1, direction=_plain)),
     }[name]
-    here = rule.step(KEY, policy, problem, rule.init(policy))[0].logits
-    there = rule.step(KEY, other, problem, rule.init(other))[0].inner * scale
+    here, there = stepped(rule, policy, problem)[0].logits, stepped(rule, other, problem)[0].inner * scale
     probs, others = jax.nn.softmax(here), jax.nn.softmax(there)
     assert np.allclose(probs, others, atol=2e-3) == invariant
 
@@ -246,9 +250,10 @@ def test_a_trust_region_on_an_exact_problem_improves_the_performance_every_time(
     mdp = random_mdp(8, 6, 3, discount=0.9)
     policy = TabularPolicy(jnp.zeros((6, 3)))
     rule = TrustRegion(1e-3, NaturalDirection(1e-4, "dense"), backtracks=60)
+    step = jax.jit(lambda policy: rule.step(KEY, policy, mdp.problem(policy), None))
     performance = [float(mdp.performance(mdp.probabilities(policy)))]
     for _ in range(50):
-        policy, _, info = rule.step(KEY, policy, mdp.problem(policy), None)
+        policy, _, info = step(policy)
         assert int(info["verdict"]) == ACCEPTED
         performance.append(float(mdp.performance(mdp.probabilities(policy))))
     assert np.all(np.diff(performance) > 0)
@@ -294,7 +299,7 @@ def test_after_a_failure_the_identical_parameters_come_back(why, verdict):
     policy = TabularPolicy(jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)), jnp.float32))
     exact = mdp.problem(policy)
     problem = Refuses(exact.objective, exact.batch, exact.old, why)
-    moved, _, info = TrustRegion(RADIUS, DENSE, backtracks=4).step(KEY, policy, problem, None)
+    moved, _, info = stepped(TrustRegion(RADIUS, DENSE, backtracks=4), policy, problem)
     np.testing.assert_array_equal(np.asarray(moved.logits).view(np.uint32), np.asarray(policy.logits).view(np.uint32))
     assert int(info["verdict"]) == verdict
     assert int(info["backtracks"]) == 4
@@ -304,12 +309,12 @@ def test_after_a_failure_the_identical_parameters_come_back(why, verdict):
 def test_backtracking_takes_the_first_step_that_will_do():
     """A radius so large that the KL is no longer quadratic, as where σ shrinks: shorter steps are tried in turn."""
     policy, problem = linear_exact()
-    _, _, info = TrustRegion(0.5, NaturalDirection(1e-4, "dense"), shrink=0.7).step(KEY, policy, problem, None)
+    _, _, info = stepped(TrustRegion(0.5, NaturalDirection(1e-4, "dense"), shrink=0.7), policy, problem)
     tried = int(info["backtracks"])
     assert int(info["verdict"]) == ACCEPTED
     assert tried >= 1
     one_less = TrustRegion(0.5, NaturalDirection(1e-4, "dense"), shrink=0.7, backtracks=tried - 1)
-    assert int(one_less.step(KEY, policy, problem, None)[2]["verdict"]) != ACCEPTED
+    assert int(stepped(one_less, policy, problem)[2]["verdict"]) != ACCEPTED
 
 
 def test_the_price_follows_the_kl():
@@ -348,7 +353,7 @@ def test_a_clipped_objective_stays_near_where_plain_ascent_runs_away():
     policy, problem = tabular_sampled()
     clipped = SampledProblem(Clipped(0.1), problem.batch, problem.old)
     rule = climb(problem.size, 0.05, 60)
-    near, far = (rule.step(KEY, policy, each, rule.init(policy))[0] for each in (clipped, problem))
+    near, far = (stepped(rule, policy, each)[0] for each in (clipped, problem))
     assert float(problem.kl(near)) < 0.3 * float(problem.kl(far))
 
 
@@ -357,7 +362,7 @@ def test_discrete_and_continuous_rows_make_the_same_kind_of_problem():
     policy, problem = _sampled(
         network_policy(KEY, spec, hidden=(8,), output_scale=0.5), jax.random.normal(KEY, (64, 2))
     )
-    moved, _, info = TrustRegion(RADIUS, NaturalDirection(0.01)).step(KEY, policy, problem, None)
+    moved, _, info = stepped(TrustRegion(RADIUS, NaturalDirection(0.01)), policy, problem)
     assert int(info["verdict"]) == ACCEPTED
     assert float(problem.kl(moved)) <= RADIUS
 
