@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
-Rows = ArrayLike | Sequence[np.ndarray]
+Rows = ArrayLike | Sequence
 """An array, or what becomes one: a list or tuple with an element for each row."""
 
 _SPLIT_SEED = 0

@@ -48,7 +48,7 @@ class Gathered:
         }
 
 
-def gather(source: DemonstrationsLike, task: Task, *, episodes: int, stochastic: bool) -> Gathered:
+def gather(source: object, task: Task, *, episodes: int, stochastic: bool) -> Gathered:
     """Find or record demonstrations for a task.
 
     **Arguments**
@@ -64,7 +64,7 @@ def gather(source: DemonstrationsLike, task: Task, *, episodes: int, stochastic:
     return Gathered(found.checked(task.id, task.observation_space, task.action_space), origin)
 
 
-def _find(source: DemonstrationsLike, task: Task, episodes: int, stochastic: bool) -> tuple[Demonstrations, str]:
+def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[Demonstrations, str]:
     if isinstance(source, Demonstrations):
         return source, "arrays"
     if isinstance(source, tuple | list) and len(source) in (2, 3):

@@ -178,7 +178,7 @@ def prepare(
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
     checkpoint_seconds: float = 10.0,
-    demonstrations: DemonstrationsLike | None = None,
+    demonstrations: object = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
     hyper: dict | None = None,
@@ -252,7 +252,7 @@ def _check_cluster(config: RunConfiguration, parameters: HyperParameters) -> Non
 
 
 def _gather(
-    parameters: HyperParameters, demonstrations: DemonstrationsLike | None, task: Task, episodes: int, stochastic: bool
+    parameters: HyperParameters, demonstrations: object, task: Task, episodes: int, stochastic: bool
 ) -> Gathered | None:
     if not parameters.demonstrated:
         if demonstrations is not None:
