@@ -20,6 +20,12 @@ from steepest.core.types import AnyArray, PyTree
 Policy = Callable[[AnyArray], AbstractDistribution]
 """A function from observations to distributions over actions, as a rule a module whose array leaves are parameters."""
 
+ValueFunction = Callable[[AnyArray, AnyArray], Array]
+"""$V(s,t)$ as a function, `(obs, time) -> value`."""
+
+ActionValueFunction = Callable[[AnyArray, AnyArray], Array]
+"""$Q(s,a)$ as a function, `(obs, action) -> value`."""
+
 
 class AbstractStepRule(eqx.Module):
     """What moves parameters uphill on a problem, and limits how far.

@@ -3,7 +3,6 @@
 from steepest.critics.action_value import (
     AbstractActionValue,
     ActionValue,
-    ActionValueFunction,
     TabularActionValue,
     deterministic_target,
     expected_target,
@@ -20,7 +19,7 @@ from steepest.critics.state_value import (
     ValueRegression,
 )
 from steepest.critics.target import polyak
-from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue, ValueFunction
+from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
 from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "AbstractStateValue",
     "AbstractValue",
     "ActionValue",
-    "ActionValueFunction",
     "ClippedRegression",
     "ClippedSquaredError",
     "CompatibleActionValue",
@@ -40,7 +38,6 @@ __all__ = [
     "Stationary",
     "TabularActionValue",
     "TabularValue",
-    "ValueFunction",
     "ValueRegression",
     "WithinBounds",
     "deterministic_target",

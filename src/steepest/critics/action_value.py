@@ -1,7 +1,6 @@
 """Action-value critics, and their off-policy regression targets (C4)."""
 
 import abc
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -15,9 +14,6 @@ from steepest.core.interfaces import Policy
 from steepest.core.spaces import Box, Discrete, Space, Spec
 from steepest.core.types import AnyArray
 from steepest.networks import ActivationName, Dense, feature_count, features
-
-ActionValueFunction = Callable[[AnyArray, AnyArray], Array]
-"""$Q(s,a)$ as a function, `(obs, action) -> value`."""
 
 
 class AbstractActionValue(eqx.Module):

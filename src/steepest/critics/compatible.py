@@ -1,7 +1,5 @@
 """The critic whose features are the policy's own slopes (G15)."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +11,7 @@ from steepest.core.spaces import Spec
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics.action_value import AbstractActionValue
 from steepest.critics.state_value import StateValue
+from steepest.networks import ActivationName
 
 
 class CompatibleActionValue(AbstractActionValue):
@@ -23,7 +22,7 @@ class CompatibleActionValue(AbstractActionValue):
 
     - `weights`: $w$, shaped like the parameters of the policy.
     - `value`: $V$, what the policy's own action is worth.
-    - `policy`: the policy whose slopes are the features; held constant. `beside` puts another in its place.
+    - `policy`: the policy whose slopes are the features; held constant. `with_policy` puts another in its place.
 
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014, theorem 3.
     """
@@ -33,9 +32,18 @@ class CompatibleActionValue(AbstractActionValue):
     policy: Policy
 
     @classmethod
-    def initial(cls, key: Key[Array, ""], spec: Spec, policy: Policy, **options: Any) -> "CompatibleActionValue":
-        """Slopes of 0, and a fresh V; the options are those of `StateValue.initial`."""
-        return cls(jax.tree.map(jnp.zeros_like, policy), StateValue.initial(key, spec, **options), policy)
+    def initial(
+        cls,
+        key: Key[Array, ""],
+        spec: Spec,
+        policy: Policy,
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        activation: ActivationName = "tanh",
+    ) -> "CompatibleActionValue":
+        """Draw a critic with $w = 0$ and a new V; the options are those of `StateValue.initial`."""
+        value = StateValue.initial(key, spec, hidden=hidden, activation=activation)
+        return cls(jax.tree.map(jnp.zeros_like, policy), value, policy)
 
     def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
         policy = jax.lax.stop_gradient(self.policy)

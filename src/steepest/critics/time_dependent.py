@@ -12,9 +12,6 @@ from steepest.core.problem import weighted_mean
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 
-ValueFunction = Callable[[AnyArray, AnyArray], Array]
-"""$V(s,t)$ as a function, `(obs, time) -> value`."""
-
 
 class AbstractValue(eqx.Module):
     """A time-dependent value function $V(s, t)$, the expected return after t steps of an episode."""

@@ -19,7 +19,7 @@ from steepest.advantages import (
     WholeReturn,
 )
 from steepest.advantages.importance import WeightKind
-from steepest.core.interfaces import Policy
+from steepest.core.interfaces import ActionValueFunction, Policy, ValueFunction
 from steepest.core.spaces import Discrete, Space
 from steepest.core.trajectory import Trajectory
 from steepest.critics import AbstractValue, LinearValue, TabularValue
@@ -58,8 +58,8 @@ class Context:
     horizon: int
     observation: Space
     behaviour: Policy | None = None
-    value: Callable[..., Array] | None = None
-    action_value: Callable[..., Array] | None = None
+    value: ValueFunction | None = None
+    action_value: ActionValueFunction | None = None
     parameters: int = 0
 
     def fit(self, trajectory: Trajectory, time: Int[Array, "T N"], target: Float[Array, "T N"]) -> AbstractValue:
@@ -100,7 +100,7 @@ def _given(behaviour: Policy | None) -> Policy:
     return behaviour
 
 
-def _known(action_value: Callable[..., Array] | None) -> Callable[..., Array]:
+def _known(action_value: ActionValueFunction | None) -> ActionValueFunction:
     assert action_value is not None
     return action_value
 

@@ -1,14 +1,12 @@
 """What an oracle knows, in the form that estimators ask for it."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from steepest.core.interfaces import Policy
+from steepest.core.interfaces import ActionValueFunction, Policy
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import AbstractValue, TabularValue
 from steepest.oracles import LinearQuadratic, TabularMDP
@@ -41,7 +39,7 @@ def exact_values(oracle: Oracle, policy: Policy) -> AbstractValue:
     return _quadratic(oracle, policy)
 
 
-def exact_action_values(oracle: Oracle, policy: Policy) -> Callable[..., Array]:
+def exact_action_values(oracle: Oracle, policy: Policy) -> ActionValueFunction:
     """Q(s, a) of an oracle with a horizon, for rows whose time is known by where they stand."""
     if isinstance(oracle, TabularMDP):
         return ByTime(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))

@@ -17,7 +17,7 @@ from steepest.advantages import (
     variance_optimal,
 )
 from steepest.core.errors import InputError
-from steepest.core.interfaces import Policy
+from steepest.core.interfaces import Policy, ValueFunction
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -44,7 +44,7 @@ class LikelihoodRatio(AbstractEstimator):
 
     discount: float | Float[Array, ""]
     advantage: AbstractAdvantage
-    critic: Callable[..., Array] | None = None
+    critic: ValueFunction | None = None
     baseline: AbstractBaseline | None = None
     discount_states: bool = eqx.field(static=True, default=True)
 
@@ -75,7 +75,7 @@ class FittedCritic(AbstractEstimator):
     - `estimator`: what to do with the critic, on the other half.
     """
 
-    fit: Callable[..., Callable[..., Array]]
+    fit: Callable[[Trajectory, Array, Array], ValueFunction]
     estimator: LikelihoodRatio
 
     def collect(
@@ -120,7 +120,7 @@ class VarianceOptimal(AbstractEstimator):
         return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)
 
 
-def values(critic: Callable[..., Array] | None, trajectory: Trajectory) -> tuple[Array, Array]:
+def values(critic: ValueFunction | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$ and $V(s'_t)$ of every row."""
     if critic is None:
         zero = jnp.zeros_like(trajectory.reward)

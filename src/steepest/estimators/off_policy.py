@@ -1,14 +1,12 @@
 """Gradients for one policy from the episodes of another, or from a critic of actions (G12–G15)."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from steepest.advantages import ImportanceWeighted, effective_sample_size
-from steepest.core.interfaces import Policy
+from steepest.core.interfaces import ActionValueFunction, Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -58,7 +56,7 @@ class OffPolicy(AbstractEstimator):
     """
 
     behaviour: Policy
-    action_value: Callable[..., Array]
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
@@ -79,7 +77,7 @@ class FreshAction(AbstractEstimator):
     """
 
     behaviour: Policy
-    action_value: Callable[..., Array]
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
     discount_states: bool = eqx.field(static=True, default=True)
 
@@ -105,7 +103,7 @@ class DeterministicGradient(AbstractEstimator):
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014.
     """
 
-    action_value: Callable[..., Array]
+    action_value: ActionValueFunction
     discount: float | Float[Array, ""]
     behaviour: Policy | None = None
     discount_states: bool = eqx.field(static=True, default=True)

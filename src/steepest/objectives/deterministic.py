@@ -1,11 +1,10 @@
 """The deterministic policy gradient, as the gradient of an objective (G15)."""
 
-from collections.abc import Callable
-
 import jax
 from jaxtyping import Array, Float
 
 from steepest.core.distributions import AbstractDistribution
+from steepest.core.interfaces import ActionValueFunction
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch
 from steepest.objectives.objective import AbstractObjective
@@ -24,7 +23,7 @@ class Deterministic(AbstractObjective):
     **Reference** Silver et al., *Deterministic Policy Gradient Algorithms*, 2014, theorem 1.
     """
 
-    action_value: Callable[..., Array]
+    action_value: ActionValueFunction
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         value = self.action_value(batch.obs, distribution.mode())
