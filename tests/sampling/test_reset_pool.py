@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.envs.environment import AbstractEnvironment
@@ -134,6 +135,11 @@ def test_without_a_pool_every_step_draws_starts_of_its_own():
         after, outcome = advance(env, key, places, jnp.zeros((num_envs, 1)))
         places = select(outcome.terminated | outcome.truncated, begin(env, key, num_envs), after)
     np.testing.assert_array_equal(sample(actor, (), env, streams, KEY)[1].obs, jnp.stack(expected))
+
+
+def test_a_pool_of_less_than_nothing_is_refused():
+    with pytest.raises(InputError, match="reset_pool is -1; it must be a whole number and at least 0"):
+        segments(Noise(reset_pool=-1), 1)
 
 
 def test_the_pool_is_independent_of_the_steps_of_the_environments():

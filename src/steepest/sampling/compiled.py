@@ -9,6 +9,7 @@ from steepest.core.interfaces import AbstractActor
 from steepest.core.spaces import Box, Space
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
+from steepest.core.validation import check_number
 from steepest.envs.environment import AbstractEnvironment
 
 
@@ -105,6 +106,7 @@ def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:
 
 def fresh_starts(env: AbstractEnvironment, keys: Key[Array, " T"], num_envs: int) -> EnvState:
     """A fresh start of every stream at every step, [T, N, …]: drawn for each, or taken from the environment's pool."""
+    check_number("reset_pool", env.reset_pool, at_least=0, whole=True, remedy="0 draws a start for every reset.")
     if not env.reset_pool:
         # Every step may need fresh starts. Drawing them all at once costs less than a few at each step.
         return jax.vmap(lambda each: begin(env, each, num_envs))(keys)
