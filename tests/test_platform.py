@@ -114,3 +114,20 @@ def test_a_cache_that_cannot_be_written_does_not_stop_anyone(tmp_path):
     )
     assert done.stdout.strip() == "on"
     assert "no compilation cache" in done.stderr
+
+
+@pytest.mark.parametrize("call", ["evaluate", "demonstrate", "train", "resume"])
+def test_functions_that_do_a_whole_thing_set_up_the_platform_before_all_else(call, monkeypatch):
+    """Reading a checkpoint starts XLA's client, so it would be too late after that."""
+    import steepest
+
+    class Called(Exception):
+        pass
+
+    def called():
+        raise Called
+
+    for module in ("train", "evaluating", "trained"):
+        monkeypatch.setattr(f"steepest.experiments.{module}.configure_platform", called)
+    with pytest.raises(Called):
+        getattr(steepest, call)("nowhere", *(["CartPole-v1"] if call == "train" else []))

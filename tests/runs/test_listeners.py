@@ -1,6 +1,12 @@
 """Listeners: what they hear, in what order, and what becomes of one that raises."""
 
+import csv
+import os
 import pathlib
+import queue
+import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -8,8 +14,13 @@ import pytest
 from worlds import Corridor
 
 import steepest
+from steepest.core.errors import InputError, ProcessLost
+from steepest.experiments import processes
+from steepest.experiments.train import execute, prepare
 from steepest.experiments.worker import Reporter
 from steepest.runs import metrics
+from steepest.runs.directory import RunDirectory
+from steepest.runs.listeners import Listeners
 
 SMALL = {"num_envs": 4, "segment_length": 8, "hidden": (8,), "preset": False}
 
@@ -85,6 +96,28 @@ def test_one_that_raises_is_named_and_removed_and_the_run_goes_on(tmp_path):
     assert ("close",) not in raising.events
 
 
+def test_those_that_fail_at_everything_do_not_end_the_run_either():
+    """The second one fails at the notice that the first has failed, and equal ones are told apart."""
+
+    class Failing(Hearing):
+        __hash__ = None
+
+        def __eq__(self, other):
+            return True
+
+        def rows(self, rows):
+            raise ValueError("rows")
+
+        def notice(self, seed, text):
+            raise ValueError("notice")
+
+    own, last = Hearing(), Hearing()
+    listeners = Listeners([own], [Failing(), Failing(), last])
+    for _ in range(2):
+        listeners.rows([{"seed": 0, "update": 1}])
+    assert len(own.kept) == len(last.kept) == 2
+
+
 def test_an_interrupt_in_a_listener_passes():
     class Stopping(steepest.AbstractListener):
         def rows(self, rows):
@@ -108,3 +141,90 @@ def test_a_worker_saves_only_once_it_is_told_that_its_rows_are_written():
     assert not saving.is_alive()
     reporter.checkpoint(0, pathlib.Path("x"))
     assert told[-1] == {"event": "checkpoint", "seed": 0, "path": "x"}
+
+
+def test_half_a_line_of_a_killed_worker_is_its_end_and_no_riddle(tmp_path, monkeypatch):
+    """Without this the run would wait for ever for a process that is gone."""
+    dies = 'import os; os.write(1, b\'{"event": "flush"}\\n{"event": "rows", "ro\'); os.kill(os.getpid(), 9)'
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        processes.subprocess, "Popen", lambda command, **options: start([sys.executable, "-c", dies], **options)
+    )
+    events = queue.SimpleQueue()
+    worker = processes._Worker(RunDirectory(tmp_path), 0, 0.0, events)
+    assert events.get(timeout=30)[1] == {"event": "flush"}
+    assert events.get(timeout=30)[1] is None
+    assert isinstance(worker.failure(), ProcessLost)
+    worker.end()
+
+
+class Killing(steepest.AbstractListener):
+    """Kills a worker at one moment, between what it heard and what the worker does next."""
+
+    def __init__(self, event, count):
+        self.left, self.event = count, event
+
+    def _hear(self, event):
+        self.left -= event == self.event
+        if self.left == 0 and event == self.event:
+            children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            command = {each: pathlib.Path(f"/proc/{each}/cmdline").read_bytes() for each in children}
+            os.kill(int(next(each for each, said in command.items() if b"experiments.worker" in said)), signal.SIGKILL)
+
+    def rows(self, rows):
+        self._hear("rows")
+
+    def flush(self):
+        self._hear("flush")
+
+    def checkpoint(self, seed, path):
+        self._hear("checkpoint")
+
+
+def prepared(path):
+    return prepare(
+        "a2c", "CartPole-v1", total_steps=320, seeds=(0, 1), run=RunDirectory.fresh(path, ""), evaluation_episodes=2,
+        checkpoint_seconds=0.0, preset=False, hyper={"num_envs": 4, "segment_length": 8, "hidden": (8,)},
+    )  # fmt: skip
+
+
+def kept(run):
+    """The table without times, sorted by seed and update, and the newest checkpoints, as they are on the disk."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [
+            {name: text for name, text in row.items() if name not in ("wall_time", "steps_per_second")}
+            for row in csv.DictReader(file)
+        ]
+    newest = [max(RunDirectory(run).checkpoints(seed).glob("*.safetensors")).read_bytes() for seed in (0, 1)]
+    return sorted(rows, key=lambda row: (row["seed"], int(row["update"]))), newest
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert execute(prepared(run), show=False).finished
+    return kept(run)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="workers are found in /proc")
+@pytest.mark.parametrize(("event", "count"), [("rows", 1), ("flush", 3), ("checkpoint", 2)])
+def test_a_worker_that_is_killed_leaves_a_run_that_goes_on_to_the_same_bytes(event, count, tmp_path, uninterrupted):
+    """Before its first checkpoint; while it waits for the word that its rows are written; and after a checkpoint."""
+    run = tmp_path / "run"
+    with pytest.raises(ProcessLost, match="was ended by signal 9"):
+        execute(prepared(run), show=False, listeners=[Killing(event, count)])
+    assert steepest.resume(run).finished
+    assert kept(run) == uninterrupted
+
+
+def test_a_run_is_held_until_the_last_worker_of_a_killed_process_has_ended(tmp_path):
+    """Else a worker that is about to end could save a checkpoint after the table was cut back."""
+    run, other = RunDirectory(tmp_path), RunDirectory(tmp_path)
+    with run.held():
+        waits = [sys.executable, "-c", "input()"]
+        worker = subprocess.Popen(waits, stdin=subprocess.PIPE, pass_fds=(run.lock,))
+    with pytest.raises(InputError, match="another process trains in it"), other.held():
+        pass
+    worker.communicate(b"\n")
+    with other.held():
+        assert other.lock is not None

@@ -229,10 +229,8 @@ def evaluate(words: Sequence[str]) -> int:
     given = parse(Evaluate, words, program="steepest evaluate")
     _check_run(given.run)
 
-    from steepest._platform import configure_platform
     from steepest.experiments.evaluating import evaluate as evaluate_run
 
-    configure_platform()
     evaluation = evaluate_run(given.run, episodes=given.episodes, stochastic=given.stochastic)
     if given.as_json:
         print(json.dumps(evaluation))

@@ -104,8 +104,8 @@ def task_of(config: RunConfiguration, env: EnvironmentLike | None = None) -> Tas
     **Raises** `InputError` when there is none, or it has become another one.
     """
     try:
-        source, backend = (config.env, config.backend) if env is None else (env, "auto")
-        task = resolve(source, backend, config.action_bounds)
+        source = config.env if env is None else env
+        task = resolve(source, config.backend if isinstance(source, str) else "auto", config.action_bounds)
     except InputError as error:
         if env is not None or config.importable:
             raise
@@ -113,6 +113,8 @@ def task_of(config: RunConfiguration, env: EnvironmentLike | None = None) -> Tas
             f"environment {config.env}: it was given as an object, and no id names it. Give it again, from Python: "
             "steepest.resume(run, env=…) or steepest.evaluate(run, env=…)."
         ) from error
+    if task.id != config.env:
+        raise InputError(f"environment {task.id}: the run was made on {config.env}. Give that.")
     now = spaces(task)
     for role, text in config.spaces.items():
         if now[role] != text:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from steepest._platform import configure_platform
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
@@ -46,6 +47,7 @@ def evaluate(
     **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
     """
     check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
+    configure_platform()
     directory = RunDirectory.existing(run)
     config = RunConfiguration.parse(directory.read_config())
     task = task_of(config, env)

@@ -2,12 +2,11 @@
 
 import functools
 import json
+from typing import cast
 
 from steepest.algorithms import HyperParameters
 from steepest.algorithms.bodies.actor_critic import ActorCritic
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import InputError
-from steepest.core.interfaces import AbstractAlgorithm
 from steepest.envs.tasks import EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, task_of
 from steepest.experiments.configuration import RunConfiguration
@@ -43,7 +42,7 @@ def open_training(
     if parameters.asynchronous:
         (seed,) = seeds
         return AsynchronousTraining(
-            _on_policy(algorithm),
+            cast("ActorCritic", algorithm),  # `asynchronous` says that it is one
             functools.partial(open_in_worker, config.dump(), None if task.importable else task.source),
             workers=config.hyper_parameters["workers"],
             seed=seed,
@@ -70,12 +69,5 @@ def open_in_worker(content: bytes, source: EnvironmentLike | None) -> tuple[Acto
     """
     config = RunConfiguration.parse(json.loads(content))
     task = task_of(config) if source is None else resolve(source, action_bounds=config.action_bounds)
-    algorithm = _on_policy(build_algorithm(config, task))
+    algorithm = cast("ActorCritic", build_algorithm(config, task))
     return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)
-
-
-def _on_policy(algorithm: AbstractAlgorithm) -> ActorCritic:
-    """The algorithm, whose update can be made in two places."""
-    if isinstance(algorithm, ActorCritic):
-        return algorithm
-    raise InputError(f"{type(algorithm).__name__} cannot learn from asynchronous workers; an ActorCritic can.")

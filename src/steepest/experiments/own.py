@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from typing import ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-from steepest.algorithms import HyperParameters
+from steepest.algorithms import BehaviourCloning, HyperParameters
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Space, Spec
+from steepest.core.types import PyTree
+from steepest.core.validation import check_number
 from steepest.envs.tasks import Task
 from steepest.experiments.configuration import OWN, RunConfiguration
 
@@ -53,22 +59,36 @@ class OwnAlgorithm(HyperParameters):
                     f"num_envs is {num_envs}, but the algorithm was built for {given.spec.num_envs}. Leave it out."
                 )
             _check_spaces(given.spec, task)
-            return cls(
+            return _kind(given)(
                 lambda spec: dataclasses.replace(given, spec=spec),  # pyright: ignore[reportArgumentType]
                 given.spec.num_envs,
                 given.rollout.length,
             )
+        if isinstance(given, type):
+            raise InputError(f"algorithm is the class {given.__name__}; give an object of it, {given.__name__}(…).")
         streams = 8 if num_envs is None else num_envs
+        check_number("num_envs", streams, at_least=1, whole=True, remedy="8 is usual.")
         probe = given(Spec(task.observation_space, task.action_space, streams, 1, task.max_episode_steps))
         if not isinstance(probe, AbstractAlgorithm):
             raise InputError(
                 f"algorithm is a function that returns a {type(probe).__name__}; it must return an algorithm. "
                 "PPO().build(spec) is one."
             )
-        return cls(given, streams, probe.rollout.length)
+        return _kind(probe)(given, streams, probe.rollout.length)
 
     def build(self, spec: Spec) -> AbstractAlgorithm:
-        return self.make(spec)
+        built = self.make(spec)
+        if built.spec != spec:
+            raise InputError(
+                "algorithm is a function that returns an algorithm for another Spec than the one it is called with. "
+                "Build it for that one."
+            )
+        return built
+
+    @property
+    def recorded(self) -> dict[str, float]:
+        """What a configuration keeps of it, beside its description."""
+        return {"num_envs": self.num_envs}
 
     def num_streams(self, observation: Space, action: Space) -> int:
         return self.num_envs
@@ -79,9 +99,38 @@ class OwnAlgorithm(HyperParameters):
         return None if self.length is None else self.length * self.num_envs
 
 
+class OwnImitation(OwnAlgorithm):
+    """An algorithm of the user's own that learns from demonstrations."""
+
+    demonstrated: ClassVar[bool] = True
+
+    @property
+    def recorded(self) -> dict[str, float]:
+        """The same, and the share of demonstrations that is held out: that of behaviour cloning."""
+        return super().recorded | {"held_out": BehaviourCloning.held_out}
+
+
+def _kind(algorithm: AbstractAlgorithm) -> type[OwnAlgorithm]:
+    return OwnImitation if algorithm.rollout.demonstrated else OwnAlgorithm
+
+
 def describe(algorithm: AbstractAlgorithm) -> str:
-    """The parts of an algorithm and their numbers in words, the same in every process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", eqx.tree_pformat(algorithm, short_arrays=False))
+    """The parts of an algorithm and their numbers in words, the same in every process.
+
+    Of long arrays the words leave something out, so a digest of all arrays comes last. Of functions they hold the name.
+    """
+    words = re.sub(r" at 0x[0-9a-f]+", "", eqx.tree_pformat(algorithm, short_arrays=False))
+    arrays = [leaf for leaf in jax.tree.leaves(algorithm) if eqx.is_array(leaf)]
+    return f"{words}\narrays: sha256 {_digest(arrays)}" if arrays else words
+
+
+def _digest(arrays: PyTree) -> str:
+    found = hashlib.sha256()
+    for leaf in arrays:
+        key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
+        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def _check_spaces(spec: Spec, task: Task) -> None:

@@ -65,7 +65,7 @@ def run_workers(
     try:
         while waiting or running:
             while waiting and len(running) < at_once and not stopping:
-                running.add(_Worker(run.path, waiting.pop(0), started, events))
+                running.add(_Worker(run, waiting.pop(0), started, events))
             if not running:
                 break
             try:
@@ -110,21 +110,23 @@ def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
 
 
 class _Worker:
-    def __init__(self, path: pathlib.Path, group: int, started: float, events: queue.SimpleQueue):
-        self._path, self._group = path, group
+    def __init__(self, run: RunDirectory, group: int, started: float, events: queue.SimpleQueue):
+        self._path, self._group = run.path, group
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "steepest.experiments.worker", str(path), str(group), str(started)],
+            [sys.executable, "-m", "steepest.experiments.worker", str(run.path), str(group), str(started)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is the parent's to handle
+            pass_fds=() if run.lock is None else (run.lock,),
         )
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
 
     def _listen(self, events: queue.SimpleQueue) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            events.put((self, json.loads(line)))
+            if line.endswith("\n"):  # one that was killed may leave half a line
+                events.put((self, json.loads(line)))
         self._process.wait()
         events.put((self, None))
 

@@ -242,7 +242,7 @@ def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict)
 def _recorded(parameters: HyperParameters) -> dict:
     """What a configuration keeps of hyper-parameters; of the user's own algorithm it will be its description."""
     if isinstance(parameters, OwnAlgorithm):
-        return {"num_envs": parameters.num_envs}
+        return dict(parameters.recorded)
     return dataclasses.asdict(parameters)
 
 
@@ -262,8 +262,9 @@ def _gather(
             )
         return None
     if demonstrations is None:
+        whose = "the algorithm" if isinstance(parameters, OwnAlgorithm) else parameters.name
         raise InputError(
-            f"demonstrations are missing; {parameters.name} learns from them. Give a run directory, a file, or arrays."
+            f"demonstrations are missing; {whose} learns from them. Give a run directory, a file, or arrays."
         )
     return gather(demonstrations, task, episodes=episodes, stochastic=stochastic)
 

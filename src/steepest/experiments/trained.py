@@ -9,6 +9,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Key, Shaped
 
+from steepest._platform import configure_platform
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm, Policy
@@ -91,6 +92,7 @@ def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
 
     **Raises** `InputError` when it is no run, has no such seed, or no checkpoint of it.
     """
+    configure_platform()
     run = RunDirectory.existing(path)
     config = RunConfiguration.parse(run.read_config())
     seed = config.seeds[0] if seed is None else seed

@@ -18,10 +18,14 @@ class RunDirectory:
     - `checkpoints/seed-K/`: the newest states of each seed.
     - `demonstrations.safetensors`: what it learns from, where that is not an environment.
     - `evaluation.json`, `curve.png`: what came of it.
+
+    `lock` is the descriptor that holds it while this process trains in it. A worker process gets a copy: so no other
+    process begins before the last worker of one that was killed has ended.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
+        self.lock: int | None = None
         self.config = self.path / "config.json"
         self.metrics = self.path / "metrics.csv"
         self.demonstrations = self.path / "demonstrations.safetensors"
@@ -46,8 +50,10 @@ class RunDirectory:
                 f"run directory {self.path}: another process trains in it. Wait until it has ended, or stop it."
             ) from error
         else:
+            self.lock = opened
             yield
         finally:
+            self.lock = None
             os.close(opened)
 
     @classmethod

@@ -3,6 +3,8 @@
 They are called between compiled calls, in the process that started the run and in no other, whichever process trains.
 """
 
+import contextlib
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -26,7 +28,10 @@ class AbstractListener:
     """
 
     def rows(self, rows: Sequence[Row]) -> None:
-        """New rows of metrics, in the order of updates for each seed."""
+        """New rows of metrics, in the order of updates for each seed.
+
+        A run that was killed makes the updates after its newest checkpoints again, and tells of them again.
+        """
 
     def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
         """A seed's policy has played whole episodes without noise, after so many steps of training."""
@@ -52,6 +57,10 @@ class MetricsTable(AbstractListener):
 
     def rows(self, rows: Sequence[Row]) -> None:
         metrics.append(self._path, rows)
+
+    def flush(self) -> None:
+        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:  # there may be no rows yet
+            os.fsync(file.fileno())
 
 
 class RowsInMemory(AbstractListener):
@@ -109,9 +118,11 @@ class Listeners(AbstractListener):
         for each in self._own:
             tell(each)
         for each in list(self._others):
+            if not any(each is other for other in self._others):
+                continue  # it failed at the notice that another had failed
             try:
                 tell(each)
             except Exception as error:
-                self._others.remove(each)
+                self._others = [other for other in self._others if other is not each]
                 said = " ".join(f"{type(error).__name__}: {error}".split())
                 self.notice(None, f"listener {type(each).__name__} failed ({said}) and is removed; the run goes on")
