@@ -46,8 +46,12 @@ def test_every_transition_enters_the_ring_and_the_ratio_of_steps_is_told():
 
 def test_no_more_is_laid_out_than_the_run_will_make():
     env = Match()
-    assert composed(DDPG(**{**TINY, "capacity": 10**9}), env, updates=3).capacity == 24
-    assert composed(DDPG(**TINY), env).capacity == 64
+    short = composed(DDPG(**{**TINY, "capacity": 10**9}), env, updates=3)
+    assert short.kept == 24
+    assert composed(DDPG(**TINY), env).kept == 64
+    longer = dataclasses.replace(short, spec=dataclasses.replace(short.spec, total_updates=5))
+    assert longer.kept == 40  # one that was built for a short run, and goes into a longer one
+    assert len(longer.init(KEY).experience.ring.reward) == 40
 
 
 def test_actions_are_uniform_until_learning_begins():

@@ -60,7 +60,7 @@ class ReplayActorCritic(AbstractAlgorithm):
     - `deterministic`: whether the critics' targets ask the policy's mode.
     - `policy_rule`, `critic_rule`: the step rules of the policy, and of each critic.
     - `target_rate`: τ of the targets, for each gradient step.
-    - `capacity`: transitions in the buffer, of all streams together.
+    - `capacity`: transitions in the buffer, of all streams together; no more are laid out than the run will make.
     - `batch_size`: rows in a gradient step. `gradient_steps`: for each update.
     - `return_steps`: rewards before the critic is asked.
     - `warm_up_steps`: transitions that are gathered by uniform actions, before learning begins.
@@ -83,6 +83,13 @@ class ReplayActorCritic(AbstractAlgorithm):
     warm_up_steps: int = eqx.field(static=True)
     normalise_observations: bool = eqx.field(static=True)
 
+    @property
+    def kept(self) -> int:
+        """Transitions in the buffer of this run: at least those of a segment, and no more than it will make."""
+        assert self.rollout.length is not None
+        each = self.spec.num_envs * self.rollout.length
+        return max(min(self.capacity, self.spec.total_updates * each), each)
+
     def init(self, key: Key[Array, ""]) -> Agent:
         drawn = self.networks(key, self.spec)
         policy, critics = drawn.policy, drawn.critic
@@ -100,7 +107,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             critic_state=tuple(self.critic_rule.init(critic) for critic in critics),
             observations=fresh_normaliser(self.spec, self.normalise_observations),
             rewards=NoRewardScaler(),
-            experience=Replay(Ring.initial(self.spec, self.capacity), target_policy, target_critics, zero, zero),
+            experience=Replay(Ring.initial(self.spec, self.kept), target_policy, target_critics, zero, zero),
             updates=zero,
         )
 

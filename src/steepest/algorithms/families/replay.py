@@ -94,11 +94,8 @@ class ReplayHyperParameters(HyperParameters):
                 f"action space: a Box without finite bounds; {self.name} acts within them. "
                 "Give bounds with --action-low and --action-high (action_low=…, action_high=… in Python)."
             )
-        # Whole segments: a buffer that is as long as one must hold all of it.
-        capacity = max(min(self.capacity, spec.total_updates * self.steps_per_update), self.steps_per_update)
-        check_memory(spec, capacity)
         critic_rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
-        return ReplayActorCritic(
+        algorithm = ReplayActorCritic(
             spec=spec,
             rollout=RolloutSpec(self.segment_length, overlaps=True),
             networks=self.architecture(**networks).with_action_values,
@@ -109,13 +106,15 @@ class ReplayHyperParameters(HyperParameters):
             discount=self.discount,
             target_rate=self.target_rate,
             deterministic=deterministic,
-            capacity=capacity,
+            capacity=self.capacity,
             batch_size=self.batch_size,
             gradient_steps=round(self.replay_ratio * self.steps_per_update),
             return_steps=self.return_steps,
             warm_up_steps=self.warm_up_steps,
             normalise_observations=self.normalise_observations,
         )
+        check_memory(spec, algorithm.kept)
+        return algorithm
 
 
 def noisy_behaviour(
