@@ -45,7 +45,7 @@ def one_line(capsys, words):
         ([*TRAIN, "more"], "unexpected argument 'more'"),
         ([*TRAIN, "--epochs", "x"], "--epochs"),
         ([*TRAIN, "--backend", "gym"], "gym"),
-        ([*TRAIN, "--discount", "1.5"], "discount is 1.5; it must be at least 0 and at most 1"),
+        ([*TRAIN, "--discount", "1.5"], "steepest: discount is 1.5; it must be at least 0 and at most 1"),
         ([*TRAIN, "--gae_lambda", "-1"], "gae_lambda is -1.0; it must be at least 0"),
         ([*TRAIN, "--clip-radius", "0"], "clip_radius is 0.0; it must be above 0"),
         ([*TRAIN, "--minibatch-size", "100"], "minibatch_size is 100; it must divide"),

@@ -206,7 +206,6 @@ def uninterrupted(tmp_path_factory):
     return kept(run)
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="workers are found in /proc")
 @pytest.mark.parametrize(("event", "count"), [("rows", 1), ("flush", 3), ("checkpoint", 2)])
 def test_a_worker_that_is_killed_leaves_a_run_that_goes_on_to_the_same_bytes(event, count, tmp_path, uninterrupted):
     """Before its first checkpoint; while it waits for the word that its rows are written; and after a checkpoint."""

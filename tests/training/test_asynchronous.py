@@ -316,7 +316,6 @@ def test_what_an_environment_raises_is_told_in_one_line(ray, tmp_path):
     assert str(caught.value).count("\n") == 0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
 def test_a_worker_has_one_thread_of_xla(ray):
     actor = ray.start(Threads)
     ray.ask(actor)

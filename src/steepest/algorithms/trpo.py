@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from steepest.algorithms import fields
 from steepest.algorithms.families.segments import SegmentHyperParameters
-from steepest.core.errors import InputError
 
 if TYPE_CHECKING:
     from steepest.algorithms.bodies.actor_critic import ActorCritic
@@ -72,8 +71,7 @@ class TRPO(SegmentHyperParameters):
         super().__post_init__()
         self.check_minibatch(self.minibatch_size)
         self.check_shared_network()
-        if self.critic_learning_rate is None:
-            raise InputError("critic_learning_rate is None, and there is no other rate for the critic. 1e-3 is usual.")
+        self.check_critic_rate()
 
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE

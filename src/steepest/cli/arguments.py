@@ -39,16 +39,19 @@ def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default:
 
 
 def _one_line(box: str) -> str:
-    """What a box of tyro's says, without the box: its lines up to the rule that sets off the advice."""
-    words: list[str] = []
+    """What a box of tyro's says, without the box, its title and its advice: three parts with rules between them."""
+    parts: list[list[str]] = [[]]
     for line in box.splitlines():
         text = line.strip("│╭╮╰╯ ").strip()
-        if text and set(text) <= {"─"}:
-            break
-        if line.startswith("╭"):
-            continue
-        words.append(text)
-    return re.sub(r"\s+", " ", " ".join(words)).strip().rstrip(".") + "."
+        if text and set(text) <= {"─", "-"}:
+            parts.append([])
+        elif text and not line.startswith("╭"):
+            parts[-1].append(text)
+    # Where the output has no characters for boxes, the title is a part of its own, and not in the frame.
+    words = parts[0] if "╭" in box or len(parts) == 1 else parts[1]
+    said = re.sub(r"\s+", " ", " ".join(words)).strip().rstrip(".") + "."
+    # What hyper-parameters say of themselves names the field already.
+    return said.removeprefix("Error parsing algorithm: ")
 
 
 def _flags(found: Any) -> list[str]:

@@ -94,7 +94,6 @@ class ReplayHyperParameters(HyperParameters):
                 f"action space: a Box without finite bounds; {self.name} acts within them. "
                 "Give bounds with --action-low and --action-high (action_low=…, action_high=… in Python)."
             )
-        critic_rate = self.learning_rate if self.critic_learning_rate is None else self.critic_learning_rate
         algorithm = ReplayActorCritic(
             spec=spec,
             rollout=RolloutSpec(self.segment_length, overlaps=True),
@@ -102,7 +101,7 @@ class ReplayHyperParameters(HyperParameters):
             exploration=exploration,
             improvement=improvement,
             policy_rule=Ascent(Optimiser(self.learning_rate, self.clip_global_norm)),
-            critic_rule=Ascent(Optimiser(critic_rate, self.clip_global_norm)),
+            critic_rule=Ascent(Optimiser(self.critic_rate, self.clip_global_norm)),
             discount=self.discount,
             target_rate=self.target_rate,
             deterministic=deterministic,

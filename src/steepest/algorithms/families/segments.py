@@ -36,6 +36,11 @@ class SegmentHyperParameters(HyperParameters):
 
         return Linear(rate, 0.0) if self.anneal else rate
 
+    def check_critic_rate(self) -> None:
+        """Refuse a critic without a rate, where no rate of the policy can stand in for it."""
+        if getattr(self, "critic_learning_rate") is None:  # noqa: B009  not every algorithm has the field
+            raise InputError("critic_learning_rate is None, and there is no other rate for the critic. 1e-3 is usual.")
+
     def check_minibatch(self, size: int) -> None:
         """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
         rows = self.steps_per_update
