@@ -17,7 +17,7 @@ from steepest.algorithms.presets import preset, preset_names
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.core.errors import InputError
 from steepest.diagnostics.catalogue import ESTIMATORS
-from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
+from steepest.experiments.configuration import RunConfiguration, algorithm_class, check_episodes, seed_range, tuned
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def train(words: Sequence[str]) -> int:
         given.algorithm,
         given.env,
         total_steps=given.total_steps,
-        seeds=range(given.seed, given.seed + given.seeds),
+        seeds=seed_range(given.seed, given.seeds),
         backend=given.backend,
         preset=given.preset,
         action_bounds=(given.action_low, given.action_high),
@@ -227,6 +227,7 @@ class Evaluate:
 def evaluate(words: Sequence[str]) -> int:
     """`steepest evaluate RUN`."""
     given = parse(Evaluate, words, program="steepest evaluate")
+    check_episodes("episodes", given.episodes)
     _check_run(given.run)
 
     from steepest.experiments.evaluating import evaluate as evaluate_run

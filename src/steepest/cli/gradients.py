@@ -18,6 +18,7 @@ from steepest.cli.arguments import parse, say
 from steepest.core.errors import InputError
 from steepest.core.validation import check_number
 from steepest.diagnostics.catalogue import check_names
+from steepest.experiments.configuration import check_episodes
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -136,16 +137,18 @@ def _check(given: Gradients) -> None:
     if not given.env and given.policy is None:
         raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
     check_names(given.estimators)
-    check_number("episodes", given.episodes, at_least=1, whole=True, remedy="100 is usual.")
-    check_number("repeats", given.repeats, at_least=2, whole=True, remedy="30 is usual.")
+    check_episodes("episodes", given.episodes)
+    check_number("repeats", given.repeats, at_least=2, at_most=10**6, whole=True, remedy="30 is usual.")
     check_number("discount", given.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
     check_number("gae_lambda", given.gae_lambda, at_least=0, at_most=1, remedy="0.95 is usual.")
-    check_number("n", given.n, at_least=1, whole=True, remedy="5 is usual.")
+    check_number("n", given.n, at_least=1, at_most=10**6, whole=True, remedy="5 is usual.")
     check_number("seed", given.seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is the default.")
     for name in ("max_episode_steps", "reference_episodes"):
-        check_number(name, getattr(given, name), at_least=1, whole=True, remedy="Leave it out for what is usual.")
+        check_number(
+            name, getattr(given, name), at_least=1, at_most=10**9, whole=True, remedy="Leave it out for what is usual."
+        )
     for width in given.hidden:
-        check_number("hidden", width, at_least=1, whole=True, remedy="16 is the default.")
+        check_number("hidden", width, at_least=1, at_most=2**16, whole=True, remedy="16 is the default.")
     if given.policy is None and given.policy_seed is not None:
         raise InputError("policy_seed is given without --policy; a fresh policy has no seed but --seed. Leave it out.")
     for run in (given.policy, given.behaviour):

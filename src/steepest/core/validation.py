@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import numbers
+import reprlib
 import typing
 from collections.abc import Sequence
 from typing import Literal
@@ -11,6 +12,10 @@ from typing import Literal
 import tyro
 
 from steepest.core.errors import InputError
+
+_MOST = 64
+"""The longest list of numbers that a field may hold."""
+"""The longest list of numbers that a field may hold."""
 
 
 def check_number(
@@ -33,7 +38,7 @@ def check_number(
     steepest.core.errors.InputError: discount is 1.5; it must be at least 0 and at most 1. 0.99 is usual.
     """
     if isinstance(value, str | bytes | tuple | list | dict):
-        raise InputError(f"{field} is {value!r}; it must be a number. {remedy}")
+        raise InputError(f"{field} is {shown(value)}; it must be a number. {remedy}")
     if not isinstance(value, numbers.Real):
         return
     number = float(value)
@@ -60,6 +65,15 @@ def check_number(
         raise InputError(f"{field} is {value}; it must be {' and '.join(bounds)}. {remedy}")
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it, however long or deep it is.
+
+    >>> shown(["a" * 100, 3])
+    "['aaaaaaaaaaaa...aaaaaaaaaaaaa', 3]"
+    """
+    return " ".join(reprlib.repr(value).split())
+
+
 def check_choice(field: str, value: object, choices: Sequence[object]) -> None:
     """Refuse a value that is none of `choices`.
 
@@ -71,7 +85,7 @@ def check_choice(field: str, value: object, choices: Sequence[object]) -> None:
         return
     *others, last = map(repr, choices)
     listed = f"{', '.join(others)} or {last}" if others else last
-    raise InputError(f"{field} is {value!r}; it must be {listed}.")
+    raise InputError(f"{field} is {shown(value)}; it must be {listed}.")
 
 
 def Help(text: str) -> object:  # noqa: N802  it stands where a class would, beside Bound
@@ -97,6 +111,8 @@ class Bound:
 
     def check(self, name: str, value: object) -> None:
         """**Raises** `InputError`, one line with the field, the value, the bound and the remedy."""
+        if isinstance(value, tuple) and len(value) > _MOST:
+            raise InputError(f"{name} has {len(value)} numbers; at most {_MOST} are possible. {self.usual}")
         limits = {name: limit for name, limit in vars(self).items() if name != "usual"}
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None:

@@ -13,6 +13,7 @@ from steepest.core.types import PyTree
 from steepest.envs.tasks import EnvironmentLike, Task, resolve
 from steepest.experiments.configuration import OWN, RunConfiguration
 from steepest.experiments.own import describe
+from steepest.replay import available_memory, check_memory
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.demonstration_source import DemonstrationSource
@@ -48,8 +49,24 @@ def build_algorithm(
             f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
         )
     _check_own(config, algorithm)
-    jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    if to_learn:
+        _check_rows(config, task, algorithm)
+    agent = jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    needed, free = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(agent)), available_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"{config.algorithm}: its arrays need {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. Make the "
+            f"layers narrower (hidden), or keep less of what was played."
+        )
     return algorithm
+
+
+def _check_rows(config: RunConfiguration, task: Task, algorithm: AbstractAlgorithm) -> None:
+    """**Raises** `InputError` where what is played side by side does not fit into memory."""
+    if algorithm.rollout.length is not None:
+        check_memory(algorithm.spec, algorithm.spec.num_envs, field="num_envs", transitions=algorithm.rollout.length)
+    if task.env is not None and config.evaluation_episodes:
+        check_memory(algorithm.spec, config.evaluation_episodes, field="evaluation_episodes")
 
 
 def _check_own(config: RunConfiguration, algorithm: AbstractAlgorithm) -> None:

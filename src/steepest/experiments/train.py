@@ -17,10 +17,9 @@ from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.validation import check_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, check_checkpoints, load_agent, spaces, task_of
-from steepest.experiments.configuration import OWN, RunConfiguration, hyper_parameters, tuned, versions
+from steepest.experiments.configuration import OWN, RunConfiguration, hyper_parameters, seed_range, tuned, versions
 from steepest.experiments.loop import Outcome, train_seeds
 from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_parameters
 from steepest.experiments.processes import run_workers, share_out
@@ -117,7 +116,7 @@ def train(
         algorithm,
         env,
         total_steps=total_steps,
-        seeds=_range(seed, seeds),
+        seeds=seed_range(seed, seeds),
         backend=backend,
         preset=preset,
         action_bounds=(action_low, action_high),
@@ -157,12 +156,6 @@ def resume(
     assert experiment.run is not None
     check_checkpoints(experiment.config, experiment.task, experiment.run, experiment.parameters)
     return execute(experiment, show=progress, listeners=listeners)
-
-
-def _range(seed: int, seeds: int) -> tuple[int, ...]:
-    check_number("seed", seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
-    check_number("seeds", seeds, at_least=1, whole=True, remedy="4, say.")
-    return tuple(range(seed, seed + seeds))
 
 
 def prepare(

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 from steepest.core.errors import InputError
 
+_LONGEST = 2**24
+"""Bytes of a configuration: that of an algorithm of the user's own describes all of its parts."""
+
 
 class RunDirectory:
     """Where the parts of a run lie.
@@ -87,9 +90,24 @@ class RunDirectory:
             raise InputError(f"run directory {run.path}: {what}. Give one that steepest train has written.")
         return run
 
-    def read_config(self) -> dict:
-        """The configuration. **Raises** `InputError` when it cannot be read."""
+    def read_config(self) -> object:
+        """The configuration as it is written. **Raises** `InputError` when it cannot be read."""
         try:
-            return json.loads(self.config.read_text())
+            content = read_at_most(self.config, _LONGEST)
+            return json.loads(content)
+        except RecursionError as error:
+            raise InputError(f"{self.config}: its brackets are nested too deeply. Restore it from a copy.") from error
         except ValueError as error:
             raise InputError(f"{self.config}: not valid JSON ({error}). Restore it from a copy.") from error
+
+
+def read_at_most(path: pathlib.Path, most: int) -> bytes:
+    """The content of a file. **Raises** `InputError` where it cannot be read, or is longer than such a file can be."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= most:
+                return file.read(most)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}. Restore it from a copy.") from error
+    raise InputError(f"{path}: it has {size} bytes, and at most {most} are possible. Restore it from a copy.")
