@@ -69,7 +69,7 @@ def one_line(capsys, words):
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),
         (["evaluate", "x", "--episode", "1"], "did you mean '--episodes'? Known: --episodes, --json, --stochastic."),
-        (["resume", "x", "--seeds", "1"], "unknown flag '--seeds'. steepest resume --help shows them."),
+        (["resume", "x", "--seeds", "1"], "unknown flag '--seeds'. Known: --restart-schedules, --total-steps."),
         (["resume", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot"], "no run directory given"),

@@ -72,6 +72,8 @@ FITS = {
     "evaluation_every": [],
     "demonstrations": [None],
     "importable": [True],
+    "schedules_begin": [],
+    "earlier": [[]],
     "spaces": [],
     "hyper_parameters": [],
 }
@@ -146,6 +148,9 @@ def test_a_field_that_is_missing_is_named(tmp_path, name):
         ({"algorithm": "pp0"}, "unknown algorithm 'pp0'; did you mean 'ppo'"),
         ({"algorithm": "own"}, "hyper_parameters"),
         ({"algorithm": "own", "hyper_parameters": {"num_envs": 10**18, "description": ""}}, "num_envs"),
+        ({"earlier": [{"total_steps": 5}]}, "earlier.description"),
+        ({"earlier": [{"total_steps": "5", "schedules_begin": 0, "description": None}]}, "earlier.total_steps"),
+        ({"earlier": [{"total_steps": 10**18, "schedules_begin": 0, "description": None}]}, "total_steps is 1000"),
         ({"backend": "gym"}, "backend"),
         ({"backend": "auto"}, "backend"),
         ({"demonstrations": DEMONSTRATIONS | {"sha256": 3}}, "demonstrations.sha256"),

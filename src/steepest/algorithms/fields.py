@@ -143,7 +143,7 @@ NoisyActions = Annotated[bool,
 
 # Earlier data, replay and demonstrations.
 Batches = Annotated[Count, Help("K: updates whose episodes are kept, the newest among them."),
-    Bound("4 is usual.", at_least=1, at_most=10**4, whole=True)]
+    Bound("4 is usual.", at_least=1, at_most=10**9, whole=True)]
 GradientSteps = Annotated[Count, Help("Steps of the policy in an update, each on all that is kept."),
     Bound("8 is usual.", at_least=1, at_most=10**6, whole=True)]
 ReplayRatio = Annotated[Fixed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -16,6 +17,7 @@ import tyro
 
 from steepest.cli.arguments import parse, say
 from steepest.core.errors import InputError
+from steepest.core.files import write_atomically, writing
 from steepest.core.validation import check_number
 from steepest.diagnostics.catalogue import check_names
 from steepest.experiments.configuration import check_episodes
@@ -207,15 +209,17 @@ def _write(given: Gradients, found: GradientComparison, about: dict, title: str)
     else:
         _print(found)
     if given.out is not None:
-        given.out.mkdir(parents=True, exist_ok=True)
+        with writing(given.out):
+            given.out.mkdir(parents=True, exist_ok=True)
         pictures.append(given.out / "gradients.png")
         tables.append(given.out / "gradients.csv")
-        (given.out / "gradients.json").write_text(content + "\n")
+        write_atomically(given.out / "gradients.json", f"{content}\n".encode())
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
     for path in filter(None, tables):
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_atomically(path, table.getvalue().encode())
     for path in filter(None, pictures):
         from steepest.diagnostics.figure import draw
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.machinery
 import importlib.metadata
 import json
 import math
+import os
+import pathlib
 import platform
 import sys
 import types
@@ -19,13 +22,15 @@ from steepest.algorithms.presets import preset
 from steepest.core.errors import InputError, unknown
 from steepest.core.validation import check_choice, check_number, describe, shown
 from steepest.envs.tasks import BACKENDS
+from steepest.runs.directory import RunDirectory
 
 _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari", "ray")
 _RECORDED = ("steepest", *_LIBRARIES)
-_OPTIONAL = ("demonstrations", "evaluation_every", "importable")
+_OPTIONAL = ("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier")
 """Fields that files of earlier versions do not have."""
 _DEMONSTRATIONS = {"origin": str, "transitions": int, "episodes": int | None, "sha256": str}
 _SPACES = {"observation": str, "action": str}
+_EXTENT = {"total_steps": int, "schedules_begin": int, "description": str | None}
 _OWN_PARAMETERS = {"num_envs": int, "description": str}
 
 OWN = "own"
@@ -45,6 +50,8 @@ class RunConfiguration:
     - `evaluation_every`: steps between two evaluations on the way; 0 for none.
     - `demonstrations`: where they come from, how many they are, and the digest of the copy in the run directory; None
       for an algorithm that plays.
+    - `schedules_begin`: the steps after which schedules began, where the run was made longer; they end with the run.
+    - `earlier`: the `extent` that it had before it was made longer, and before that; checkpoints may be from then.
     - `importable`: whether the environment is found by its id, and was not given as an object.
     """
 
@@ -65,9 +72,19 @@ class RunConfiguration:
     evaluation_every: int = 0
     demonstrations: dict[str, Any] | None = None
     importable: bool = True
+    schedules_begin: int = 0
+    earlier: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
+        check_number(
+            "schedules_begin",
+            self.schedules_begin,
+            at_least=0,
+            at_most=2**31 - 1,
+            whole=True,
+            remedy="0 is the beginning.",
+        )
         check_seeds(self.seeds)
         if sorted(seed for group in self.seeds_per_process for seed in group) != sorted(self.seeds) or not all(
             self.seeds_per_process
@@ -92,10 +109,30 @@ class RunConfiguration:
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, at_most=10**7, remedy="10 is usual.")
 
     @property
+    def extent(self) -> dict[str, Any]:
+        """What changes where a run is made longer; the description is that of an algorithm of the user's own."""
+        described = self.hyper_parameters.get("description") if self.algorithm == OWN else None
+        return {"total_steps": self.total_steps, "schedules_begin": self.schedules_begin, "description": described}
+
+    def history(self) -> Sequence[RunConfiguration]:
+        """This configuration, and those before the run was made longer, the newest first."""
+        found = [self]
+        for index in reversed(range(len(self.earlier))):
+            extent = _typed("earlier", self.earlier[index], _EXTENT)
+            description = extent.pop("description")
+            hyper = (
+                self.hyper_parameters if description is None else self.hyper_parameters | {"description": description}
+            )
+            found.append(dataclasses.replace(self, **extent, hyper_parameters=hyper, earlier=self.earlier[:index]))
+        return found
+
+    @property
     def fingerprint(self) -> str:
         """A digest of what decides the meaning of a checkpoint's arrays; where they are computed does not."""
         decides = ("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps")
         content = {name: getattr(self, name) for name in decides}
+        if self.schedules_begin:
+            content["schedules_begin"] = self.schedules_begin
         if self.demonstrations is not None:
             content["demonstrations"] = self.demonstrations["sha256"]
         hyper = content["hyper_parameters"]
@@ -128,6 +165,7 @@ class RunConfiguration:
             given["hyper_parameters"] = _recorded_parameters(given)
             config = cls(**given)
             config._check_demonstrations()
+            config.history()
             if config.algorithm != OWN:
                 config.parameters()
         except InputError as error:
@@ -240,6 +278,36 @@ def seed_range(first: int, count: int) -> tuple[int, ...]:
 def check_episodes(name: str, value: object, *, at_least: int = 1) -> None:
     """**Raises** `InputError` for a number of episodes that nobody can wait for."""
     check_number(name, value, at_least=at_least, at_most=MOST_EPISODES, whole=True, remedy="100 is usual.")
+
+
+def read_configuration(run: RunDirectory) -> RunConfiguration:
+    """The configuration of a run.
+
+    **Raises** `InputError` where it is damaged, or its environment is a module in the run directory: looking at a run
+    must not execute what lies in it.
+    """
+    config = RunConfiguration.parse(run.read_config())
+    module, colon, _ = config.env.partition(":")
+    inside = run.path.resolve()
+    if colon and any(place.resolve().is_relative_to(inside) for place in _places(module)):
+        raise InputError(
+            f"{run.config}: env is {config.env!r}, a module in the run directory itself, which is not executed. Move "
+            f"it elsewhere if you trust it."
+        )
+    return config
+
+
+def _places(module: str) -> list[pathlib.Path]:
+    """Where a module and the packages around it lie. Nothing is imported."""
+    found: list[str | None] = []
+    searched: Sequence[str] | None = [os.getcwd(), *sys.path]
+    for part in module.split("."):
+        spec = None if searched is None else importlib.machinery.PathFinder.find_spec(part, searched)
+        if spec is None:
+            break
+        searched = spec.submodule_search_locations and list(spec.submodule_search_locations)
+        found += [spec.origin, *(searched or ())]
+    return [pathlib.Path(each) for each in found if each]
 
 
 def hyper_parameters(algorithm: str, given: dict) -> HyperParameters:
