@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from vector_environment import BEGINNINGS
 
 import steepest
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.diagnostics.rollouts import CompiledRollouts
-from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
+from steepest.envs.adapters.separate import SeparateEnvironments
 from steepest.envs.environment import AbstractEnvironment
 from steepest.policies import AbstractPolicy, TabularPolicy
 from steepest.sampling.compiled import fresh_starts, sample, start
@@ -151,17 +151,15 @@ class Host(gymnasium.Env):
         return np.zeros(1, np.float32), float(action[0]), over and self.index % 3 == 0, over and self.index % 3 > 0, {}
 
 
-def served(indices, mode=AutoresetMode.NEXT_STEP):
-    makers = [lambda index=index: Host(index) for index in indices]
-    environments = gymnasium.vector.SyncVectorEnv(makers, autoreset_mode=mode)
-    return GymnasiumEnvironment(environments, name="Host", seed=0)
+def served(indices, kind=SeparateEnvironments):
+    return kind([Host(index) for index in indices], name="Host", seed=0)
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize("kind", BEGINNINGS)
 @pytest.mark.parametrize("groups", [1, 2])
-def test_on_the_host_every_group_has_its_own_and_the_rows_of_a_reset_leave_nothing(mode, groups):
+def test_on_the_host_every_group_has_its_own_and_the_rows_of_a_reset_leave_nothing(kind, groups):
     parts = np.array_split(np.arange(6), groups)
-    members = [served(part, mode) for part in parts]
+    members = [served(part, kind) for part in parts]
     algorithm = counting(RolloutSpec(9), 6, members[0])
     streams, at = HostStreams(algorithm, members), np.zeros(6)
     for _ in range(3):

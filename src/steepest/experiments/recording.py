@@ -11,13 +11,13 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, Space
+from steepest.core.spaces import Box, Space
 from steepest.core.validation import check_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
-from steepest.envs.adapters.vector import clipped
 from steepest.envs.tasks import Task
 from steepest.experiments.configuration import check_episodes
 from steepest.experiments.trained import Trained, WithoutNoise, trained
@@ -153,16 +153,11 @@ def record(
     valid = played.valid.swapaxes(0, 1)
     obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, played.action))
     recorded = Demonstrations(
-        _as_given(task.observation_space, obs),
-        _as_given(task.action_space, clipped(task.action_space, action)),
+        obs + first_choice(task.observation_space),
+        to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
     return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
-
-
-def _as_given(space: Space, rows: np.ndarray) -> np.ndarray:
-    """Choices as the environment counts them."""
-    return rows + space.start if isinstance(space, Discrete) and space.start else rows
 
 
 def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:

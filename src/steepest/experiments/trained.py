@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Array, Key, Shaped
 
 from steepest._platform import configure_platform
+from steepest.core.conversion import from_environment, to_environment
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm, Policy
 from steepest.core.moments import ObservationNormaliser
-from steepest.core.spaces import Box, Discrete
 from steepest.core.types import AnyArray, PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import Setting, same_kind
@@ -36,29 +36,21 @@ class TrainedPolicy:
         self._rows = 0
 
     def __call__(self, obs: object) -> Shaped[np.ndarray, ...] | np.generic:
-        """The action without noise, clipped to its bounds, choices counted as the environment counts them."""
+        """The action without noise, as the environment takes it: its bounds, its type, its way to count."""
         spec = self._algorithm.spec
         batch = np.asarray(obs)
         single = batch.ndim == len(spec.observation.shape)
-        batch = (batch[None] if single else batch) - _start(spec.observation)
+        batch = from_environment(spec.observation, batch[None] if single else batch)
         if self._carry is None or self._rows != len(batch):
             self._rows = len(batch)
             self._carry = self._algorithm.initial_carry(dataclasses.replace(spec, num_envs=len(batch)))
-        chosen, self._carry = self._algorithm.act_deterministic(
-            self._agent, self._carry, batch.astype(spec.observation.dtype)
-        )
-        action = np.asarray(chosen) + _start(spec.action)
-        if isinstance(spec.action, Box):
-            action = np.clip(action, spec.action.low, spec.action.high)
+        chosen, self._carry = self._algorithm.act_deterministic(self._agent, self._carry, batch)
+        action = to_environment(spec.action, np.asarray(chosen))
         return action[0] if single else action
 
     def reset(self) -> None:
         """Begin new episodes: a policy with memory forgets what it has seen."""
         self._carry = None
-
-
-def _start(space: object) -> int:
-    return space.start if isinstance(space, Discrete) else 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
+from steepest.core.conversion import from_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.interfaces import AbstractActor, RolloutSpec
-from steepest.core.spaces import Discrete, Space, Spec
+from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
 from steepest.sampling.source import AbstractTrajectorySource
@@ -119,11 +120,8 @@ class DemonstrationSource(AbstractTrajectorySource):
 
 
 def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
-    def from_zero(space: Space, rows: np.ndarray) -> Array:
-        start = space.start if isinstance(space, Discrete) else 0
-        return jnp.asarray((rows - start).astype(space.dtype) if start else rows)
-
-    return from_zero(spec.observation, demonstrations.obs), from_zero(spec.action, demonstrations.action)
+    obs, action = demonstrations.obs, demonstrations.action
+    return jnp.asarray(from_environment(spec.observation, obs)), jnp.asarray(from_environment(spec.action, action))
 
 
 def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:

@@ -124,7 +124,7 @@ class HostStreams:
         - `meanwhile`: called once, while the environments make their last step; the agent is not needed any more.
         """
         if self._whole or not self._obs:
-            self._obs = [group.reset() for group in self._groups]
+            self._obs = [group.reset(np.ones(group.num_envs, int) if self._whole else None) for group in self._groups]
             self._carry = [self._carry_of(columns) for columns in self._columns]
             self._return[:], self._elapsed[:] = 0, 0
         rows, time = self._blank(self._joined_carry()), 0

@@ -77,7 +77,7 @@ def evaluate_host(
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
     total, finished, time = np.zeros(env.num_envs), [], 0
-    agent, obs = algorithm.for_evaluation(agent), env.reset()
+    agent, obs = algorithm.for_evaluation(agent), env.reset(quota)
     unending = env.max_episode_steps is None
     carry = first_carry = algorithm.initial_carry(dataclasses.replace(algorithm.spec, num_envs=env.num_envs))
     remembers = bool(jax.tree.leaves(first_carry))

@@ -4,10 +4,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
+from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault, InputError, unknown
-from steepest.envs.adapters.gymnasium import ActionConverter, Bounds, first_choice, from_gymnasium, without_noise
+from steepest.envs.adapters.gymnasium import without_noise
+from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
 
 _NO_LIMIT = 2**31 - 1
@@ -47,21 +49,19 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             ) from error
         self.observation_space = from_gymnasium("observation", observation_space)
         self.action_space = from_gymnasium("action", action_space, action_bounds)
-        self._first_observation = first_choice(observation_space)
-        self._actions = ActionConverter(self.action_space, action_space)
         limit = int(self._pool.spec.config.max_episode_steps)
         self.max_episode_steps = limit if 0 < limit < _NO_LIMIT else None
-        self._ended = np.zeros(num_envs, bool)
+        self._which, self._ended = np.arange(num_envs), np.zeros(num_envs, bool)
 
-    def reset(self) -> Shaped[np.ndarray, "N ..."]:
-        """Begin an episode in every environment, also in those that are in the middle of one."""
+    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
+        """Begin an episode in every environment, also in those that are in the middle of one. None of them rests."""
         raw, _ = self._pool.reset()
         self._ended = np.zeros(self.num_envs, bool)
         return self._observation(raw)
 
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
         """Hand the actions to the pool's threads, and return at once."""
-        self._pool.send(self._actions(action))
+        self._pool.send(to_environment(self.action_space, action))
 
     def receive(self) -> Step:
         """Wait for every environment of the pool."""
@@ -77,9 +77,7 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             self._pool = None
 
     def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
-        if self._first_observation is not None:
-            raw = raw - self._first_observation
-        return checked_observation(self.id, self.observation_space, raw, self.num_envs)
+        return checked_observation(self.id, self.observation_space, raw, self._which)
 
 
 def _base(seed: int) -> int:
