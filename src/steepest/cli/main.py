@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -40,11 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130: interrupted, and saved.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    whole = "--traceback" in words
+    words = [word for word in words if word != "--traceback"]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return _dispatch(words)
     except (InputError, EnvironmentFault, NonFiniteError, ProcessLost, StorageFault) as error:
+        if whole:
+            traceback.print_exception(error)
         print(f"steepest: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -80,5 +85,10 @@ def _dispatch(words: list[str]) -> int:
 def _help() -> str:
     lines = ["usage: steepest COMMAND …   (steepest COMMAND --help says more)", "", "Policy gradients in JAX.", ""]
     lines += [f"  {name:<12}{meaning}" for name, (meaning, _) in COMMANDS.items()]
-    lines += ["", "For example:  steepest train ppo --env CartPole-v1 --seeds 4"]
+    lines += [
+        "",
+        "--traceback shows with an error where it was raised.",
+        "",
+        "For example:  steepest train ppo --env CartPole-v1 --seeds 4",
+    ]
     return "\n".join(lines)

@@ -15,10 +15,10 @@ import jax
 from steepest._platform import configure_platform
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import InputError
+from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
-from steepest.experiments.building import build_algorithm, load_agents, spaces, task_of
+from steepest.experiments.building import build_algorithm, newest_states, spaces, task_of
 from steepest.experiments.configuration import (
     OWN,
     RunConfiguration,
@@ -114,7 +114,7 @@ def train(
     - `hyper`: the algorithm's own hyper-parameters, where it is given by name; of a function, `num_envs` (8).
 
     **Raises** `InputError` for anything that cannot work, before training starts; `NonFiniteError` when a number stops
-    being one; `EnvironmentFault` when an environment misbehaves.
+    being one; `EnvironmentFault` when an environment misbehaves. The last two have the `result` so far.
 
     **Example**
 
@@ -320,7 +320,7 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
     outcomes: dict[int, Outcome] = {}
-    evaluations, memory = EvaluationsInMemory(), RowsInMemory()
+    evaluations, memory, fault = EvaluationsInMemory(), RowsInMemory(), None
     with contextlib.ExitStack() as held:
         config, started = experiment.config, 0.0
         if run is not None:
@@ -339,25 +339,47 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
         held.callback(listener.close)
         # Asynchronous workers are processes already, so their seeds take turns.
         together = task.importable and config.algorithm != OWN and not parameters.asynchronous
-        if run is not None and together and len(config.seeds_per_process) > 1:
-            finished = run_workers(config, run, listener=listener, stop=stop, started=started)
-        else:
-            for group in config.seeds_per_process:
-                if not stop():
-                    outcomes |= train_seeds(
-                        config,
-                        task,
-                        group,
-                        run,
-                        listener=listener,
-                        stop=stop,
-                        started=started,
-                        parameters=parameters,
-                        demonstrations=experiment.demonstrations,
-                    )
-            finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+        finished = False
+        try:
+            if run is not None and together and len(config.seeds_per_process) > 1:
+                finished = run_workers(config, run, listener=listener, stop=stop, started=started)
+            else:
+                for group in config.seeds_per_process:
+                    if not stop():
+                        outcomes |= train_seeds(
+                            config,
+                            task,
+                            group,
+                            run,
+                            listener=listener,
+                            stop=stop,
+                            started=started,
+                            parameters=parameters,
+                            demonstrations=experiment.demonstrations,
+                        )
+                finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+        except EndsTraining as error:
+            outcomes |= {seed: Outcome(agent, finished=False) for seed, agent in error.agents.items()}
+            fault = error
     experiment = dataclasses.replace(experiment, config=config, extended=None)
-    return _result(experiment, outcomes, evaluations, memory.kept, finished)
+    result = _result(experiment, outcomes, evaluations, memory.kept, finished)
+    if fault is not None:
+        raise _with_result(fault, result)
+    return result
+
+
+def _with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
+    """What ended a training, with what there is so far; of an environment, with the words how to go on."""
+    fault.result = result
+    if isinstance(fault, EnvironmentFault):
+        run = result.run_directory
+        kept = (
+            "What was learnt before that is the result of this exception."
+            if run is None
+            else f"What was learnt before that is saved; {run}/traceback.txt says more. Go on: steepest resume {run}"
+        )
+        fault.args = (f"{fault} {kept}",)
+    return fault
 
 
 @contextlib.contextmanager
@@ -398,8 +420,9 @@ def _result(
         columns = metrics.from_rows(rows)
     else:
         columns = metrics.read(run.metrics) if run.metrics.exists() else {}
-        if finished:
-            agents = load_agents(config, task, run, parameters)[1]
+        # Those that trained in other processes, and have come so far
+        missing = [seed for seed in config.seeds if seed not in agents]
+        agents |= {seed: each.tree.agent for seed, each in newest_states(config, task, run, parameters, missing).items()}
         if evaluation is not None:
             write_evaluation(run, evaluation)
         if columns:
