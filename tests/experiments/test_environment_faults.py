@@ -1,11 +1,14 @@
 """An environment that raises in the middle of a run: nothing is lost that was learnt, and it is told where."""
 
+import sys
+
 import gymnasium
 import jax
 import numpy as np
 import pytest
 
 import steepest
+from steepest.cli import main
 from steepest.core.errors import EnvironmentFault
 from steepest.experiments.results import TrainResult
 from steepest.runs import metrics
@@ -98,3 +101,49 @@ def test_an_environment_that_cannot_be_closed_costs_nothing():
         result = train(env)
     assert result.finished
     assert result.evaluation is not None
+
+
+MODULE = """
+import gymnasium
+import numpy as np
+
+
+class Mine(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 22:
+            raise ZeroDivisionError("no ground")
+        return np.zeros(2, np.float32), 0.0, False, self.steps % 3 == 0, {}
+
+
+gymnasium.register("Mine-v0", Mine)
+"""
+
+
+def test_what_a_module_in_the_working_directory_registers_is_found_and_told_of_by_other_processes(
+    tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_module.py").write_text(MODULE)
+    words = ["--env", "my_module:Mine-v0", "--seeds", "2", "--total-steps", "400", "--run-dir", "run"]
+    status = main(["train", "a2c", *words, "--num-envs", "2", "--segment-length", "4", "--hidden", "4"])
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert status == 2
+    assert line.startswith("steepest: my_module:Mine-v0 raised ZeroDivisionError: no ground, at ")
+    place = MODULE[: MODULE.index("raise")].count("\n") + 1
+    assert f"{tmp_path}/my_module.py:{place} (raise ZeroDivisionError" in line
+    assert line.endswith("run/traceback.txt says more. Go on: steepest resume run")
+    assert metrics.read(tmp_path / "run" / "metrics.csv")["steps"][-1] == 40
+    assert "my_module.py" in (tmp_path / "run" / "traceback.txt").read_text()
+    assert str(tmp_path) not in sys.path
+    (tmp_path / "my_module.py").write_text("")
+    assert main(["evaluate", "run", "--episodes", "200", "--traceback"]) == 2  # it has no checkpoint of the other seed
+    assert "Traceback (most recent call last)" in capfd.readouterr().err
+    del gymnasium.registry["Mine-v0"], sys.modules["my_module"]

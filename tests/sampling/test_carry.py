@@ -174,13 +174,12 @@ def test_evaluation_begins_every_episode_with_the_first_carry():
     """The return of an episode of n steps is the sum of ten times 0 to n − 1, and n times the stream's number."""
     host = served(range(3))
     algorithm = counting(RolloutSpec(9), 1, host)
-    found = evaluate_host(algorithm, host, algorithm.init(KEY), KEY, episodes=9)
+    found = evaluate_host(algorithm, host, algorithm.init(KEY), KEY, episodes=9).returns
     expected = [5 * n * (n - 1) + n * stream for stream, n in enumerate(LENGTHS)]
     np.testing.assert_allclose(np.sort(found), np.sort(np.repeat(expected, 3)))
     env = Clock()
-    compiled = np.asarray(
-        evaluate_compiled(counting(RolloutSpec(9), 1, env), env, jnp.zeros(()), KEY, episodes=8, stochastic=True)
-    )
+    actor = counting(RolloutSpec(9), 1, env)
+    compiled = np.asarray(evaluate_compiled(actor, env, jnp.zeros(()), KEY, episodes=8, stochastic=True).returns)
     assert all(total in (10 + 2 * stream, 30 + 3 * stream) for stream, total in enumerate(compiled.tolist()))
 
 

@@ -284,7 +284,7 @@ def test_evaluation_plays_a_number_of_episodes_that_is_fixed_for_each_environmen
             return obs, 100.0 ** float(self._stream), terminated, truncated, info
 
     env = kind([Lasting(index) for index in range(4)], name="Lasting", seed=0)
-    returns = evaluate_host(scripted(RolloutSpec(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
+    played = evaluate_host(scripted(RolloutSpec(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
     quota = [episodes // 4 + (stream < episodes % 4) for stream in range(4)]
     expected = [length * 100.0**stream for stream, length in enumerate((1, 2, 4, 8)) for _ in range(quota[stream])]
-    np.testing.assert_array_equal(np.sort(returns), np.sort(expected))
+    np.testing.assert_array_equal(np.sort(played.returns), np.sort(expected))

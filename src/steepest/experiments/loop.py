@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 import traceback
@@ -71,6 +72,13 @@ def train_seeds(
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
     training = open_training(config, task, tuple(seeds), parameters, demonstrations, run, listener)
     played: dict[int, tuple[int, np.ndarray]] = {}
+    told = 0.0
+
+    def tell(seed: int, ended: int, cut: int) -> None:
+        nonlocal told
+        if ended == config.evaluation_episodes or time.monotonic() - told > _BEAT:
+            told = time.monotonic()
+            listener.evaluating(seed, config.evaluation_episodes, ended, cut)
 
     def evaluate(agents: Mapping[int, PyTree]) -> Iterator[tuple[int, np.ndarray]]:
         """Seeds and the returns of their agents, until it is interrupted; none plays twice after the same update."""
@@ -78,11 +86,20 @@ def train_seeds(
             state, episodes = training.states()[seed], config.evaluation_episodes
             update = int(state.update)
             if seed not in played or played[seed][0] != update:
-                returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=episodes, stop=stop)
-                if returns is None:
+                found = evaluate_agent(
+                    training.algorithm,
+                    task,
+                    agent,
+                    seed,
+                    episodes=episodes,
+                    steps=config.evaluation_steps,
+                    stop=stop,
+                    heard=functools.partial(tell, seed),
+                )
+                if found is None:
                     return
-                played[seed] = update, returns
-                listener.evaluation(seed, int(state.steps), returns)
+                played[seed] = update, found.returns
+                listener.evaluation(seed, int(state.steps), found.returns)
             yield seed, played[seed][1]
 
     for text in parameters.notices(config.total_steps):

@@ -18,10 +18,11 @@ from steepest.core.spaces import Box, Space
 from steepest.core.validation import check_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
-from steepest.envs.tasks import Task
-from steepest.experiments.configuration import check_episodes
+from steepest.envs.tasks import EnvironmentLike, Task
+from steepest.experiments.configuration import RunConfiguration, check_episodes
 from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
+from steepest.runs.directory import RunDirectory
 
 DemonstrationsLike = str | pathlib.Path | Demonstrations | Sequence
 """A run directory, a file, `minari:` and the id of a data set, `Demonstrations`, or arrays (obs, action)."""
@@ -82,7 +83,8 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
         return found, f"Minari data set {name}"
     path = pathlib.Path(source)
     if path.is_dir():
-        expert = trained(path)
+        by_id = RunConfiguration.parse(RunDirectory.existing(path).read_config()).importable
+        expert = trained(path, env=None if by_id else task.source)
         _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
         recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
         how = "actions drawn" if stochastic else "without noise"
@@ -103,6 +105,7 @@ def demonstrate(
     seed: int | None = None,
     episode_seed: int = 0,
     max_episode_steps: int | None = None,
+    env: EnvironmentLike | None = None,
 ) -> Demonstrations:
     """Let the policy of a run play whole episodes in its environment, and write down what it did.
 
@@ -114,12 +117,13 @@ def demonstrate(
     - `seed`: which of the run's seeds; the first when left out.
     - `episode_seed`: of the episodes; another one brings other episodes.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
+    - `env`: as it was given to `steepest.train`, where that is none which an id names.
 
     **Returns** the transitions, their actions within the bounds of the environment.
 
     **Raises** `InputError` when it is no run, or has no checkpoint.
     """
-    expert = trained(run, seed)
+    expert = trained(run, seed, env)
     return record(
         expert,
         expert.task,

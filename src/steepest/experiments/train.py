@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ from steepest.experiments.configuration import (
     tuned,
     versions,
 )
+from steepest.experiments.evaluating import cut_at
 from steepest.experiments.extending import check_longer, extend
 from steepest.experiments.keeping import cut_back, draw_curve, says_how_to_go_on, write_beginning, write_evaluation
 from steepest.experiments.loop import Outcome, train_seeds
@@ -78,8 +79,11 @@ def train(
     action_low: float | None = None,
     action_high: float | None = None,
     run_dir: str | pathlib.Path | None = None,
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
+    evaluation_steps: int | None = None,
     demonstrations: DemonstrationsLike | None = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
@@ -101,10 +105,15 @@ def train(
     - `backend`: who runs the environment: `auto`, `compiled`, `envpool` or `gymnasium`.
     - `preset`: where the algorithm is a name, start from what was tuned for this environment, if anything was.
     - `action_low`, `action_high`: bounds for a continuous action space that has none.
+    - `max_episode_steps`: a time limit in place of the environment's own. Where the environment is a function, its own
+      stays where it is shorter.
+    - `env_kwargs`: what an environment that is given by its id is made with, such as `{"is_slippery": False}`.
     - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
     - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
     - `evaluation_every`: steps between two evaluations on the way, each of `evaluation_episodes`; 0 for none. Their
       means are the metric `evaluated_return`.
+    - `evaluation_steps`: where an episode of an evaluation is cut. When left out, at the time limit, and after 1,000
+      steps where there is none. How many were cut is told.
     - `demonstrations`: for an algorithm that learns from them, and for no other: a run directory, a file that ends in
       .npz or .safetensors, `minari:` and the id of a data set, `steepest.Demonstrations`, or arrays `(obs, action)`.
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
@@ -133,6 +142,9 @@ def train(
         run=None if run_dir is None else RunDirectory.fresh(run_dir, ""),
         evaluation_episodes=evaluation_episodes,
         evaluation_every=evaluation_every,
+        evaluation_steps=evaluation_steps,
+        max_episode_steps=max_episode_steps,
+        env_kwargs=env_kwargs,
         demonstrations=demonstrations,
         demonstration_episodes=demonstration_episodes,
         stochastic_demonstrations=stochastic_demonstrations,
@@ -186,6 +198,9 @@ def prepare(
     run: RunDirectory | None = None,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
+    evaluation_steps: int | None = None,
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 10.0,
     demonstrations: object = None,
     demonstration_episodes: int = 20,
@@ -202,7 +217,7 @@ def prepare(
         hyper_parameters(algorithm, hyper)
     elif isinstance(algorithm, HyperParameters) and hyper:
         raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
-    task = resolve(env, backend, action_bounds)
+    task = resolve(env, backend, action_bounds, max_episode_steps=max_episode_steps, env_kwargs=env_kwargs)
     parameters = _parameters(algorithm, task, preset, hyper).with_absolute_paths()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
@@ -223,6 +238,9 @@ def prepare(
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),
         importable=task.importable,
+        max_episode_steps=max_episode_steps,
+        env_kwargs=dict(env_kwargs or {}),
+        evaluation_steps=evaluation_steps,
     )
     algorithm = build_algorithm(config, task, parameters)
     if config.algorithm == OWN:
@@ -414,7 +432,8 @@ def _result(
     # An evaluation on the way is none of the last policy.
     last = {seed: each for seed, each in evaluations.returns.items() if evaluations.steps[seed] >= config.total_steps}
     if finished and len(last) == len(config.seeds):
-        evaluation = summarise(config, last)
+        limit = cut_at(task, config.evaluation_steps)
+        evaluation = summarise(config, last, {seed: evaluations.cut[seed] for seed in last}, limit)
     agents = {seed: outcome.agent for seed, outcome in outcomes.items()}
     if run is None:
         columns = metrics.from_rows(rows)

@@ -18,7 +18,7 @@ from steepest.core.moments import ObservationNormaliser
 from steepest.core.types import AnyArray, PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import Setting, same_kind
-from steepest.envs.tasks import Task
+from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.building import load_agent, task_of
 from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.runs.directory import RunDirectory
@@ -75,12 +75,13 @@ class Trained:
                 )
 
 
-def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
+def trained(path: str | pathlib.Path, seed: int | None = None, env: EnvironmentLike | None = None) -> Trained:
     """The policy of a run's newest checkpoint, with its observation statistics as they were then.
 
     **Arguments**
 
     - `seed`: which of the run's seeds; the first when left out.
+    - `env`: as it was given to `steepest.train`, where that is none which an id names.
 
     **Raises** `InputError` when it is no run, has no such seed, or no checkpoint of it.
     """
@@ -90,7 +91,7 @@ def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
     seed = config.seeds[0] if seed is None else seed
     if seed not in config.seeds:
         raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")
-    task = task_of(config)
+    task = task_of(config, env)
     agent = load_agent(config, task, run, seed)[1]
     policy = agent.policy
     if isinstance(agent.observations, ObservationNormaliser):

@@ -99,7 +99,7 @@ class HostStreams:
         if length is None:
             raise InputError(
                 f"environment {groups[0].id} has no time limit, so its episodes need not end, and what acts here "
-                f"plays whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
+                f"plays whole episodes. Give it one (max_episode_steps), or choose ppo or a2c."
             )
         self._whole = actor.rollout.whole_episodes
         self._act = PreparedAct(actor)

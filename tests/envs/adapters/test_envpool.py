@@ -222,7 +222,7 @@ def test_closing_ends_the_threads_of_the_pool():
 def test_evaluation_counts_whole_episodes():
     (env,) = pools("CartPole-v1", 4, (1,))
     algorithm = Scripted(Spec(env.observation_space, env.action_space, 4, 1), RolloutSpec(1))
-    returns = evaluate_host(algorithm, env, jnp.zeros(()), KEY, episodes=6)
+    returns = evaluate_host(algorithm, env, jnp.zeros(()), KEY, episodes=6).returns
     assert returns.shape == (6,)
     assert np.all(returns >= 8)  # nothing falls faster
 

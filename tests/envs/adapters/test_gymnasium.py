@@ -294,6 +294,12 @@ def test_a_module_may_register_the_environment(tmp_path, monkeypatch):
         ("HalfCheetah-v1", "did you mean 'HalfCheetah-v5'?"),
         ("Nothing at all!", "^unknown environment 'Nothing at all!'"),
         ("not_a_module:Env-v0", "not_a_module cannot be imported: No module named 'not_a_module'. Install it"),
+        (
+            "ALE/Pong-v5",
+            "^unknown environment 'ALE/Pong-v5'; ale_py has it. Give ale_py:ALE/Pong-v5, once that is inst",
+        ),
+        ("Nobodys-v0", "If a module registers it, name that too: MODULE:Nobodys-v0."),
+        ("gymnasium:Nobodys-v0", "^unknown environment 'gymnasium:Nobodys-v0'[^M]*$"),
         ("HalfCheetah-v3", "environment HalfCheetah-v3 cannot be made: .* moved to the gymnasium-robotics project"),
     ],
 )

@@ -1,5 +1,6 @@
 """The adapter of EnvPool, whose environments are written in C++ and stepped by threads."""
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -28,11 +29,24 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
     - `name`: EnvPool's id of the environment.
     - `seed`: of the pool.
     - `threads`: that step the environments; 0 leaves it to EnvPool.
+    - `action_bounds`: to use where the action space has none.
+    - `max_episode_steps`: a time limit in place of its own.
+    - `env_kwargs`: of EnvPool's constructor.
 
     **Raises** `InputError` for an id that EnvPool does not have, or where EnvPool is not installed.
     """
 
-    def __init__(self, name: str, *, num_envs: int, seed: int, threads: int = 0, action_bounds: Bounds = (None, None)):
+    def __init__(
+        self,
+        name: str,
+        *,
+        num_envs: int,
+        seed: int,
+        threads: int = 0,
+        action_bounds: Bounds = (None, None),
+        max_episode_steps: int | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+    ):
         envpool = _library()
         self.id = name
         self.library = f"envpool {envpool.__version__}"
@@ -41,7 +55,12 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             raise unknown("EnvPool environment", name, known_ids(), "steepest list envs")
         try:
             with without_noise():
-                self._pool: Any = envpool.make_gymnasium(name, num_envs=num_envs, seed=_base(seed), num_threads=threads)
+                given = dict(env_kwargs or {})
+                if max_episode_steps is not None:
+                    given["max_episode_steps"] = max_episode_steps
+                self._pool: Any = envpool.make_gymnasium(
+                    name, num_envs=num_envs, seed=_base(seed), num_threads=threads, **given
+                )
                 observation_space, action_space = self._pool.observation_space, self._pool.action_space
         except Exception as error:
             raise EnvironmentFault(

@@ -1,13 +1,17 @@
 """Gymnasium's environments: from a registered id, or a function that makes one."""
 
 import contextlib
+import copy
 import functools
 import importlib
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.envs.adapters.faults import one_line, place_of
@@ -15,6 +19,8 @@ from steepest.envs.adapters.gymnasium_spaces import Bounds
 from steepest.envs.adapters.separate import SeparateEnvironments
 
 Factory = Callable[[], gymnasium.Env]
+_PACKAGES = {"ALE": "ale_py"}
+"""Which package registers the environments of a namespace, where it does not have the namespace's name."""
 
 
 def known_ids() -> list[str]:
@@ -22,10 +28,37 @@ def known_ids() -> list[str]:
     return sorted(gymnasium.registry)
 
 
+def known_everywhere(source: str) -> bool:
+    """Whether every process finds what `source` names: Gymnasium's own, or what a module registers that it names."""
+    module, colon, _ = source.rpartition(":")
+    if colon:
+        return module != "__main__"
+    return str(gymnasium.spec(source).entry_point).startswith("gymnasium.")
+
+
+def portable(source: str) -> Factory:
+    """What an id names, as a function that can be sent to a process which does not know it."""
+    spec: Any = copy.copy(gymnasium.spec(source))
+    if isinstance(spec.entry_point, str):
+        spec.entry_point = load_env_creator(spec.entry_point)
+    return functools.partial(gymnasium.make, spec, disable_env_checker=True)
+
+
 def make(
-    source: str | Factory, *, num_envs: int, seed: int, action_bounds: Bounds = (None, None)
+    source: str | Factory,
+    *,
+    num_envs: int,
+    seed: int,
+    action_bounds: Bounds = (None, None),
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
 ) -> SeparateEnvironments:
     """N environments from a registered id, or from a function that makes one.
+
+    **Arguments**
+
+    - `max_episode_steps`: a time limit, in place of the one that is registered; a function's own stays too.
+    - `env_kwargs`: of the constructor, where `source` is an id.
 
     **Raises** `InputError` for an id that is not registered or cannot be made, with what to do; `EnvironmentFault`
     for a function that raises.
@@ -33,9 +66,12 @@ def make(
     if isinstance(source, str):
         _check_registered(source)
         # What the passive checker warns of is checked here too, or does not matter here.
-        name, factory = source, functools.partial(gymnasium.make, source, disable_env_checker=True)
+        arguments = {"max_episode_steps": max_episode_steps, "disable_env_checker": True, **(env_kwargs or {})}
+        name, factory = source, functools.partial(gymnasium.make, source, **arguments)
     else:
         name, factory = getattr(source, "__name__", type(source).__name__), source
+        if max_episode_steps is not None:
+            factory = functools.partial(_limited, source, max_episode_steps)
     environments: list[gymnasium.Env] = []
     try:
         with without_noise(name):
@@ -53,6 +89,11 @@ def make(
         raise
 
 
+def _limited(source: Factory, max_episode_steps: int) -> gymnasium.Env:
+    made = source()
+    return gymnasium.wrappers.TimeLimit(made, max_episode_steps) if isinstance(made, gymnasium.Env) else made
+
+
 def _made(name: str, factory: Factory) -> gymnasium.Env:
     try:
         made = factory()
@@ -66,9 +107,9 @@ def _made(name: str, factory: Factory) -> gymnasium.Env:
         )
         raise InputError(f"environment {name} cannot be made: {one_line(error)}. {remedy}") from error
     except Exception as error:
+        said = ", ".join(filter(None, (f"{type(error).__name__}: {one_line(error)}", place_of(error))))
         raise EnvironmentFault(
-            f"environment {name} could not be made: {type(error).__name__}: {one_line(error)}, {place_of(error)}. "
-            f"Correct the function that makes it, or what it is given."
+            f"environment {name} could not be made: {said}. Correct the function that makes it, or what it is given."
         ) from error
 
 
@@ -76,7 +117,7 @@ def _check_registered(source: str) -> None:
     module, colon, name = source.rpartition(":")
     try:
         if colon:
-            importlib.import_module(module)
+            _import(module)
         with without_noise():
             gymnasium.spec(name)
     except ImportError as error:
@@ -84,7 +125,26 @@ def _check_registered(source: str) -> None:
             f"environment {source}: {module} cannot be imported: {one_line(error)}. Install it, or correct its name."
         ) from error
     except gymnasium.error.Error as error:
-        raise unknown("environment", source, known_ids(), "steepest list envs") from error
+        package = _PACKAGES.get(name.split("/")[0]) if "/" in name else None
+        if package is not None and not colon:
+            raise InputError(
+                f"unknown environment {source!r}; {package} has it. Give {package}:{source}, once that is installed: "
+                f"pip install {package.replace('_', '-')}."
+            ) from error
+        refused = unknown("environment", source, known_ids(), "steepest list envs")
+        if not colon:
+            refused = InputError(f"{refused} If a module registers it, name that too: MODULE:{source}.")
+        raise refused from error
+
+
+def _import(module: str) -> None:
+    """Import a module, from the working directory too: scripts that an installation makes do not look there."""
+    here = os.getcwd()
+    sys.path.append(here)  # last, so that nothing there stands in for anything else
+    try:
+        importlib.import_module(module)
+    finally:
+        sys.path.remove(here)
 
 
 @contextlib.contextmanager
