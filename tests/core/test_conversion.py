@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from steepest.core.conversion import from_environment, to_environment
+from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 LARGEST = {kind: np.iinfo(kind).max for kind in (np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64)}
@@ -59,3 +60,18 @@ def test_a_space_says_where_it_starts_only_if_that_is_not_0():
     assert str(MultiDiscrete((2, 3))) == "MultiDiscrete(nvec=(2, 3))"
     assert str(MultiDiscrete((2, 3), (10, -3))) == "MultiDiscrete(nvec=(2, 3), start=(10, -3))"
     assert MultiDiscrete((2, 3)) != MultiDiscrete((2, 3), (1, 0))
+
+
+def test_bytes_are_bytes_and_nothing_else_becomes_one():
+    """Pictures between 0 and 1 in a space of bytes would all be black."""
+    space = Box(0, 255, (2,), dtype=np.uint8)
+    for given in (np.uint8([[3, 250]]), np.array([[3, 250]]), np.float32([[3, 250]])):
+        found = from_environment(space, given)
+        assert found.dtype == np.uint8
+        np.testing.assert_array_equal(found, [[3, 250]])
+    for wrong in ([[0.5, 1.0]], [[-1, 0]], [[256, 0]], [[np.nan, 0]]):
+        with pytest.raises(InputError, match=r"^an observation holds .*, and its space whole numbers from 0 to 255"):
+            from_environment(space, np.array(wrong))
+    with pytest.raises(InputError, match="Box: dtype is int8"):
+        Box(0, 1, (2,), dtype=np.int8)
+    assert space != Box(0, 255, (2,))

@@ -2,6 +2,7 @@
 
 import inspect
 import types
+from typing import ClassVar
 
 import gymnasium
 import jax
@@ -86,3 +87,33 @@ def test_an_action_is_the_same_wherever_a_policy_acts(space):
         np.testing.assert_array_equal(rows.obs[index], from_environment(task.observation_space, obs[None]))
         np.testing.assert_array_equal(to_environment(task.action_space, rows.action[index])[0], action)
     assert algorithm.rollout == RolloutSpec(len(rows.reward))
+
+
+class Screen(Told):
+    """Shows bytes."""
+
+    observation_space = spaces.Box(0, 255, (2, 3), np.uint8)
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+    received: ClassVar[list] = []
+
+    def _shown(self):
+        return np.full((2, 3), 40 * self.time, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        ("ppo", {"segment_length": 8, "minibatch_size": 8, "epochs": 1, "normalise_observations": True}),
+        ("reinforce", {}),
+        ("importance_sampled_pg", {"batches": 2}),
+        ("ddpg", {"batch_size": 4, "warm_up_steps": 8, "capacity": 20}),
+    ],
+)
+def test_every_family_learns_from_bytes(algorithm, options):
+    result = steepest.train(
+        algorithm, Screen, total_steps=24, max_episode_steps=9, evaluation_episodes=2, num_envs=1, hidden=(4,),
+        **options,
+    )  # fmt: skip
+    assert result.finished
+    bright, dark = (result.policy(np.full((2, 3), each)) for each in (255, 0))
+    assert np.any(bright != dark)

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from vector_environment import BEGINNINGS, ResetsOnNextStep
 
-from steepest.core.errors import InputError
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.spaces import Box, Spec
 from steepest.envs.adapters.separate import SeparateEnvironments
+from steepest.replay.memory import transition_bytes
 from steepest.sampling.host import HostStreams, compiled_act
 from steepest.training.evaluation import evaluate_host
 
@@ -246,6 +247,66 @@ def test_a_sample_of_whole_episodes_ends_with_its_last_one():
     streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 1), [group])
     streams.sample(AGENT, KEY)
     assert len(environment.received) <= 3
+
+
+@pytest.mark.parametrize(("lengths", "rows"), [((2, 60), 64), ((65, 3), 256), ((300, 1), 900), ((2, 2), 64)])
+def test_whole_episodes_take_rows_for_what_was_played_and_rest_once_they_have_ended(lengths, rows):
+    each = [Counting(stream, length) for stream, length in enumerate(lengths)]
+    group = SeparateEnvironments([gymnasium.wrappers.TimeLimit(one, 900) for one in each], name="Counting", seed=0)
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 2, noise=1.0), [group])
+    trajectory, episodes = streams.sample(AGENT, KEY)
+    assert trajectory.valid.shape == (rows, 2)
+    assert [len(one.received) for one in each] == list(lengths)
+    assert sorted(length for _, length in episodes) == sorted(lengths)
+    for stream, length in enumerate(lengths):
+        np.testing.assert_array_equal(trajectory.valid[:, stream], np.arange(rows) < length)
+        np.testing.assert_array_equal(trajectory.obs[:length, stream, 2], np.arange(length))
+        np.testing.assert_array_equal(trajectory.next_obs[:length, stream, 2], np.arange(length) + 1)
+        # Every call draws with its own fold of the key, wherever the rows came to an end.
+        for time in {0, length - 1}:
+            noise = jax.random.normal(jax.random.fold_in(KEY, time), (2, 1))[stream]
+            expected = wish(trajectory.obs[time, stream]) + noise
+            np.testing.assert_allclose(trajectory.action[time, stream], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_episodes_longer_than_memory_is_large_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr("steepest.replay.memory.available_memory", lambda: 10_000)
+    group, (environment,) = counting([0], limit=10**9, length=10**6)
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 1), [group])
+    with pytest.raises(
+        EnvironmentFault, match=r"^Counting: its episodes are longer than .* max_episode_steps is 256; .* ne"
+    ):
+        streams.sample(AGENT, KEY)
+    assert len(environment.received) == 63
+
+
+class Pictures(Counting):
+    """Shows bytes."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (4, 4), np.uint8)
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return np.full((4, 4), 200 + self._place[2], np.uint8), *rest
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((4, 4), np.uint8), {}
+
+
+def test_pictures_stay_bytes():
+    group = SeparateEnvironments([Pictures(0)], name="Pictures", seed=0)
+    plain = scripted(RolloutSpec(4), 1)
+
+    class Looking(Scripted):
+        def act(self, key, agent, carry, obs):
+            return jnp.zeros((1, 1)), jnp.zeros(1), carry
+
+    spec = Spec(group.observation_space, plain.spec.action, 1, total_updates=1)
+    trajectory, _ = HostStreams(Looking(spec, plain.rollout), [group]).sample(AGENT, KEY)
+    assert (trajectory.obs.dtype, trajectory.next_obs.dtype) == (np.uint8, np.uint8)
+    np.testing.assert_array_equal(trajectory.next_obs[:, 0, 0, 0], [201, 202, 203, 201])
+    assert transition_bytes(spec) == 2 * 16 + 4 + 10
 
 
 def test_an_episode_that_spans_samples_is_counted_once():

@@ -6,6 +6,7 @@ Training, evaluation, demonstrations and deployed policies all convert here, so 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space
 
 
@@ -27,8 +28,13 @@ def to_environment(space: Space, action: Shaped[np.ndarray, "*batch"]) -> Shaped
 
 
 def from_environment(space: Space, given: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
-    """Observations or actions as policies know them: in the type of the space, choices counted from 0."""
+    """Observations or actions as policies know them: in the type of the space, choices counted from 0.
+
+    **Raises** `InputError` for numbers that a space of bytes cannot hold.
+    """
     match space:
+        case Box(dtype=kind) if kind == np.uint8:
+            return _bytes(given)
         case Box():
             return in_single_precision(given)
         case _:
@@ -50,6 +56,18 @@ def in_single_precision(array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray,
     """A copy in float32; a number beyond its range becomes infinite, which checks refuse."""
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
+
+
+def _bytes(given: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # NaN is among what is refused
+        converted = given.astype(np.uint8)
+    wrong = converted != given
+    if given.dtype != np.uint8 and wrong.any():
+        raise InputError(
+            f"an observation holds {given[wrong].flat[0]}, and its space whole numbers from 0 to 255 (uint8). Give "
+            "these, or make the space one of float32."
+        )
+    return converted
 
 
 def _within(space: Box, action: np.ndarray) -> np.ndarray:

@@ -80,6 +80,7 @@ class Box:
     - `shape`: of one value, without batch axes. Taken from the bounds when left out.
     - `native`: the type in which the environment takes actions. What policies choose is in single precision, which
       holds few bounds exactly: `native_low` and `native_high` are the bounds as the environment has them.
+    - `dtype`: the type in which values are kept: float32, or uint8 for pictures, which then take a quarter of the room.
 
     Two boxes are equal where policies cannot tell them apart, whatever their native types.
     """
@@ -88,10 +89,22 @@ class Box:
     high: np.ndarray
     shape: tuple[int, ...]
     if TYPE_CHECKING:  # no fields: they are no part of what it is
+        dtype: np.dtype
         native_low: np.ndarray
         native_high: np.ndarray
 
-    def __init__(self, low, high, shape: tuple[int, ...] | None = None, *, native: npt.DTypeLike = np.float32):
+    def __init__(
+        self,
+        low,
+        high,
+        shape: tuple[int, ...] | None = None,
+        *,
+        native: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike = np.float32,
+    ):
+        object.__setattr__(self, "dtype", np.dtype(dtype))
+        if self.dtype not in (np.float32, np.uint8):
+            raise InputError(f"Box: dtype is {self.dtype}; values are kept as float32 or uint8. Take one of them.")
         shape = np.broadcast_shapes(np.shape(low), np.shape(high)) if shape is None else tuple(shape)
         for name, bound in (("low", low), ("high", high)):
             for prefix, kind in (("", np.float32), ("native_", native)):
@@ -104,16 +117,12 @@ class Box:
             raise InputError(f"Box: low must be below high; at index {where} it is not. Give the bounds in order.")
 
     @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(np.float32)
-
-    @property
     def bounded(self) -> bool:
         """Whether every bound is finite."""
         return bool(np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)))
 
     def _identity(self):
-        return self.shape, self.low.tobytes(), self.high.tobytes()
+        return self.shape, self.low.tobytes(), self.high.tobytes(), self.dtype
 
     def __eq__(self, other):
         return isinstance(other, Box) and self._identity() == other._identity()

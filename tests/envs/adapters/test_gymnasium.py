@@ -72,7 +72,7 @@ def receiving(action_space):
         (spaces.MultiBinary([4]), MultiBinary(4)),
         (spaces.Box(-1.0, np.array([1.0, 2.0]), (2,), np.float64), Box(-1.0, np.array([1.0, 2.0]), (2,))),
         (spaces.Box(-np.inf, np.inf, (2, 3), np.float32), Box(-np.inf, np.inf, (2, 3))),
-        (spaces.Box(0, 255, (4, 4, 1), np.uint8), Box(0.0, 255.0, (4, 4, 1))),
+        (spaces.Box(0, 255, (4, 4, 1), np.uint8), Box(0.0, 255.0, (4, 4, 1), dtype=np.uint8)),
         # Bounds that float32 cannot tell from having none
         (spaces.Box(np.float64([-3.5e38]), np.float64([1e300]), dtype=np.float64), Box(-np.inf, np.inf, (1,))),
         # A component that never changes
@@ -200,8 +200,8 @@ def test_an_action_that_is_not_a_number_is_not_clipped_away():
         (
             spaces.Box(0, 255, (2, 2, 1), np.uint8),
             np.full((2, 2, 1), 200, np.uint8),
-            np.full((2, 2, 1), 200.0),
-            np.float32,
+            np.full((2, 2, 1), 200),
+            np.uint8,
         ),
         (spaces.Box(-1, 1, (), np.float32), np.float32(0.5), 0.5, np.float32),
     ],

@@ -64,7 +64,8 @@ def _box(role: str, space: gymnasium.spaces.Box, bounds: Bounds) -> Box:
     if role == "observation":
         # Nothing depends on these bounds, so an observation with a component that never changes is welcome.
         constant = low.astype(np.float32) >= high.astype(np.float32)
-        return Box(np.where(constant, -np.inf, low), np.where(constant, np.inf, high), space.shape)
+        kept = np.uint8 if space.dtype == np.uint8 else np.float32
+        return Box(np.where(constant, -np.inf, low), np.where(constant, np.inf, high), space.shape, dtype=kept)
     low = low if bounds[0] is None else np.where(np.isinf(low), np.asarray(bounds[0], space.dtype), low)
     high = high if bounds[1] is None else np.where(np.isinf(high), np.asarray(bounds[1], space.dtype), high)
     if np.any(low >= high):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
 from steepest.core.conversion import from_environment, in_single_precision
-from steepest.core.errors import EnvironmentFault
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 
@@ -90,7 +90,10 @@ def checked_observation(
         raise EnvironmentFault(
             f"{name}: an observation holds {_content(array)}; it must hold numbers. Correct the environment."
         )
-    converted = from_environment(space, array)
+    try:
+        converted = from_environment(space, array)
+    except InputError as error:
+        raise EnvironmentFault(f"{name}: {error}") from error
     if isinstance(space, Box):
         # Whole numbers are finite, and pictures are large.
         wrong = np.zeros(1, bool) if array.dtype.kind in "iub" else ~np.isfinite(converted)
