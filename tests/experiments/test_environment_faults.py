@@ -103,6 +103,20 @@ def test_an_environment_that_cannot_be_closed_costs_nothing():
     assert result.evaluation is not None
 
 
+def test_a_run_on_an_environment_of_ones_own_is_evaluated_and_shows_what_it_does(tmp_path):
+    """And teaches in the same environment, though no id names that."""
+    env = failing()
+    made = train(env, tmp_path / "run")
+    assert steepest.evaluate(tmp_path / "run", episodes=2, env=env) == made.evaluation
+    shown = steepest.demonstrate(tmp_path / "run", episodes=2, env=env, max_episode_steps=3)
+    assert len(shown) == 6
+    taught = steepest.train(
+        "behaviour_cloning", env, demonstrations=tmp_path / "run", demonstration_episodes=2, total_steps=8,
+        evaluation_episodes=0, hidden=(), max_episode_steps=3,
+    )  # fmt: skip
+    assert taught.finished
+
+
 MODULE = """
 import gymnasium
 import numpy as np

@@ -83,8 +83,7 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
         return found, f"Minari data set {name}"
     path = pathlib.Path(source)
     if path.is_dir():
-        by_id = RunConfiguration.parse(RunDirectory.existing(path).read_config()).importable
-        expert = trained(path, env=None if by_id else task.source)
+        expert = _expert(path, task)
         _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
         recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
         how = "actions drawn" if stochastic else "without noise"
@@ -95,6 +94,16 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
             f"Minari data set."
         )
     return files.load(path), str(path)
+
+
+def _expert(path: pathlib.Path, task: Task) -> Trained:
+    """The policy of a run; where no id names its environment, that is the one that is learnt in here."""
+    try:
+        return trained(path)
+    except InputError:
+        if RunConfiguration.parse(RunDirectory.existing(path).read_config()).importable:
+            raise
+        return trained(path, env=task.source)
 
 
 def demonstrate(

@@ -1,6 +1,7 @@
 """The adapter of EnvPool, whose environments are written in C++ and stepped by threads."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Int, Shaped
 
 from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault, InputError, unknown
+from steepest.envs.adapters.faults import raised
 from steepest.envs.adapters.gymnasium import without_noise
 from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
@@ -74,17 +76,20 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
 
     def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
         """Begin an episode in every environment, also in those that are in the middle of one. None of them rests."""
-        raw, _ = self._pool.reset()
+        with self._named():
+            raw, _ = self._pool.reset()
         self._ended = np.zeros(self.num_envs, bool)
         return self._observation(raw)
 
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
         """Hand the actions to the pool's threads, and return at once."""
-        self._pool.send(to_environment(self.action_space, action))
+        with self._named():
+            self._pool.send(to_environment(self.action_space, action))
 
     def receive(self) -> Step:
         """Wait for every environment of the pool."""
-        raw, reward, terminated, truncated, _ = self._pool.recv()
+        with self._named():
+            raw, reward, terminated, truncated, _ = self._pool.recv()
         obs = self._observation(raw)
         valid, self._ended = ~self._ended, terminated | truncated
         return Step(obs, obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
@@ -94,6 +99,14 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn what the pool raises into a fault of the environment."""
+        try:
+            yield
+        except Exception as error:
+            raise raised(self.id, error) from error
 
     def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
         return checked_observation(self.id, self.observation_space, raw, self._which)
