@@ -19,9 +19,14 @@ _LINE_EVERY = 10.0
 
 
 class ProgressDisplay(AbstractListener):
-    """A bar for each seed with its steps, its latest return and its speed; plain lines where there is no terminal."""
+    """A bar for each seed with its steps, its latest return and its speed; plain lines where there is no terminal.
 
-    def __init__(self, config: RunConfiguration, *, show: bool):
+    **Arguments**
+
+    - `trained`: whether the seeds have made their steps, and are evaluated only.
+    """
+
+    def __init__(self, config: RunConfiguration, *, show: bool, trained: bool = False):
         self._console = Console(stderr=True)
         self._show, self._live = show, show and self._console.is_terminal
         self._recent: dict[TaskID, str] = {}
@@ -38,7 +43,14 @@ class ProgressDisplay(AbstractListener):
             disable=not self._live,
         )
         self._tasks: dict[int, TaskID] = {
-            seed: self._bars.add_task("", total=config.total_steps, seed=seed, recent="–", speed="starting")
+            seed: self._bars.add_task(
+                "",
+                total=config.total_steps,
+                completed=config.total_steps if trained else 0,
+                seed=seed,
+                recent="–",
+                speed="starting",
+            )
             for seed in config.seeds
         }
 
