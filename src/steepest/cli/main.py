@@ -1,10 +1,12 @@
 """From the words of a command line to what they mean, and from errors to one clear line."""
 
+import errno
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 import steepest
 from steepest.cli import commands
@@ -46,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return _dispatch(words)
+            status = _dispatch(words)
+            sys.stdout.flush()
+            return status
     except (InputError, EnvironmentFault, NonFiniteError, ProcessLost, StorageFault) as error:
         if whole:
             traceback.print_exception(error)
@@ -56,13 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("steepest: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more(sys.stdout)
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _say_no_more(sys.stdout)  # or Python would try again to write what it could not
+            print(f"steepest: the output cannot be written ({error.strerror}). Make room.", file=sys.stderr)
+            return 2
         if not out_of_memory(error):
             raise
         print("steepest: memory has run out. Use fewer environments, or a smaller batch or network.", file=sys.stderr)
         return 2
+
+
+def _say_no_more(stream: TextIO) -> None:
+    """Let whatever else is written to a stream go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
