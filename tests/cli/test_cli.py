@@ -16,6 +16,7 @@ from steepest.cli.main import COMMANDS, main
 
 SMALL = ["--num-envs", "4", "--segment-length", "32", "--minibatch-size", "32", "--epochs", "1", "--hidden", "8"]
 TRAIN = ["train", "ppo", "--env", "CartPole-v1"]
+LONG = "x" * 5000
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,11 @@ def one_line(capsys, words):
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot"], "no run directory given"),
         (["list", "env"], "'env'"),
+        ([*TRAIN, "--run-dir", LONG], "File name too long"),
+        (["evaluate", LONG], "File name too long"),
+        (["resume", f"{LONG}/x"], "File name too long"),
+        (["demonstrate", LONG, "--out", "x.npz"], "File name too long"),
+        (["gradients", "--env", "CartPole-v1", "--out", LONG], "File name too long"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -235,7 +241,7 @@ def test_an_output_that_cannot_be_written_is_one_line():
     command = f"{sys.executable} -m steepest list algorithms > /dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 2
-    assert done.stderr == "steepest: the output cannot be written (No space left on device). Make room.\n"
+    assert done.stderr == "steepest: the output: No space left on device. Give another place, or make room.\n"
 
 
 def test_a_log_on_a_full_disk_does_not_end_the_run(run, monkeypatch, tmp_path):

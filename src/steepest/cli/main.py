@@ -1,6 +1,5 @@
 """From the words of a command line to what they mean, and from errors to one clear line."""
 
-import errno
 import os
 import sys
 import traceback
@@ -22,6 +21,7 @@ from steepest.core.errors import (
     out_of_memory,
     unknown,
 )
+from steepest.core.validation import shown
 
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "train": ("train an algorithm on an environment", commands.train),
@@ -63,9 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say_no_more(sys.stdout)
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            _say_no_more(sys.stdout)  # or Python would try again to write what it could not
-            print(f"steepest: the output cannot be written ({error.strerror}). Make room.", file=sys.stderr)
+        if isinstance(error, OSError) and error.strerror:
+            if error.filename is None:
+                _say_no_more(sys.stdout)  # or Python would try again to write what it could not
+            where = "the output" if error.filename is None else shown(error.filename)
+            print(f"steepest: {where}: {error.strerror}. Give another place, or make room.", file=sys.stderr)
             return 2
         if not out_of_memory(error):
             raise
