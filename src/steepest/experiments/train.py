@@ -441,7 +441,9 @@ def _result(
         columns = metrics.read(run.metrics) if run.metrics.exists() else {}
         # Those that trained in other processes, and have come so far
         missing = [seed for seed in config.seeds if seed not in agents]
-        agents |= {seed: each.tree.agent for seed, each in newest_states(config, task, run, parameters, missing).items()}
+        agents |= {
+            seed: each.tree.agent for seed, each in newest_states(config, task, run, parameters, missing).items()
+        }
         if evaluation is not None:
             write_evaluation(run, evaluation)
         if columns:
