@@ -15,7 +15,6 @@ from steepest.core.errors import InputError
 
 _MOST = 64
 """The longest list of numbers that a field may hold."""
-"""The longest list of numbers that a field may hold."""
 
 
 def check_number(

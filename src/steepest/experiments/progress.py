@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import warnings
@@ -64,7 +65,8 @@ class ProgressDisplay(AbstractListener):
     def say(self, text: str) -> None:
         """Show a line, where anything is shown."""
         if self._show:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with contextlib.suppress(OSError):  # a log on a full disk must not end what it is about
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def notice(self, seed: int | None, text: str) -> None:
         if self._show:
@@ -106,4 +108,5 @@ class ProgressDisplay(AbstractListener):
         now = time.monotonic()
         if always or now - self._last_line > _LINE_EVERY:
             self._last_line = now
-            print(text, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(text, file=sys.stderr, flush=True)

@@ -326,7 +326,7 @@ def reopen(
         raise InputError("restart_schedules is given without total_steps. Give the steps of the longer run.")
     if total_steps is not None:
         check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
-        total_steps = None if total_steps == config.total_steps else total_steps
+        total_steps = None if total_steps == config.total_steps else int(total_steps)
     return Experiment(config, parameters, task, run, extended=total_steps)
 
 
