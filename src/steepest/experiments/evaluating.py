@@ -9,7 +9,7 @@ import numpy as np
 from steepest._platform import configure_platform
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
-from steepest.core.validation import check_number
+from steepest.core.validation import whole_number
 from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.building import load_agent, task_of
 from steepest.experiments.configuration import RunConfiguration
@@ -46,7 +46,7 @@ def evaluate(
 
     **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
     """
-    check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
+    episodes = whole_number("episodes", episodes, at_least=1, remedy="100 is usual.")
     configure_platform()
     directory = RunDirectory.existing(run)
     config = RunConfiguration.parse(directory.read_config())

@@ -17,7 +17,7 @@ from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.validation import check_number
+from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, check_checkpoints, load_agent, spaces, task_of
 from steepest.experiments.configuration import OWN, RunConfiguration, hyper_parameters, tuned, versions
@@ -159,10 +159,9 @@ def resume(
     return execute(experiment, show=progress, listeners=listeners)
 
 
-def _range(seed: int, seeds: int) -> tuple[int, ...]:
-    check_number("seed", seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
-    check_number("seeds", seeds, at_least=1, whole=True, remedy="4, say.")
-    return tuple(range(seed, seed + seeds))
+def _range(seed: object, seeds: object) -> tuple[int, ...]:
+    first = whole_number("seed", seed, at_least=0, at_most=2**31 - 1, remedy="0, say.")
+    return tuple(range(first, first + whole_number("seeds", seeds, at_least=1, remedy="4, say.")))
 
 
 def prepare(
@@ -187,6 +186,15 @@ def prepare(
 
     **Raises** `InputError` for the first thing that cannot work.
     """
+    total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
+    evaluation_episodes = whole_number("evaluation_episodes", evaluation_episodes, at_least=0, remedy="100 is usual.")
+    evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
+    low, high = (
+        converted(f"action_{name}", bound, float | None, "Give a number.")
+        for name, bound in zip(("low", "high"), action_bounds, strict=True)
+    )
+    action_bounds = low, high
+    converted("preset", preset, bool, "")
     configure_platform()
     hyper = hyper or {}
     if isinstance(algorithm, str):
