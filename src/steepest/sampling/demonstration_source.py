@@ -90,7 +90,7 @@ class DemonstrationSource(AbstractTrajectorySource):
         rows = self._next(streams, count)
         obs = self.obs[rows][None]
         action, _ = actor.distribution(agent, obs).from_environment(self.action[rows][None])
-        zero, yes = jnp.zeros((1, count)), jnp.ones((1, count), bool)
+        zero, yes = jnp.zeros((1, count), jnp.float32), jnp.ones((1, count), bool)
         trajectory = Trajectory(
             obs=obs,
             action=action,
@@ -102,7 +102,7 @@ class DemonstrationSource(AbstractTrajectorySource):
             valid=yes,
         )
         none = jnp.asarray(jnp.nan, jnp.float32)
-        metrics = {"episodes": jnp.zeros(()), "return": none, "length": none}
+        metrics = {"episodes": jnp.zeros((), jnp.float32), "return": none, "length": none}
         metrics["log_likelihood"] = _log_likelihood(actor, agent, self.obs, self.action)
         if self.held_out is not None:
             metrics["held_out_log_likelihood"] = _log_likelihood(actor, agent, *self.held_out)

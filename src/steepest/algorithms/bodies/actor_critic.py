@@ -119,7 +119,7 @@ class ActorCritic(AbstractAlgorithm):
 
     def update_normaliser(self, agent: Agent, obs: AnyArray) -> Agent:
         """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
-        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0])))
+        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0], jnp.float32)))
         return dataclasses.replace(agent, observations=known)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
