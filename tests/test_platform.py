@@ -128,3 +128,13 @@ def test_functions_that_do_a_whole_thing_set_up_the_platform_before_all_else(cal
         monkeypatch.setattr(f"steepest.experiments.{module}.configure_platform", called)
     with pytest.raises(Called):
         getattr(steepest, call)("nowhere", *(["CartPole-v1"] if call == "train" else []))
+
+
+@pytest.mark.parametrize("platform", ["rocm", "nonsense"])
+def test_a_platform_that_is_not_there_is_refused_in_one_line(platform):
+    code = "import sys; from steepest.cli import main; sys.exit(main(['train', 'ppo', '--env', 'CartPole-v1']))"
+    done = run(code, JAX_PLATFORMS=platform)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"steepest: JAX_PLATFORMS is '{platform}', and JAX does not start there: ")
+    assert done.stderr.endswith(". Leave it out, or set cpu.\n")
+    assert done.stderr.count("\n") == 1
