@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -17,6 +15,7 @@ from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.interrupts import end_if_asked, interruptible
 from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, check_checkpoints, load_agent, spaces, task_of
@@ -303,7 +302,8 @@ def reopen(
 def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
     """Train, from the newest checkpoints where there are any; then evaluate, and draw the learning curve.
 
-    Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`.
+    Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`. So do SIGTERM and
+    SIGHUP, which schedulers send; after them the program ends too, unless it handles them itself.
     """
     config, parameters, task, run = experiment.config, experiment.parameters, experiment.task, experiment.run
     _check_cluster(config, parameters)
@@ -311,7 +311,7 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
     evaluations, memory = EvaluationsInMemory(), RowsInMemory()
     with contextlib.ExitStack() as held:
         started = 0.0 if run is None else _open(run, experiment, held)
-        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(_interruptible())
+        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(interruptible())
         table = memory if run is None else MetricsTable(run.metrics)
         listener = Listeners([table, evaluations, display], listeners)
         held.callback(listener.close)
@@ -334,7 +334,9 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
                         demonstrations=experiment.demonstrations,
                     )
             finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
-    return _result(experiment, outcomes, evaluations, memory.kept, finished)
+    result = _result(experiment, outcomes, evaluations, memory.kept, finished)
+    end_if_asked(stop)
+    return result
 
 
 def _open(run: RunDirectory, experiment: Experiment, held: contextlib.ExitStack) -> float:
@@ -354,26 +356,6 @@ def _open(run: RunDirectory, experiment: Experiment, held: contextlib.ExitStack)
         checkpoints.write_atomically(run.config, config.dump())
     newest = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in config.seeds}
     return metrics.cut(run.metrics, {seed: int(path.stem) for seed, path in newest.items() if path is not None})
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a question's answer; a second one interrupts as usual."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _result(
