@@ -1,10 +1,12 @@
 """How XLA is started: one thread, nothing left behind, and no hang."""
 
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
+from jax._src.lru_cache import LRUCache
 
 THREADS = """
 import os
@@ -138,3 +140,19 @@ def test_a_platform_that_is_not_there_is_refused_in_one_line(platform):
     assert done.stderr.startswith(f"steepest: JAX_PLATFORMS is '{platform}', and JAX does not start there: ")
     assert done.stderr.endswith(". Leave it out, or set cpu.\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_leaves_no_half_program_in_the_cache_and_one_that_is_there_is_replaced(tmp_path):
+    """It would be warned of in every run from then on."""
+    cache = LRUCache(str(tmp_path), max_size=-1)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, limit[1]))
+        cache.put("program", b"x" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "program-cache").write_bytes(b"x" * 10)
+    cache.put("program", b"x" * 100)
+    assert cache.get("program") == b"x" * 100
+    assert [path.name for path in tmp_path.iterdir()] == ["program-cache"]

@@ -24,7 +24,7 @@ from typing import Any
 
 import jax
 import jax.extend.backend
-from jax._src import xla_bridge
+from jax._src import lru_cache, xla_bridge
 
 from steepest.core.errors import InputError
 
@@ -97,6 +97,27 @@ def guard_cpu() -> None:
         )
 
 
+_put = lru_cache.LRUCache.put
+
+
+def _put_whole(cache: lru_cache.LRUCache, key: str, value: bytes) -> None:
+    """Put a compiled program into the cache, in one piece or not at all: a program can always be compiled again.
+
+    JAX writes in place. On a full disk that leaves half an entry, which is never replaced, and warned of ever after.
+    """
+    if cache.eviction_enabled:  # which keeps accounts of its own
+        _put(cache, key, value)
+        return
+    entry = pathlib.Path(str(cache.path)) / f"{key}-cache"
+    temporary = entry.with_name(f"{entry.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(value)
+        temporary.replace(entry)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def enable_compilation_cache() -> None:
     """Keep compiled programs in the user's cache directory, unless told otherwise or configured already."""
     where = os.environ.get(CACHE, "")
@@ -109,6 +130,7 @@ def enable_compilation_cache() -> None:
     except OSError as error:  # a read-only home must not stop anyone from training
         print(f"steepest: no compilation cache ({error}); set {CACHE} to a writable directory", file=sys.stderr)
         return
+    lru_cache.LRUCache.put = _put_whole  # pyright: ignore[reportAttributeAccessIssue]  its argument is called self
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

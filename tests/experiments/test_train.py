@@ -123,6 +123,13 @@ def test_a_configuration_survives_being_written_and_read():
         (("ppo", "CartPole-v1", {"total_steps": 0}), "total_steps is 0; it must be"),
         (("ppo", "CartPole-v1", {"seeds": 0}), "seeds is 0; it must be"),
         (("ppo", "CartPole-v1", {"seed": -1}), "seed is -1; it must be"),
+        (("ppo", "CartPole-v1", {"seeds": 10**12}), "seeds is 1000000000000; it must be"),
+        (("ppo", "CartPole-v1", {"seed": 2**31 - 1, "seeds": 2}), "seed is 2147483647; it must be"),
+        (("ppo", "CartPole-v1", {"evaluation_episodes": 10**12}), "evaluation_episodes is 1000000000000; it must be"),
+        (("ppo", "CartPole-v1", {"num_envs": 10**6, "segment_length": 10**6}), "num_envs is 1000000; its transitions"),
+        (("ppo", "CartPole-v1", {"hidden": (2**16,) * 3}), "arrays need 206 GB.*hidden"),
+        (("ppo", "CartPole-v1", {"hidden": (2,) * 65}), "hidden has 65 numbers; at most 64"),
+        (("ppo", "CartPole-v1", {"num_envs": 10**6, "segment_length": 10**6, "minibatch_size": 77}), "does is 80"),
         (("ppo", 3, {}), "env is a int; it must be an id"),
         (
             ("ppo", "Blackjack-v1", {"backend": "gymnasium"}),

@@ -68,5 +68,5 @@ def test_names_that_cannot_be_are_refused(tmp_path):
         files.save(tmp_path / "file.pkl", GIVEN)
     with pytest.raises(InputError, match="No such file or directory"):
         files.load(tmp_path / "file.npz")
-    with pytest.raises(InputError, match="No such file or directory"):
+    with pytest.raises(InputError, match=r"there is no directory .*nowhere"):
         files.save(tmp_path / "nowhere" / "file.npz", GIVEN)

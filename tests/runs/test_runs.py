@@ -1,83 +1,15 @@
-"""What is kept of a run: checkpoints that cannot lie, metrics, statistics, pictures."""
+"""What is kept of a run: metrics, statistics, pictures."""
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
+import resource
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from steepest.core.errors import InputError
-from steepest.runs import checkpoints, metrics
-from steepest.runs.directory import RunDirectory
+from steepest.core.errors import InputError, StorageFault
+from steepest.runs import metrics
 from steepest.runs.plot import learning_curve, plot_curves
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
-
-
-class State(eqx.Module):
-    weights: jax.Array
-    count: jax.Array
-    key: jax.Array
-
-
-def state(seed):
-    key = jax.random.key(seed)
-    return State(jax.random.normal(key, (3, 2)), jnp.asarray(seed, jnp.int32), key)
-
-
-def save(directory, seed=1, update=7):
-    checkpoints.save(directory, state(seed), seed=0, update=update, steps=70, fingerprint="mine")
-    return checkpoints.latest(directory)
-
-
-def like():
-    return jax.eval_shape(lambda: state(0))
-
-
-def test_a_tree_comes_back_bit_for_bit_keys_and_scalars_too(tmp_path):
-    found, manifest = checkpoints.load(save(tmp_path), like(), fingerprint="mine")
-    jax.tree.map(np.testing.assert_array_equal, found.weights, state(1).weights)
-    assert found.count == 1
-    np.testing.assert_array_equal(jax.random.key_data(found.key), jax.random.key_data(state(1).key))
-    assert (manifest.update, manifest.steps) == (7, 70)
-
-
-def test_the_newest_two_are_kept_and_nothing_temporary_stays(tmp_path):
-    for update in (1, 2, 10):
-        save(tmp_path, update=update)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"{update:09d}.{suffix}" for update in (2, 10) for suffix in ("json", "safetensors")
-    ]
-    assert checkpoints.latest(tmp_path).stem == "000000010"
-    assert checkpoints.latest(tmp_path / "none") is None
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda arrays, _: arrays.write_bytes(arrays.read_bytes()[:-5]), "does not match the SHA-256.*cut short"),
-        (lambda arrays, _: arrays.write_bytes(arrays.read_bytes()[:-1] + b"x"), "does not match the SHA-256"),
-        (lambda arrays, _: arrays.unlink(), "No such file"),
-        (lambda _, manifest: manifest.write_text("{"), "the manifest cannot be read"),
-        (lambda _, manifest: manifest.write_text('{"seed": 0}'), "the manifest cannot be read"),
-    ],
-)
-def test_a_damaged_checkpoint_is_refused_with_the_way_out(tmp_path, damage, message):
-    save(tmp_path, update=6)
-    path = save(tmp_path)
-    damage(path.with_suffix(".safetensors"), path)
-    with pytest.raises(InputError, match=message) as error:
-        checkpoints.load(path, like(), fingerprint="mine")
-    assert "go back to the one before it, 000000006" in str(error.value)
-
-
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
-    path = save(tmp_path)
-    with pytest.raises(InputError, match="made by another configuration"):
-        checkpoints.load(path, like(), fingerprint="other")
-    wider = jax.eval_shape(lambda: eqx.tree_at(lambda each: each.weights, state(0), jnp.zeros((4, 2))))
-    with pytest.raises(InputError, match=r"\.weights is float32\[3, 2\]; the configuration needs float32\[4, 2\]"):
-        checkpoints.load(path, wider, fingerprint="mine")
 
 
 def rows(seed, updates, first=1):
@@ -120,7 +52,85 @@ def test_cutting_forgets_what_comes_after_the_checkpoint_and_a_torn_last_line(tm
     assert metrics.cut(tmp_path / "none.csv", {}) == 0
 
 
-@pytest.mark.parametrize("content", ["", "seed,update\n", "a,b\n1,2\n", "seed\nx\n"])
+def test_a_column_that_comes_later_widens_the_table(tmp_path):
+    """As where evaluations on the way begin, or a newer version measures more; and where one stops."""
+    path = tmp_path / "metrics.csv"
+    metrics.append(path, rows(0, 2))
+    metrics.append(path, [row | {"evaluated_return": 7.0} for row in rows(0, 3, first=3)])
+    fewer = [{name: value for name, value in row.items() if name != "kl"} for row in rows(0, 5, first=4)]
+    metrics.append(path, fewer)
+    metrics.cut(path, {0: 4})
+    columns = metrics.read(path)
+    assert columns["update"].tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(columns["evaluated_return"], [np.nan, np.nan, 7, np.nan])
+    np.testing.assert_array_equal(columns["kl"], [0.01, 0.01, 0.01, np.nan])
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("damage", ["0,2,x", "0,2,20,1,20,2,2,5,0.01,9", "", ",,,,,,,,", "0,2.5,20,1,20,2,2,5,0.01"])
+def test_a_damaged_row_is_named_and_the_whole_ones_are_kept(tmp_path, damage):
+    path = tmp_path / "metrics.csv"
+    metrics.append(path, rows(0, 3))
+    lines = path.read_text().splitlines()
+    lines[2] = damage
+    path.write_text("\n".join(lines) + "\n")
+    before = path.read_bytes()
+    with pytest.warns(RuntimeWarning, match=r"metrics.csv: line 3 is damaged, and left out"):
+        assert metrics.read(path)["update"].tolist() == [1, 3]
+    with pytest.warns(
+        RuntimeWarning, match=r"line 3 is damaged. It is kept as metrics.damaged-1.csv; metrics.csv goes"
+    ):
+        assert metrics.cut(path, {0: 3}) == 1.5
+    assert metrics.read(path)["update"].tolist() == [1, 3]
+    assert (tmp_path / "metrics.damaged-1.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("first", [None, "", "seed,updat", "seed,seed,update,steps", "\x00\x00", '"'])
+def test_a_lost_header_is_named_and_what_every_table_has_is_kept(tmp_path, first):
+    path = tmp_path / "metrics.csv"
+    metrics.append(path, rows(0, 3))
+    lines = path.read_text().splitlines()[1:]
+    path.write_text("\n".join(lines if first is None else [first, *lines]) + "\n")
+    with pytest.raises(InputError, match=r"metrics.csv: its first line is not the names of columns"):
+        metrics.read(path)
+    with pytest.raises(InputError, match="Restore that line"):
+        metrics.append(path, rows(0, 4, first=4))
+    with pytest.warns(RuntimeWarning, match=r"not the names of columns .* goes on with the 3 rows that are whole"):
+        assert metrics.cut(path, {0: 3}) == 1.5
+    metrics.append(path, rows(0, 4, first=4))
+    columns = metrics.read(path)
+    assert columns["update"].tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(columns["kl"], [np.nan, np.nan, np.nan, 0.01])
+
+
+def test_a_full_disk_leaves_no_half_row(tmp_path):
+    path = tmp_path / "metrics.csv"
+    metrics.append(path, rows(0, 3))
+    before = path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limit[1]))
+        for more in (rows(0, 6, first=4), [row | {"evaluated_return": 7.0} for row in rows(0, 6, first=4)]):
+            with pytest.raises(StorageFault, match=r"metrics.csv: it cannot be written \(File too large\)"):
+                metrics.append(path, more)
+            assert len(metrics.read(path)["update"]) == 3
+        assert [each.name for each in tmp_path.iterdir()] == ["metrics.csv"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    metrics.append(path, rows(0, 6, first=4))
+    assert metrics.read(path)["update"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_last_row_that_a_crash_cut_short_is_left_out_though_it_has_all_its_cells(tmp_path):
+    path = tmp_path / "metrics.csv"
+    metrics.append(path, rows(0, 3))
+    path.write_bytes(path.read_bytes()[:-2])  # 0.01 has become 0.0
+    assert metrics.read(path)["update"].tolist() == [1, 2]
+    assert metrics.cut(path, {0: 3}) == 1.0
+    assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", ["", "seed,update\n", "a,b\n1,2\n", "seed\nx\n", "\x00" * 9, "9" * 200_000])
 def test_a_table_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "metrics.csv"
     path.write_text(content)
@@ -162,27 +172,3 @@ def test_a_picture_is_drawn_and_a_format_that_cannot_be_is_refused(tmp_path):
     assert out.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"Give a path that ends in .png"):
         plot_curves({"ppo": metrics.read(path)}, "CartPole-v1", tmp_path / "curve.txt")
-
-
-def test_directories_are_numbered_and_ones_in_use_are_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert RunDirectory.fresh(None, "ppo-X").path.name == "ppo-X-1"
-    (tmp_path / "runs" / "ppo-X-3").mkdir(parents=True)
-    assert RunDirectory.fresh(None, "ppo-X").path.name == "ppo-X-4"
-    (tmp_path / "full").mkdir()
-    assert RunDirectory.fresh("full", "").path.name == "full"
-    (tmp_path / "full" / "file").write_text("")
-    with pytest.raises(InputError, match=r"it is not empty. Choose another.*steepest resume full"):
-        RunDirectory.fresh("full", "")
-    with pytest.raises(InputError, match="a file of that name exists"):
-        RunDirectory.fresh("full/file", "")
-
-
-def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"it has no config.json"):
-        RunDirectory.existing(tmp_path)
-    with pytest.raises(InputError, match="there is no such directory"):
-        RunDirectory.existing(tmp_path / "none")
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match="not valid JSON"):
-        RunDirectory.existing(tmp_path).read_config()

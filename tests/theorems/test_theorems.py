@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steepest.core.errors import InputError
+from steepest.core.errors import InputError, StorageFault
 from steepest.oracles import TabularMDP, random_mdp
 from steepest.policies import LinearGaussian
 from steepest.theorems import THEOREMS, Claim, Result, theorem
@@ -198,7 +198,7 @@ def test_pictures_are_written_for_those_that_were_chosen(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="Give a directory that can be written"):
+    with pytest.raises(StorageFault, match="it cannot be written"):
         draw(["T8"], tmp_path / "file", seed=0)
 
 

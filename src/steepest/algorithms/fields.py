@@ -30,19 +30,19 @@ Count = int
 # fmt: off
 # How much is sampled.
 NumEnvs = Annotated[Count, Help("Environments that are sampled side by side, each a stream of transitions."),
-    Bound("8 is usual.", at_least=1, whole=True)]
+    Bound("8 is usual.", at_least=1, at_most=10**6, whole=True)]
 SegmentLength = Annotated[Count, Help("Steps of each environment in an update; num_envs × segment_length rows in all."),
-    Bound("1 to 2048 are usual.", at_least=1, whole=True)]
+    Bound("1 to 2048 are usual.", at_least=1, at_most=10**6, whole=True)]
 Discount = Annotated[Number, Help("γ, per step: a reward k steps ahead counts γ^k."),
     Bound("0.99 is usual.", at_least=0, at_most=1)]
 EpisodesPerPolicy = Annotated[Count, Help("Episodes of each perturbed policy in an update, played side by side."),
-    Bound("1 is usual.", at_least=1, whole=True)]
+    Bound("1 is usual.", at_least=1, at_most=10**5, whole=True)]
 
 # Advantages.
 GAELambda = Annotated[Number, Help("λ of GAE: 0 trusts the critic, 1 the returns."),
     Bound("0.95 is usual.", at_least=0, at_most=1)]
 NStep = Annotated[Count | None, Help("n: use n-step advantages, n rewards and then the critic, in place of GAE."),
-    Bound("5 is usual.", at_least=1, whole=True)]
+    Bound("5 is usual.", at_least=1, at_most=10**6, whole=True)]
 NormaliseAdvantages = Annotated[bool,
     Help("Standardise advantages over the update: subtract their mean, divide by their deviation.")]
 Returns = Annotated[Literal["reward_to_go", "whole_return"],
@@ -77,7 +77,7 @@ Form = Annotated[Literal["auto", "expected", "score", "reparameterised"],
          "sums over one discrete choice, and takes scores elsewhere.")]
 FreshActions = Annotated[Count,
     Help("Actions that are drawn in each state: to average Q, or as each other's baseline."),
-    Bound("8 is usual.", at_least=1, whole=True)]
+    Bound("8 is usual.", at_least=1, at_most=10**4, whole=True)]
 
 # Steps of the policy and of the critic.
 LearningRate = Annotated[Number, Help("Step size of the policy's optimiser."), Bound("3e-4 is usual.", above=0)]
@@ -88,11 +88,11 @@ ClipGlobalNorm = Annotated[Number,
     Help("Longer gradients of first-order steps are shortened to this; inf never clips."),
     Bound("0.5 is usual; inf never clips.", above=0, infinite=True)]
 Epochs = Annotated[Count, Help("Passes over the rows of an update, of policy and critic."),
-    Bound("4 to 10 are usual.", at_least=1, whole=True)]
+    Bound("4 to 10 are usual.", at_least=1, at_most=10**5, whole=True)]
 CriticEpochs = Annotated[Count, Help("Passes of the critic over the rows of an update."),
-    Bound("10 is usual.", at_least=1, whole=True)]
+    Bound("10 is usual.", at_least=1, at_most=10**5, whole=True)]
 MinibatchSize = Annotated[Count, Help("Rows in one gradient step; must divide num_envs × segment_length."),
-    Bound("64 to 512 are usual.", at_least=1, whole=True)]
+    Bound("64 to 512 are usual.", at_least=1, at_most=2**31 - 1, whole=True)]
 KLStop = Annotated[Fixed, Help("Make no further epoch once the policy has moved by more than this, in nats."),
     Bound("0.02 is usual; inf never stops.", above=0, infinite=True)]
 KLRadius = Annotated[Number, Help("ε: how far the policy may move in an update, in nats."),
@@ -107,7 +107,7 @@ KLPriceRate = Annotated[Number,
 Adaptive = Annotated[bool, Help("Double and halve λ to keep the KL near its target.")]
 Rounds = Annotated[Count,
     Help("Climbs in an update, each with the λ that the last one left; the epochs are made in every round."),
-    Bound("1 is usual.", at_least=1, whole=True)]
+    Bound("1 is usual.", at_least=1, at_most=10**4, whole=True)]
 ReverseKL = Annotated[bool, Help("Measure KL(new ‖ old) in place of KL(old ‖ new).")]
 Damping = Annotated[Number, Help("Added to the diagonal of the Fisher information."),
     Bound("0.01 to 0.1 are usual.", at_least=0)]
@@ -116,11 +116,11 @@ Solver = Annotated[Literal["conjugate_gradient", "dense"],
 Fisher = Annotated[Literal["exact", "empirical"],
     Help("The Fisher information in closed form for each state, or from the scores of the actions taken.")]
 CGIterations = Annotated[Count, Help("Iterations of conjugate gradients, at most."),
-    Bound("10 is usual.", at_least=1, whole=True)]
+    Bound("10 is usual.", at_least=1, at_most=10**4, whole=True)]
 FisherRows = Annotated[Count | None, Help("Make the Fisher information of about so many rows; of all when left out."),
-    Bound("A quarter of the rows is usual.", at_least=1, whole=True)]
+    Bound("A quarter of the rows is usual.", at_least=1, at_most=2**31 - 1, whole=True)]
 Backtracks = Annotated[Count, Help("Shorter steps that are tried after the first."),
-    Bound("10 is usual.", at_least=0, whole=True)]
+    Bound("10 is usual.", at_least=0, at_most=10**3, whole=True)]
 Shrink = Annotated[Number, Help("The length of each of them, as a share of the one before."),
     Bound("0.5 to 0.8 are usual.", above=0, at_most=0.99)]
 Radius = Annotated[Number, Help("ε: half the squared length of a step in parameter space."),
@@ -137,30 +137,30 @@ Central = Annotated[bool,
     Help("Move a parameter both ways; otherwise forwards only, which takes half the episodes and errs more.")]
 Perturbations = Annotated[Count,
     Help("m: perturbed policies in an update; one more plays at the parameters themselves."),
-    Bound("31 is usual.", at_least=1, whole=True)]
+    Bound("31 is usual.", at_least=1, at_most=10**6, whole=True)]
 NoisyActions = Annotated[bool,
     Help("Draw actions from the perturbed policies, in place of their modes. The perturbations explore already.")]
 
 # Earlier data, replay and demonstrations.
 Batches = Annotated[Count, Help("K: updates whose episodes are kept, the newest among them."),
-    Bound("4 is usual.", at_least=1, whole=True)]
+    Bound("4 is usual.", at_least=1, at_most=10**9, whole=True)]
 GradientSteps = Annotated[Count, Help("Steps of the policy in an update, each on all that is kept."),
-    Bound("8 is usual.", at_least=1, whole=True)]
+    Bound("8 is usual.", at_least=1, at_most=10**6, whole=True)]
 ReplayRatio = Annotated[Fixed,
     Help("Gradient steps for each step of an environment; num_envs × segment_length × this must be a whole number."),
-    Bound("1 is usual.", above=0)]
+    Bound("1 is usual.", above=0, at_most=10**4)]
 Capacity = Annotated[Count,
     Help("Transitions in the replay buffer, of all environments together; no more are laid out than the run will "
          "make."),
-    Bound("1000000 is usual.", at_least=1, whole=True)]
+    Bound("1000000 is usual.", at_least=1, at_most=2**31 - 1, whole=True)]
 BatchSize = Annotated[Count, Help("Transitions in one gradient step."),
-    Bound("64 to 256 are usual.", at_least=1, whole=True)]
+    Bound("64 to 256 are usual.", at_least=1, at_most=10**7, whole=True)]
 WarmUpSteps = Annotated[Count, Help("Transitions that are gathered by uniform actions, before learning begins."),
-    Bound("1000 is usual.", at_least=0, whole=True)]
+    Bound("1000 is usual.", at_least=0, at_most=2**31 - 1, whole=True)]
 ReturnSteps = Annotated[Count,
     Help("n: rewards that are added up before the critic is asked. Above 1, what follows an old action is taken "
          "for what the policy would do."),
-    Bound("1 to 5 are usual.", at_least=1, whole=True)]
+    Bound("1 to 5 are usual.", at_least=1, at_most=10**5, whole=True)]
 Critics = Annotated[Literal[1, 2],
     Help("Critics of actions; of two the lesser counts, which keeps errors from growing upwards.")]
 TargetRate = Annotated[Number, Help("τ: how far target networks follow in one gradient step."),
@@ -181,7 +181,7 @@ HeldOut = Annotated[Fixed,
          "demonstrations do not tell episodes. 0 learns from everything."),
     Bound("0.1 is usual.", at_least=0, at_most=0.9)]
 Workers = Annotated[Count, Help("Processes that sample and compute gradients, each with a copy of the parameters."),
-    Bound("4, say.", at_least=1, whole=True)]
+    Bound("4, say.", at_least=1, at_most=1024, whole=True)]
 RayAddress = Annotated[str | None,
     Help("HOST:PORT of a Ray cluster that runs, or auto for the one on this machine. When left out, Ray is started "
          "here and ends with the run.")]
@@ -192,7 +192,7 @@ Policy = Annotated[Literal["network", "linear", "tabular"],
 SharedNetwork = Annotated[bool,
     Help("Let actor and critic share one network with two heads, with value_coefficient between their losses.")]
 Hidden = Annotated[tuple[int, ...], Help("Widths of the hidden layers of policy and critic; none gives linear ones."),
-    Bound("64 64 is usual.", at_least=1, whole=True)]
+    Bound("64 64 is usual.", at_least=1, at_most=2**16, whole=True)]
 Activation = Annotated[Literal["tanh", "relu", "elu", "gelu", "silu"], Help("The nonlinearity between the layers.")]
 GaussianKind = Annotated[Literal["gaussian", "state_dependent", "squashed"],
     Help("For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds.")]

@@ -18,7 +18,14 @@ from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.core import interrupts
 from steepest.core.errors import InputError
 from steepest.diagnostics.catalogue import ESTIMATORS
-from steepest.experiments.configuration import RunConfiguration, algorithm_class, tuned
+from steepest.experiments.configuration import (
+    RunConfiguration,
+    algorithm_class,
+    check_episodes,
+    read_configuration,
+    seed_range,
+    tuned,
+)
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -121,7 +128,7 @@ def train(words: Sequence[str]) -> int:
         given.algorithm,
         given.env,
         total_steps=given.total_steps,
-        seeds=range(given.seed, given.seed + given.seeds),
+        seeds=seed_range(given.seed, given.seeds),
         backend=given.backend,
         preset=given.preset,
         action_bounds=(given.action_low, given.action_high),
@@ -157,14 +164,14 @@ def _demonstrations(given: Train) -> dict:
 
 
 def _announce(experiment: Experiment, preset: dict[str, object]) -> None:
-    config, run = experiment.config, experiment.run
+    config = experiment.config
     seeds = f"{len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}"
     say(f"{config.algorithm} on {config.env}, run by {config.backend} ({config.library})")
     if config.demonstrations is not None:
         found = config.demonstrations
         counted = f" of {found['episodes']} episodes" if found["episodes"] else ""
         say(f"{found['transitions']:,} demonstrated transitions{counted}: {found['origin']}")
-    say(f"{config.total_steps:,} steps, {seeds}, kept in {run.path if run else 'memory'}")
+    say(f"{config.total_steps:,} steps, {seeds}")
     tuned_here = bool(preset)
     preset = {name: value for name, value in preset.items() if config.hyper_parameters[name] == value}
     if preset:
@@ -229,6 +236,7 @@ class Evaluate:
 def evaluate(words: Sequence[str]) -> int:
     """`steepest evaluate RUN`."""
     given = parse(Evaluate, words, program="steepest evaluate")
+    check_episodes("episodes", given.episodes)
     _check_run(given.run)
 
     from steepest.experiments.evaluating import evaluate as evaluate_run
@@ -243,29 +251,30 @@ def evaluate(words: Sequence[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Go on with a run that was interrupted, from its newest checkpoints."""
+    """Go on with a run that was interrupted, from its newest checkpoints, or make one longer that has finished."""
 
     run: tyro.conf.Positional[pathlib.Path]
     """A run directory."""
+    total_steps: Whole | None = None
+    """Make the run longer: environment steps for each seed, those that it has made included."""
+    restart_schedules: bool = False
+    """Where learning rates or other numbers change over the run, begin them anew for the steps that are added."""
 
 
 def resume(words: Sequence[str]) -> int:
     """`steepest resume RUN`."""
     given = parse(Resume, words, program="steepest resume")
-    config = _check_run(given.run)
+    _check_run(given.run)
 
-    from steepest.experiments.building import check_checkpoints
     from steepest.experiments.train import execute, reopen
 
-    experiment = reopen(given.run)
-    check_checkpoints(experiment.config, experiment.task, RunDirectory(given.run))
-    say(f"going on with {given.run}: {config.algorithm} on {config.env}, {config.total_steps:,} steps")
+    experiment = reopen(given.run, total_steps=given.total_steps, restart_schedules=given.restart_schedules)
     return _report(execute(experiment, show=True))
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:
     """The configuration of a run, read without JAX."""
-    return RunConfiguration.parse(RunDirectory.existing(path).read_config())
+    return read_configuration(RunDirectory.existing(path))
 
 
 @dataclasses.dataclass(frozen=True)

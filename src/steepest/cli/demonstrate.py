@@ -11,7 +11,7 @@ import tyro
 
 from steepest.cli.arguments import parse, program, say
 from steepest.core.errors import InputError
-from steepest.core.validation import check_number
+from steepest.experiments.configuration import check_episodes
 from steepest.runs.directory import RunDirectory
 
 _SUFFIXES = (".safetensors", ".npz")
@@ -42,7 +42,7 @@ def demonstrate(words: Sequence[str]) -> int:
     given = parse(Demonstrate, words, program="steepest demonstrate")
     if given.out.suffix not in _SUFFIXES:
         raise InputError(f"--out is {str(given.out)!r}; give a file that ends in {' or '.join(_SUFFIXES)}.")
-    check_number("episodes", given.episodes, at_least=1, whole=True, remedy="20, say.")
+    check_episodes("episodes", given.episodes)
     RunDirectory.existing(given.run)
 
     from steepest.experiments.recording import record

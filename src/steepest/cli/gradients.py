@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import json
 import math
 import pathlib
@@ -16,8 +17,10 @@ import tyro
 
 from steepest.cli.arguments import parse, say
 from steepest.core.errors import InputError
+from steepest.core.files import write_atomically, writing
 from steepest.core.validation import check_number
 from steepest.diagnostics.catalogue import check_names
+from steepest.experiments.configuration import check_episodes
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -136,16 +139,18 @@ def _check(given: Gradients) -> None:
     if not given.env and given.policy is None:
         raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
     check_names(given.estimators)
-    check_number("episodes", given.episodes, at_least=1, whole=True, remedy="100 is usual.")
-    check_number("repeats", given.repeats, at_least=2, whole=True, remedy="30 is usual.")
+    check_episodes("episodes", given.episodes)
+    check_number("repeats", given.repeats, at_least=2, at_most=10**6, whole=True, remedy="30 is usual.")
     check_number("discount", given.discount, at_least=0, at_most=1, remedy="0.99 is usual.")
     check_number("gae_lambda", given.gae_lambda, at_least=0, at_most=1, remedy="0.95 is usual.")
-    check_number("n", given.n, at_least=1, whole=True, remedy="5 is usual.")
+    check_number("n", given.n, at_least=1, at_most=10**6, whole=True, remedy="5 is usual.")
     check_number("seed", given.seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is the default.")
     for name in ("max_episode_steps", "reference_episodes"):
-        check_number(name, getattr(given, name), at_least=1, whole=True, remedy="Leave it out for what is usual.")
+        check_number(
+            name, getattr(given, name), at_least=1, at_most=10**9, whole=True, remedy="Leave it out for what is usual."
+        )
     for width in given.hidden:
-        check_number("hidden", width, at_least=1, whole=True, remedy="16 is the default.")
+        check_number("hidden", width, at_least=1, at_most=2**16, whole=True, remedy="16 is the default.")
     if given.policy is None and given.policy_seed is not None:
         raise InputError("policy_seed is given without --policy; a fresh policy has no seed but --seed. Leave it out.")
     for run in (given.policy, given.behaviour):
@@ -204,15 +209,17 @@ def _write(given: Gradients, found: GradientComparison, about: dict, title: str)
     else:
         _print(found)
     if given.out is not None:
-        given.out.mkdir(parents=True, exist_ok=True)
+        with writing(given.out):
+            given.out.mkdir(parents=True, exist_ok=True)
         pictures.append(given.out / "gradients.png")
         tables.append(given.out / "gradients.csv")
-        (given.out / "gradients.json").write_text(content + "\n")
+        write_atomically(given.out / "gradients.json", f"{content}\n".encode())
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
     for path in filter(None, tables):
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_atomically(path, table.getvalue().encode())
     for path in filter(None, pictures):
         from steepest.diagnostics.figure import draw
 

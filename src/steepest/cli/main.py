@@ -6,11 +6,20 @@ Commands are imported when they are called: until then signals are not heard.
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 
 import steepest
 from steepest.core import interrupts
-from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, ProcessLost, out_of_memory, unknown
+from steepest.core.errors import (
+    EnvironmentFault,
+    InputError,
+    NonFiniteError,
+    ProcessLost,
+    StorageFault,
+    out_of_memory,
+    unknown,
+)
 
 Command = Callable[[Sequence[str]], int]
 
@@ -35,9 +44,9 @@ COMMANDS: dict[str, tuple[str, Command]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, memory has run out,
-    or a process was killed; one line on the standard error says what, and what to do. 128 and the number of a signal,
-    such as 130 for Ctrl-C: interrupted, and saved.
+    0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, a file cannot be
+    written, memory has run out, or a process was killed; one line on the standard error says what, and what to do.
+    128 and the number of a signal, such as 130 for Ctrl-C: interrupted, and saved.
 
     As a program, that is without `arguments`, it hears signals; see `steepest.core.interrupts`.
     """
@@ -45,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupts.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
-    except (InputError, EnvironmentFault, NonFiniteError, ProcessLost) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _dispatch(words)
+    except (InputError, EnvironmentFault, NonFiniteError, ProcessLost, StorageFault) as error:
         print(f"steepest: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -60,6 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("steepest: memory has run out. Use fewer environments, or a smaller batch or network.", file=sys.stderr)
         return 2
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    print(f"steepest: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -36,8 +36,15 @@ class Theorems:
 def theorems(words: Sequence[str]) -> int:
     """`steepest theorems …`; the exit status is 1 if anything measured lies where it must not."""
     given = parse(Theorems, words, program="steepest theorems")
-    check_number("seed", given.seed, at_least=0, whole=True, remedy="0 is the default.")
-    check_number("instances", given.instances, at_least=1, whole=True, remedy="Leave it out for as many as are usual.")
+    check_number("seed", given.seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is the default.")
+    check_number(
+        "instances",
+        given.instances,
+        at_least=1,
+        at_most=10**6,
+        whole=True,
+        remedy="Leave it out for as many as are usual.",
+    )
     chosen = [name.upper() for name in given.only] or list(THEOREMS)
     for name in chosen:
         if name not in THEOREMS:

@@ -15,6 +15,10 @@ class EnvironmentFault(RuntimeError):  # noqa: N818  Python has an EnvironmentEr
     """An environment raised, or returned a value outside its spaces."""
 
 
+class StorageFault(RuntimeError):  # noqa: N818  the disk is full, or may not be written to
+    """A file could not be written. Nothing half-written is left of it."""
+
+
 class ProcessLost(RuntimeError):  # noqa: N818  nothing that was written is wrong
     """A training process was killed, or crashed."""
 

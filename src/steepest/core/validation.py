@@ -5,6 +5,7 @@ import functools
 import math
 import numbers
 import os
+import reprlib
 import types
 import typing
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from steepest.core.errors import InputError
 LOG_STD_BOUNDS = (-5.0, 2.0)
 """Where log σ may lie, relative to half the width of an action space."""
 _LOG_STD_MARGIN = 1e-3
+_MOST = 64
+"""The longest list of numbers that a field may hold."""
 
 
 def check_number(
@@ -42,7 +45,7 @@ def check_number(
     """
     value = plain(value)
     if isinstance(value, bool | complex | str | bytes | tuple | list | dict | set):
-        raise InputError(f"{field} is {value!r}; it must be a number. {remedy}")
+        raise InputError(f"{field} is {shown(value)}; it must be a number. {remedy}")
     if not isinstance(value, numbers.Real):
         return
     number = float(value)
@@ -69,6 +72,15 @@ def check_number(
         raise InputError(f"{field} is {value}; it must be {' and '.join(bounds)}. {remedy}")
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it, however long or deep it is.
+
+    >>> shown(["a" * 100, 3])
+    "['aaaaaaaaaaaa...aaaaaaaaaaaaa', 3]"
+    """
+    return " ".join(reprlib.repr(value).split())
+
+
 def whole_number(field: str, value: object, *, at_least: int, at_most: int | None = None, remedy: str) -> int:
     """A count as Python's own, whatever kind of number it is given as. **Raises** `InputError` where it is none.
 
@@ -92,7 +104,7 @@ def check_choice(field: str, value: object, choices: Sequence[object]) -> None:
         return
     *others, last = map(repr, choices)
     listed = f"{', '.join(others)} or {last}" if others else last
-    raise InputError(f"{field} is {value!r}; it must be {listed}.")
+    raise InputError(f"{field} is {shown(value)}; it must be {listed}.")
 
 
 def check_start_of_log_std(gaussian: str, log_std: float) -> None:
@@ -150,21 +162,21 @@ def converted(name: str, value: Any, kind: Any, remedy: str) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             if not traced:
                 what = "a whole number" if kind is int else "a number"
-                raise InputError(f"{name} is {value!r}; it must be {what}. {remedy}".rstrip())
+                raise InputError(f"{name} is {shown(value)}; it must be {what}. {remedy}".rstrip())
             if kind is not Any:
                 raise InputError(f"{name} is traced, but it is part of the program. Give a number; map over others.")
             return value
         return value if kind is int else float(value)  # what is a number, but not whole, is left to the bound
     if kind is bool and not isinstance(value, bool):
-        raise InputError(f"{name} is {value!r}; it must be True or False.")
+        raise InputError(f"{name} is {shown(value)}; it must be True or False.")
     if kind is str:
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(value, str):
-            raise InputError(f"{name} is {value!r}; it must be a word. {remedy}".rstrip())
+            raise InputError(f"{name} is {shown(value)}; it must be a word. {remedy}".rstrip())
     if typing.get_origin(kind) is tuple:
         values: Any = value
         if isinstance(value, str) or not (isinstance(value, list | tuple) or np.ndim(value) == 1):
-            raise InputError(f"{name} is {value!r}; it must be several numbers, such as (64, 64). {remedy}".rstrip())
+            raise InputError(f"{name} is {shown(value)}; it must be numbers, such as (64, 64). {remedy}".rstrip())
         one = typing.get_args(kind)[0]
         return tuple(converted(name, each, one, remedy) for each in values)
     return value
@@ -197,6 +209,8 @@ class Bound:
 
     def check(self, name: str, value: object) -> None:
         """**Raises** `InputError`, one line with the field, the value, the bound and the remedy."""
+        if isinstance(value, tuple) and len(value) > _MOST:
+            raise InputError(f"{name} has {len(value)} numbers; at most {_MOST} are possible. {self.usual}")
         limits = {name: limit for name, limit in vars(self).items() if name != "usual"}
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepest.core.errors import InputError
+from steepest.core.files import write_figure
 from steepest.diagnostics.quality import BIASED
 from steepest.diagnostics.rows import GradientComparison, Row
 
@@ -28,7 +28,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
 
     - `out`: where to; the suffix decides the format.
 
-    **Raises** `InputError` for a format that cannot be written.
+    **Raises** `InputError` for a format that is unknown, `StorageFault` where it cannot be written.
     """
     import matplotlib
 
@@ -99,9 +99,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
         fontsize=10,
     )
     try:
-        figure.savefig(out, dpi=150)
-    except (ValueError, OSError) as error:
-        raise InputError(f"picture {out}: {error}. Give a path that ends in .png, .pdf or .svg.") from error
+        write_figure(figure, out)
     finally:
         pyplot.close(figure)
 

@@ -128,8 +128,8 @@ def one_by_one(
 
 def check_sizes(episodes: int, repeats: int) -> None:
     """Refuse counts below 1."""
-    check_number("episodes", episodes, at_least=1, whole=True, remedy="100 is usual.")
-    check_number("repeats", repeats, at_least=1, whole=True, remedy="30 is usual.")
+    check_number("episodes", episodes, at_least=1, at_most=10**6, whole=True, remedy="100 is usual.")
+    check_number("repeats", repeats, at_least=1, at_most=10**6, whole=True, remedy="30 is usual.")
 
 
 def _checked(samples: GradientSamples) -> GradientSamples:

@@ -126,7 +126,14 @@ def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
 
 def time_limit(task: Task, given: int | None) -> int:
     """The time limit: the environment's own, or the one given where that is shorter or the only one."""
-    check_number("max_episode_steps", given, at_least=1, whole=True, remedy="Leave it out for the environment's own.")
+    check_number(
+        "max_episode_steps",
+        given,
+        at_least=1,
+        at_most=10**9,
+        whole=True,
+        remedy="Leave it out for the environment's own.",
+    )
     limit = min(filter(None, (task.max_episode_steps, given)), default=None)
     if limit is None:
         raise InputError(

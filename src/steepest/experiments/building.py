@@ -1,9 +1,15 @@
 """From a configuration and a task to an algorithm, and from a checkpoint to its agent."""
 
+import dataclasses
 import functools
 import math
+import warnings
+from collections.abc import Callable, Sequence
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from steepest.algorithms import HyperParameters
 from steepest.core.errors import InputError
@@ -11,8 +17,9 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Spec
 from steepest.core.types import PyTree
 from steepest.envs.tasks import EnvironmentLike, Task, resolve
-from steepest.experiments.configuration import OWN, RunConfiguration
+from steepest.experiments.configuration import OWN, RunConfiguration, read_configuration
 from steepest.experiments.own import describe
+from steepest.replay import Ring, available_memory, check_memory
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.demonstration_source import DemonstrationSource
@@ -38,7 +45,7 @@ def build_algorithm(
         observation=task.observation_space,
         action=task.action_space,
         num_envs=num_envs,
-        total_updates=math.ceil(config.total_steps / per_update),
+        total_updates=max(1, math.ceil((config.total_steps - config.schedules_begin) / per_update)),
         max_episode_steps=task.max_episode_steps,
     )
     algorithm = _built(parameters, spec)
@@ -48,8 +55,24 @@ def build_algorithm(
             f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
         )
     _check_own(config, algorithm)
-    jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    if to_learn:
+        _check_rows(config, task, algorithm)
+    agent = jax.eval_shape(algorithm.init, jax.random.key(0))  # refuses spaces that the policy cannot have
+    needed, free = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(agent)), available_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"{config.algorithm}: its arrays need {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. Make the "
+            f"layers narrower (hidden), or keep less of what was played."
+        )
     return algorithm
+
+
+def _check_rows(config: RunConfiguration, task: Task, algorithm: AbstractAlgorithm) -> None:
+    """**Raises** `InputError` where what is played side by side does not fit into memory."""
+    if algorithm.rollout.length is not None:
+        check_memory(algorithm.spec, algorithm.spec.num_envs, field="num_envs", transitions=algorithm.rollout.length)
+    if task.env is not None and config.evaluation_episodes:
+        check_memory(algorithm.spec, config.evaluation_episodes, field="evaluation_episodes")
 
 
 def _check_own(config: RunConfiguration, algorithm: AbstractAlgorithm) -> None:
@@ -72,7 +95,7 @@ def _built(parameters: HyperParameters, spec: Spec) -> AbstractAlgorithm:
         return parameters.build(spec)
     try:
         run = RunDirectory.existing(parameters.acting_run)
-        config = RunConfiguration.parse(run.read_config())
+        config = read_configuration(run)
         task = task_of(config)
         actor, agent = load_agent(config, task, run, config.seeds[0])
     except InputError as error:
@@ -130,39 +153,102 @@ def spaces(task: Task) -> dict[str, str]:
     return {"observation": str(task.observation_space), "action": str(task.action_space)}
 
 
-def load_agent(
+def load_agent(config: RunConfiguration, task: Task, run: RunDirectory, seed: int) -> tuple[AbstractAlgorithm, PyTree]:
+    """The algorithm of a run, and the agent of one seed; see `load_agents`."""
+    algorithm, agents = load_agents(config, task, run, config.parameters(), (seed,))
+    return algorithm, agents[seed]
+
+
+def load_agents(
     config: RunConfiguration,
     task: Task,
     run: RunDirectory,
-    seed: int,
-    parameters: HyperParameters | None = None,
-) -> tuple[AbstractAlgorithm, PyTree]:
-    """The agent of a seed's newest checkpoint. **Raises** `InputError` when there is none, or it is damaged."""
-    algorithm, state = _load(config, task, run, seed, parameters)
-    if state is None:
-        raise InputError(f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}")
-    return algorithm, state.agent
+    parameters: HyperParameters,
+    seeds: Sequence[int] | None = None,
+) -> tuple[AbstractAlgorithm, dict[int, PyTree]]:
+    """The algorithm of a run, and the agents of the newest whole checkpoint of each seed.
 
-
-def check_checkpoints(
-    config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters | None = None
-) -> None:
-    """**Raises** `InputError` when the newest checkpoint of a seed is damaged; a seed may have none."""
-    for seed in config.seeds:
-        _load(config, task, run, seed, parameters)
-
-
-def _load(
-    config: RunConfiguration, task: Task, run: RunDirectory, seed: int, parameters: HyperParameters | None
-) -> tuple[AbstractAlgorithm, PyTree]:
-    parameters = config.parameters() if parameters is None else parameters
+    Where a newer one is damaged, a `RuntimeWarning` says so. **Raises** `InputError` where a seed has none.
+    """
+    chosen = config.seeds if seeds is None else seeds
+    found = newest_states(config, task, run, parameters, chosen)
+    for seed in chosen:
+        if seed not in found:
+            raise InputError(
+                f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}"
+            )
+        for text in found[seed].notices:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
     algorithm = build_algorithm(config, task, parameters, to_learn=False)
-    path = checkpoints.latest(run.checkpoints(seed))
-    if path is None:
-        return algorithm, None
+    return algorithm, {seed: found[seed].tree.agent for seed in chosen}
+
+
+def newest_states(
+    config: RunConfiguration,
+    task: Task,
+    run: RunDirectory,
+    parameters: HyperParameters,
+    seeds: Sequence[int] | None = None,
+) -> dict[int, checkpoints.Found]:
+    """The newest whole checkpoint of each seed that has one.
+
+    One from before the run was made longer becomes what it would have been in a run of that length.
+
+    **Raises** `InputError` where none of a seed is whole.
+    """
+    versions, found = config.history(), {}
+
+    @functools.cache
+    def like(index: int) -> PyTree:
+        return _state_like(versions[index], task, parameters)
+
+    for seed in config.seeds if seeds is None else seeds:
+        if checkpoints.latest(run.checkpoints(seed)) is not None:
+            index, each = _newest_of(versions, like, run, seed)
+            restarts = versions[index].schedules_begin != config.schedules_begin
+            found[seed] = dataclasses.replace(each, tree=_extended(each.tree, like(0), restarts)) if index else each
+    return found
+
+
+def _newest_of(
+    versions: Sequence[RunConfiguration], like: Callable[[int], PyTree], run: RunDirectory, seed: int
+) -> tuple[int, checkpoints.Found]:
+    """The newest whole checkpoint of a seed, and which of the configurations of the run made it."""
+    known = {".key": np.asarray(jax.random.key_data(compiled.seed_keys(jax.random.key(seed))[2]))}
+    refused: list[checkpoints.OtherConfiguration] = []
+    for index, version in enumerate(versions):
+        try:
+            found = checkpoints.newest(
+                run.checkpoints(seed), like(index), fingerprint=version.fingerprint, seed=seed, known=known
+            )
+        except checkpoints.OtherConfiguration as error:
+            refused.append(error)
+        else:
+            assert found is not None  # there is one, whole or not
+            return index, found
+    raise refused[0]
+
+
+def _state_like(config: RunConfiguration, task: Task, parameters: HyperParameters) -> PyTree:
+    """The shapes of what is kept of a seed."""
+    algorithm = build_algorithm(config, task, parameters, to_learn=False)
     world = task.env if config.demonstrations is None else DemonstrationSource.blank(algorithm.spec)
     if parameters.asynchronous:
         world = None  # the workers hold the environments, and the state does not
     begin = host.begin if world is None else functools.partial(compiled.begin, env=world)
-    like = jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(seed))
-    return algorithm, checkpoints.load(path, like, fingerprint=config.fingerprint)[0]
+    return jax.eval_shape(lambda key: begin(algorithm, key=key), jax.random.key(0))
+
+
+def _extended(state: PyTree, like: PyTree, restarts: bool) -> PyTree:
+    """The state of a run that was made longer: its replay buffer is as long as in `like`, and its schedules restart."""
+
+    def is_ring(node: object) -> bool:
+        return isinstance(node, Ring)
+
+    def grow(kept: PyTree, wanted: PyTree) -> PyTree:
+        return kept.grown(wanted.length) if isinstance(kept, Ring) else kept
+
+    state = jax.tree.map(grow, state, like, is_leaf=is_ring)
+    if restarts:
+        state = eqx.tree_at(lambda each: each.agent.updates, state, jnp.zeros_like(state.agent.updates))
+    return state

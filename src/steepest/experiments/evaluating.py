@@ -9,12 +9,12 @@ import numpy as np
 from steepest._platform import configure_platform
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
-from steepest.core.validation import whole_number
 from steepest.envs.tasks import EnvironmentLike, Task
-from steepest.experiments.building import load_agent, task_of
-from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.building import load_agents, task_of
+from steepest.experiments.configuration import check_episodes, read_configuration
 from steepest.experiments.own import AlgorithmLike, own_parameters
 from steepest.experiments.results import summarise
+from steepest.replay import check_memory
 from steepest.runs.directory import RunDirectory
 from steepest.training.evaluation import evaluate_compiled, evaluate_host
 
@@ -46,15 +46,17 @@ def evaluate(
 
     **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
     """
-    episodes = whole_number("episodes", episodes, at_least=1, remedy="100 is usual.")
+    episodes = check_episodes("episodes", episodes)
     configure_platform()
     directory = RunDirectory.existing(run)
-    config = RunConfiguration.parse(directory.read_config())
+    config = read_configuration(directory)
     task = task_of(config, env)
     parameters = own_parameters(config, algorithm, task)
-    loaded = {seed: load_agent(config, task, directory, seed, parameters) for seed in config.seeds}
+    built, agents = load_agents(config, task, directory, parameters)
+    if task.env is not None:  # all of them are played side by side
+        check_memory(built.spec, episodes, field="episodes")
     returns = {}
-    for seed, (built, agent) in loaded.items():
+    for seed, agent in agents.items():
         found = evaluate_agent(built, task, agent, seed, episodes=episodes, stochastic=stochastic)
         assert found is not None  # nobody stops it
         returns[seed] = found

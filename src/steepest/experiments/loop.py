@@ -12,6 +12,7 @@ from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import NonFiniteError
 from steepest.core.types import PyTree
 from steepest.envs.tasks import Task
+from steepest.experiments.building import newest_states
 from steepest.experiments.configuration import RunConfiguration
 from steepest.experiments.evaluating import evaluate_agent
 from steepest.experiments.opening import open_training
@@ -86,7 +87,7 @@ def train_seeds(
             listener.notice(seed, text)
     try:
         if run is not None:
-            _restore(training, config, run)
+            _restore(training, config, task, run, parameters)
         _loop(training, config, run, listener, stop, started, evaluate)
         finished = training.finished
         agents = training.agents()
@@ -162,12 +163,9 @@ def _save(training: AbstractTraining, config: RunConfiguration, run: RunDirector
         listener.checkpoint(seed, path)
 
 
-def _restore(training: AbstractTraining, config: RunConfiguration, run: RunDirectory) -> None:
-    states = training.states()
-    found = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in training.seeds}
-    if not any(found.values()):
-        return
-    for seed, path in found.items():
-        if path is not None:
-            states[seed], _ = checkpoints.load(path, states[seed], fingerprint=config.fingerprint)
-    training.restore(states)
+def _restore(
+    training: AbstractTraining, config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters
+) -> None:
+    found = newest_states(config, task, run, parameters, training.seeds)
+    if found:
+        training.restore(training.states() | {seed: each.tree for seed, each in found.items()})

@@ -27,7 +27,8 @@ from steepest.runs.listeners import AbstractListener
 WRITTEN = "written"
 """What a worker is told once all that it has reported is written."""
 _RAISED = {
-    kind.__name__: kind for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, MemoryError)
+    kind.__name__: kind
+    for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, errors.StorageFault, MemoryError)
 }
 
 

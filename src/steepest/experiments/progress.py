@@ -49,10 +49,14 @@ class ProgressDisplay(AbstractListener):
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def say(self, text: str) -> None:
+        """Show a line, where anything is shown."""
+        if self._show:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def notice(self, seed: int | None, text: str) -> None:
         if self._show:
-            said = text if seed is None else f"seed {seed}: {text}"
-            self._console.print(said, markup=False, highlight=False, soft_wrap=True)
+            self.say(text if seed is None else f"seed {seed}: {text}")
         elif seed is None:
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 

@@ -19,6 +19,7 @@ from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
 from steepest.envs.adapters.vector import clipped
 from steepest.envs.tasks import Task
+from steepest.experiments.configuration import check_episodes
 from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
 
@@ -139,7 +140,7 @@ def record(
     max_episode_steps: int | None = None,
 ) -> tuple[Demonstrations, Float[np.ndarray, " episodes"]]:
     """What a policy does in a task, and the undiscounted return of each episode."""
-    episodes = whole_number("episodes", episodes, at_least=1, remedy="20, say.")
+    episodes = check_episodes("episodes", episodes)
     episode_seed = whole_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, remedy="0, say.")
     key, limit = jax.random.key(episode_seed), time_limit(task, max_episode_steps)
     rollouts = open_task(task, key, limit=limit, slots=min(_SLOTS, episodes))

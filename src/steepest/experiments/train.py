@@ -18,16 +18,26 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.interrupts import end_if_asked, interruptible
 from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
-from steepest.experiments.building import build_algorithm, check_checkpoints, load_agent, spaces, task_of
-from steepest.experiments.configuration import OWN, RunConfiguration, hyper_parameters, tuned, versions
+from steepest.experiments.building import build_algorithm, load_agents, spaces, task_of
+from steepest.experiments.configuration import (
+    OWN,
+    RunConfiguration,
+    check_episodes,
+    hyper_parameters,
+    read_configuration,
+    seed_range,
+    tuned,
+    versions,
+)
+from steepest.experiments.extending import check_longer, extend
+from steepest.experiments.keeping import cut_back, draw_curve, says_how_to_go_on, write_beginning, write_evaluation
 from steepest.experiments.loop import Outcome, train_seeds
 from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_parameters
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.recording import DemonstrationsLike, Gathered, gather
-from steepest.experiments.results import TrainResult, dump, summarise
-from steepest.runs import checkpoints, metrics
-from steepest.runs import demonstration_files as files
+from steepest.experiments.results import TrainResult, summarise
+from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import (
     AbstractListener,
@@ -37,7 +47,6 @@ from steepest.runs.listeners import (
     Row,
     RowsInMemory,
 )
-from steepest.runs.plot import plot_curves
 from steepest.training import cluster
 
 
@@ -47,6 +56,7 @@ class Experiment:
 
     - `parameters`: of the algorithm.
     - `demonstrations`: what it learns from, if not from the environment; those of a run that exists lie there.
+    - `extended`: the steps to which a run that exists is made longer.
     """
 
     config: RunConfiguration
@@ -54,6 +64,7 @@ class Experiment:
     task: Task
     run: RunDirectory | None
     demonstrations: Demonstrations | None = None
+    extended: int | None = None
 
 
 def train(
@@ -116,7 +127,7 @@ def train(
         algorithm,
         env,
         total_steps=total_steps,
-        seeds=_range(seed, seeds),
+        seeds=seed_range(seed, seeds),
         backend=backend,
         preset=preset,
         action_bounds=(action_low, action_high),
@@ -136,6 +147,8 @@ def resume(
     *,
     algorithm: AlgorithmLike | None = None,
     env: EnvironmentLike | None = None,
+    total_steps: int | None = None,
+    restart_schedules: bool = False,
     progress: bool = False,
     listeners: Sequence[AbstractListener] = (),
 ) -> TrainResult:
@@ -148,19 +161,18 @@ def resume(
     - `run`: a run directory.
     - `algorithm`, `env`: as they were given to `steepest.train`, where the algorithm is your own, or the environment
       is none that an id names.
+    - `total_steps`: make it longer than it was to be: environment steps for each seed, those before included.
+    - `restart_schedules`: where learning rates or other numbers change over the run, begin them anew for the steps
+      that are added. Without it such a run cannot be made longer.
     - `progress`, `listeners`: as for `train`.
 
-    **Raises** `InputError` when it is not a run, a checkpoint is damaged, or the algorithm is another one.
+    Where a newest checkpoint is damaged, the one before it is taken, and a `RuntimeWarning` says so.
+
+    **Raises** `InputError` when it is not a run, no checkpoint of a seed is whole, the algorithm is another one, or the
+    run cannot be made longer.
     """
-    experiment = reopen(run, algorithm=algorithm, env=env)
-    assert experiment.run is not None
-    check_checkpoints(experiment.config, experiment.task, experiment.run, experiment.parameters)
+    experiment = reopen(run, algorithm=algorithm, env=env, total_steps=total_steps, restart_schedules=restart_schedules)
     return execute(experiment, show=progress, listeners=listeners)
-
-
-def _range(seed: object, seeds: object) -> tuple[int, ...]:
-    first = whole_number("seed", seed, at_least=0, at_most=2**31 - 1, remedy="0, say.")
-    return tuple(range(first, first + whole_number("seeds", seeds, at_least=1, remedy="4, say.")))
 
 
 def prepare(
@@ -186,7 +198,7 @@ def prepare(
     **Raises** `InputError` for the first thing that cannot work.
     """
     total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
-    evaluation_episodes = whole_number("evaluation_episodes", evaluation_episodes, at_least=0, remedy="100 is usual.")
+    evaluation_episodes = check_episodes("evaluation_episodes", evaluation_episodes, at_least=0)
     evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
     low, high = (
         converted(f"action_{name}", bound, float | None, "Give a number.")
@@ -286,7 +298,12 @@ def _groups(
 
 
 def reopen(
-    path: str | pathlib.Path, *, algorithm: AlgorithmLike | None = None, env: EnvironmentLike | None = None
+    path: str | pathlib.Path,
+    *,
+    algorithm: AlgorithmLike | None = None,
+    env: EnvironmentLike | None = None,
+    total_steps: int | None = None,
+    restart_schedules: bool = False,
 ) -> Experiment:
     """The experiment of a run directory. **Raises** `InputError` when it is not one.
 
@@ -294,9 +311,16 @@ def reopen(
     """
     configure_platform()
     run = RunDirectory.existing(path)
-    config = RunConfiguration.parse(run.read_config())
+    config = read_configuration(run)
     task = task_of(config, env)
-    return Experiment(config, own_parameters(config, algorithm, task), task, run)
+    parameters = own_parameters(config, algorithm, task)
+    if total_steps is None and restart_schedules:
+        raise InputError("restart_schedules is given without total_steps. Give the steps of the longer run.")
+    if total_steps is not None:
+        total_steps = whole_number("total_steps", total_steps, at_least=1, remedy="Give more.")
+        check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
+        total_steps = None if total_steps == config.total_steps else total_steps
+    return Experiment(config, parameters, task, run, extended=total_steps)
 
 
 def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
@@ -305,13 +329,23 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
     Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`. So do SIGTERM and
     SIGHUP, which schedulers send; after them the program ends too, unless it handles them itself.
     """
-    config, parameters, task, run = experiment.config, experiment.parameters, experiment.task, experiment.run
-    _check_cluster(config, parameters)
+    parameters, task, run = experiment.parameters, experiment.task, experiment.run
+    _check_cluster(experiment.config, parameters)
     outcomes: dict[int, Outcome] = {}
     evaluations, memory = EvaluationsInMemory(), RowsInMemory()
     with contextlib.ExitStack() as held:
-        started = 0.0 if run is None else _open(run, experiment, held)
+        config, started = experiment.config, 0.0
+        if run is not None:
+            held.enter_context(says_how_to_go_on(run))
+            held.enter_context(run.held())
+            if run.new:
+                write_beginning(run, config, experiment.demonstrations)
+            started = cut_back(run, config, task, parameters)
+            if experiment.extended is not None:
+                config = extend(config, task, run, parameters, experiment.extended)
         display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(interruptible())
+        if run is not None:
+            display.say(f"{'kept in' if run.new else 'going on with'} {run.path}")
         table = memory if run is None else MetricsTable(run.metrics)
         listener = Listeners([table, evaluations, display], listeners)
         held.callback(listener.close)
@@ -334,28 +368,10 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
                         demonstrations=experiment.demonstrations,
                     )
             finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+    experiment = dataclasses.replace(experiment, config=config, extended=None)
     result = _result(experiment, outcomes, evaluations, memory.kept, finished)
     end_if_asked(stop)
     return result
-
-
-def _open(run: RunDirectory, experiment: Experiment, held: contextlib.ExitStack) -> float:
-    """Make the directory, or cut its metrics back to its checkpoints, and let no other process write to it.
-
-    **Returns** the seconds of training so far.
-    """
-    config = experiment.config
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"run directory {run.path}: {error.strerror}. Give another with --run-dir.") from error
-    held.enter_context(run.held())
-    if not run.config.exists():
-        if experiment.demonstrations is not None:
-            files.save(run.demonstrations, experiment.demonstrations)
-        checkpoints.write_atomically(run.config, config.dump())
-    newest = {seed: checkpoints.latest(run.checkpoints(seed)) for seed in config.seeds}
-    return metrics.cut(run.metrics, {seed: int(path.stem) for seed, path in newest.items() if path is not None})
 
 
 def _result(
@@ -377,11 +393,11 @@ def _result(
     else:
         columns = metrics.read(run.metrics) if run.metrics.exists() else {}
         if finished:
-            agents = {seed: load_agent(config, task, run, seed, parameters)[1] for seed in config.seeds}
+            agents = load_agents(config, task, run, parameters)[1]
         if evaluation is not None:
-            checkpoints.write_atomically(run.evaluation, (dump(evaluation) + "\n").encode())
+            write_evaluation(run, evaluation)
         if columns:
-            plot_curves({config.algorithm: columns}, config.env, run.curve)
+            draw_curve(run, config, columns)
     return TrainResult(
         config=config,
         algorithm=build_algorithm(config, task, parameters),

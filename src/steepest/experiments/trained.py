@@ -20,7 +20,7 @@ from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import Setting, same_kind
 from steepest.envs.tasks import Task
 from steepest.experiments.building import load_agent, task_of
-from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.runs.directory import RunDirectory
 
 
@@ -94,7 +94,7 @@ def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
     """
     configure_platform()
     run = RunDirectory.existing(path)
-    config = RunConfiguration.parse(run.read_config())
+    config = read_configuration(run)
     seed = config.seeds[0] if seed is None else seed
     if seed not in config.seeds:
         raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")

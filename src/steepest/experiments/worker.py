@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, out_of_memory
+from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, StorageFault, out_of_memory
 from steepest.core.interrupts import SIGNALS
-from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.configuration import read_configuration
 from steepest.experiments.processes import WRITTEN
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import AbstractListener, Row
@@ -39,11 +39,11 @@ def main() -> int:
     configure_platform()
     run = RunDirectory.existing(path)
     try:
-        config = RunConfiguration.parse(run.read_config())
+        config = read_configuration(run)
         seeds = config.seeds_per_process[group]
         listener = Reporter(report, written.acquire)
         train_seeds(config, task_of(config), seeds, run, listener=listener, stop=stopping.is_set, started=started)
-    except (InputError, EnvironmentFault, NonFiniteError) as error:
+    except (InputError, EnvironmentFault, NonFiniteError, StorageFault) as error:
         report({"event": "error", "kind": type(error).__name__, "message": str(error)})
     except Exception as error:
         if not out_of_memory(error):

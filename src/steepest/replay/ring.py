@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
+from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 
@@ -110,6 +111,24 @@ class Ring(eqx.Module):
         )
         # Otherwise XLA writes once more for every reader, each time into a copy.
         return jax.lax.optimization_barrier(ring)
+
+    def grown(self, length: int) -> "Ring":
+        """The same transitions, with room for `length` of each stream.
+
+        **Raises** `InputError` where it would shrink, or newer transitions have taken the place of older ones already.
+        """
+        streams = self.written.shape[0]
+        if length == self.length:
+            return self
+        if length < self.length or jnp.max(self.written) > self.length:
+            raise InputError(
+                f"the replay buffer holds {self.length * streams} transitions and cannot become one of "
+                f"{length * streams}. Train anew with more steps."
+            )
+        more = (length - self.length) * streams
+        return jax.tree.map(
+            lambda kept: kept if kept is self.written else jnp.pad(kept, [(0, more)] + [(0, 0)] * (kept.ndim - 1)), self
+        )
 
     def draw(
         self, key: Key[Array, ""], count: int, *, steps: int = 1, discount: float | Float[Array, ""] = 1.0

@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.runs.checkpoints import write_atomically
+from steepest.core.files import write_atomically
 
 SUFFIXES = (".safetensors", ".npz")
 
@@ -36,12 +36,11 @@ def digest(content: bytes) -> str:
 
 
 def save(path: pathlib.Path, demonstrations: Demonstrations) -> None:
-    """Write a file. **Raises** `InputError` for a suffix that is not among `SUFFIXES`, or no place to write."""
+    """Write a file. **Raises** `InputError` for a suffix not among `SUFFIXES`, `StorageFault` where it cannot."""
     check_suffix(path)
-    try:
-        write_atomically(path, encode(demonstrations, path.suffix))
-    except OSError as error:
-        raise InputError(f"demonstrations {path}: {error.strerror}. Choose another place.") from error
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"demonstrations {path}: there is no directory {path.parent}. Choose another place.")
+    write_atomically(path, encode(demonstrations, path.suffix))
 
 
 def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:

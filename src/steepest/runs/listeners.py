@@ -3,13 +3,13 @@
 They are called between compiled calls, in the process that started the run and in no other, whichever process trains.
 """
 
-import contextlib
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from steepest.core.files import writing
 from steepest.runs import metrics
 
 Row = Mapping[str, float]
@@ -59,8 +59,9 @@ class MetricsTable(AbstractListener):
         metrics.append(self._path, rows)
 
     def flush(self) -> None:
-        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:  # there may be no rows yet
-            os.fsync(file.fileno())
+        if self._path.exists():  # there may be no rows yet
+            with writing(self._path), self._path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 class RowsInMemory(AbstractListener):

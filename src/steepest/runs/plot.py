@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepest.core.errors import InputError
+from steepest.core.files import write_figure
 from steepest.runs.metrics import EVALUATED
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
@@ -82,7 +82,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
     - `curves`: for each label, the columns of its metrics.
     - `out`: where to; the suffix decides the format.
 
-    **Raises** `InputError` for a format that cannot be written.
+    **Raises** `InputError` for a format that is unknown, `StorageFault` where it cannot be written.
     """
     import matplotlib
 
@@ -104,10 +104,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, np.ndarray]], title: str, out:
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=150)
-    except (ValueError, OSError) as error:
-        raise InputError(f"picture {out}: {error}. Give a path that ends in .png, .pdf or .svg.") from error
+        write_figure(figure, out)
     finally:
         pyplot.close(figure)
 

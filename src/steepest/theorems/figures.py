@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steepest.core.errors import InputError
+from steepest.core.files import write_figure
 from steepest.theorems import baselines, bootstrapping, directions, greedy, two_actions
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PLAIN, NATURAL, THIRD = "#c1440e", "#1f6f8b", "#6b6b6b"
 def draw(chosen: list[str], directory: pathlib.Path, seed: int) -> list[pathlib.Path]:
     """Draw the figures of the chosen theorems that have one, as PNG files, and return their paths.
 
-    **Raises** `InputError` for a directory that cannot be written.
+    **Raises** `StorageFault` for a directory that cannot be written.
     """
     import matplotlib
 
@@ -39,10 +39,7 @@ def draw(chosen: list[str], directory: pathlib.Path, seed: int) -> list[pathlib.
         path = directory / f"{id}-{name}.png"
         figure = picture(pyplot, seed)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=150)
-        except OSError as error:
-            raise InputError(f"figures {directory}: {error}. Give a directory that can be written.") from error
+            write_figure(figure, path)
         finally:
             pyplot.close(figure)
         written.append(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from steepest.algorithms import fields
@@ -45,7 +46,8 @@ class SegmentHyperParameters(HyperParameters):
         """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
         rows = self.steps_per_update
         if rows % size:
-            divisor = min((each for each in range(1, rows + 1) if rows % each == 0), key=lambda each: abs(each - size))
+            small = [each for each in range(1, math.isqrt(rows) + 1) if rows % each == 0]
+            divisor = min((each for one in small for each in (one, rows // one)), key=lambda each: abs(each - size))
             raise InputError(
                 f"minibatch_size is {size}; it must divide segment_length × num_envs = {self.segment_length} × "
                 f"{self.num_envs} = {rows}. The nearest that does is {divisor}."
