@@ -132,6 +132,16 @@ def test_functions_that_do_a_whole_thing_set_up_the_platform_before_all_else(cal
         getattr(steepest, call)("nowhere", *(["CartPole-v1"] if call == "train" else []))
 
 
+@pytest.mark.parametrize("platform", ["rocm", "nonsense"])
+def test_a_platform_that_is_not_there_is_refused_in_one_line(platform):
+    code = "import sys; from steepest.cli import main; sys.exit(main(['train', 'ppo', '--env', 'CartPole-v1']))"
+    done = run(code, JAX_PLATFORMS=platform)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"steepest: JAX_PLATFORMS is '{platform}', and JAX does not start there: ")
+    assert done.stderr.endswith(". Leave it out, or set cpu.\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_full_disk_leaves_no_half_program_in_the_cache_and_one_that_is_there_is_replaced(tmp_path):
     """It would be warned of in every run from then on."""
     cache = LRUCache(str(tmp_path), max_size=-1)

@@ -136,8 +136,27 @@ def enable_compilation_cache() -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
+def check_platforms() -> None:
+    """See that JAX starts where it is told to. **Raises** `InputError` where it does not, with what it says."""
+    asked = jax.config.values["jax_platforms"]
+    if not asked or asked == "cpu":
+        return
+    try:
+        jax.devices()
+    except Exception as error:  # of any kind: JAX asserts, too
+        said = next(iter(str(error).splitlines()), "").partition(" (set JAX_PLATFORMS")[0].rstrip(".")
+        raise InputError(
+            f"JAX_PLATFORMS is {asked!r}, and JAX does not start there: {said or f'there is no {asked} here'}. "
+            "Leave it out, or set cpu."
+        ) from error
+
+
 @functools.cache
 def configure_platform() -> None:
-    """Set up XLA as steepest needs it: the threads of its CPU client, and the compilation cache. Once is enough."""
+    """Set up XLA as steepest needs it: the threads of its CPU client, and the compilation cache. Once is enough.
+
+    **Raises** `InputError` where `JAX_PLATFORMS` names what this machine does not have.
+    """
     guard_cpu()
+    check_platforms()
     enable_compilation_cache()

@@ -16,18 +16,20 @@ def test_the_squashed_density_integrates_to_one_over_the_box(mean, std):
     middle = -1 + 4 * (np.arange(100_000) + 0.5) / 100_000
     means, log_stds = jnp.full((100_000, 1), mean), jnp.full((100_000, 1), np.log(std))
     many = TanhGaussian(means, log_stds, low=[-1.0], high=[3.0])
-    density = np.exp(np.asarray(many.log_prob(jnp.asarray(middle[:, None], jnp.float32)), np.float64))
+    action, log_slope = many.from_environment(jnp.asarray(middle[:, None], jnp.float32))
+    density = np.exp(np.asarray(many.log_prob(action) - log_slope, np.float64))
     np.testing.assert_allclose(density.sum() * 4 / 100_000, 1, atol=1e-3)
 
 
 @pytest.mark.parametrize(("low", "high", "tolerance"), [(-1.0, 1.0, 1e-3), (-0.1, 0.7, 1e-3), (0.5, 10.0, 3e-3)])
-def test_the_log_probability_is_recovered_from_the_action_up_to_five(low, high, tolerance):
+def test_the_log_probability_is_recovered_from_what_the_environment_takes_up_to_five(low, high, tolerance):
     mean = jnp.linspace(-4, 4, 4001)[:, None]
     distribution = TanhGaussian(mean, jnp.full_like(mean, np.log(0.3)), low=[low], high=[high])
-    action, (_, log_prob) = distribution.sample(jax.random.key(5)), distribution.sample_and_log_prob(jax.random.key(5))
-    within = np.abs(np.asarray(distribution.unsquashed().sample(jax.random.key(5))))[:, 0] <= 5
+    action, log_prob = distribution.sample_and_log_prob(jax.random.key(5))
+    within = np.abs(np.asarray(action))[:, 0] <= 5
 
-    error = np.abs(np.asarray(log_prob - distribution.log_prob(action)))[within]
+    recovered, _ = distribution.from_environment(distribution.to_environment(action))
+    error = np.abs(np.asarray(log_prob - distribution.log_prob(recovered)))[within]
     assert within.mean() > 0.98
     assert np.all(error < tolerance * np.maximum(1, np.abs(np.asarray(log_prob)))[within])
 
@@ -44,8 +46,13 @@ def test_tanh_is_rounded_once_close_to_one_and_has_its_gradient_everywhere():
 def test_an_action_on_the_edge_of_the_box_has_a_finite_log_probability_and_gradient():
     distribution = TanhGaussian(jnp.zeros((2, 1)), jnp.zeros((2, 1)), low=[-1.0], high=[1.0])
     edges = jnp.array([[-1.0], [1.0]])
-    gradient = jax.jit(jax.grad(lambda each: jnp.sum(each.log_prob(edges))))(distribution)
-    assert np.all(np.isfinite(distribution.log_prob(edges)))
+
+    def log_density(each):
+        action, log_slope = each.from_environment(edges)
+        return each.log_prob(action) - log_slope
+
+    gradient = jax.jit(jax.grad(lambda each: jnp.sum(log_density(each))))(distribution)
+    assert np.all(np.isfinite(log_density(distribution)))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
 
 
@@ -83,3 +90,33 @@ def test_a_kl_between_different_boxes_is_refused():
     wide, narrow = (TanhGaussian(jnp.zeros(1), jnp.zeros(1), low=[-x], high=[x]) for x in (2.0, 1.0))
     with pytest.raises(InputError, match="differ"):
         wide.kl(narrow)
+
+
+def test_the_ratio_of_a_policy_to_itself_is_one_and_its_score_exact_for_every_mean_and_width():
+    """What is stored is what was drawn, so nothing has to be found again where the box is saturated."""
+    means, log_stds = map(np.ravel, np.meshgrid(np.linspace(-30, 30, 61), np.linspace(-5, 2, 15)))
+    mean, log_std = (jnp.asarray(each[:, None], jnp.float32) for each in (means, log_stds))
+    draw = jax.jit(lambda key: TanhGaussian(mean, log_std, [0.5], [10.0]).sample_and_log_prob(key))
+    action, log_prob = draw(jax.random.key(6))
+
+    def later(mean, log_std):
+        return TanhGaussian(mean, log_std, [0.5], [10.0]).log_prob(action)
+
+    ratio = np.exp(np.asarray(later(mean, log_std) - log_prob, np.float64))
+    np.testing.assert_allclose(ratio, 1, rtol=0, atol=1e-5)
+
+    by_mean, by_log_std = jax.jit(jax.grad(lambda *each: jnp.sum(later(*each)), argnums=(0, 1)))(mean, log_std)
+    standard = (np.asarray(action, np.float64) - np.asarray(mean)) / np.exp(np.asarray(log_std, np.float64))
+    np.testing.assert_allclose(by_mean, standard / np.exp(np.asarray(log_std, np.float64)), rtol=1e-5)
+    np.testing.assert_allclose(by_log_std, standard**2 - 1, rtol=1e-5, atol=1e-5)
+
+
+def test_two_squashed_policies_have_the_same_ratio_before_and_after_squashing():
+    """The slope is the same for both, so a uniform policy over the box is judged rightly in terms of u as well."""
+    taken = jnp.linspace(0.6, 9.9, 50)[:, None]
+    some = TanhGaussian(jnp.full_like(taken, 0.3), jnp.full_like(taken, -0.2), [0.5], [10.0])
+    action, log_slope = some.from_environment(taken)
+    z = (np.asarray(taken, np.float64)[:, 0] - 5.25) / 4.75
+    density = scipy.stats.norm.pdf(np.arctanh(z), 0.3, np.exp(-0.2)) / (4.75 * (1 - z**2))
+    ratio = np.exp(some.log_prob(action) - (log_slope - np.log(9.5)))
+    np.testing.assert_allclose(ratio, density * 9.5, rtol=1e-4)

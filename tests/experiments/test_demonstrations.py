@@ -225,7 +225,7 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(recorded, tmp_path, monkeypa
     )  # fmt: skip
     in_process = dataclasses.replace(experiment.config, seeds_per_process=((0, 1),))
     with monkeypatch.context() as patched:
-        patched.setattr(experiments, "_interruptible", stopping_after_the_first_call)
+        patched.setattr(experiments, "interruptible", stopping_after_the_first_call)
         stopped = experiments.execute(dataclasses.replace(experiment, config=in_process), show=False)
     assert not stopped.finished
     assert 0 < stopped.metrics["update"].max() < 400

@@ -345,8 +345,10 @@ def test_a_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
     )
 
 
-@pytest.mark.parametrize("seeds", [1, 2], ids=["in this process", "in processes"])
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
+@pytest.mark.parametrize(
+    ("seeds", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)], ids=["in this process", "in processes"]
+)
+def test_ctrl_c_and_what_schedulers_send_saves_and_says_how_to_go_on(tmp_path, seeds, number):
     run = tmp_path / "run"
     process = subprocess.Popen(
         training(run, "--seeds", seeds, "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
@@ -354,9 +356,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, seeds):
     wait_for_checkpoints(run, range(seeds), process)
     with pytest.raises(InputError, match="another process trains in it"), RunDirectory(run).held():
         pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
+    assert said.count("steepest: stopping after this update.") == 1
     assert f" resume {run}" in said
     assert "Traceback" not in said
     assert (run / "curve.png").exists()

@@ -95,7 +95,7 @@ class Architecture:
 
     def _action_value(self, key: Key[Array, ""], spec: Spec, policy: AbstractPolicy) -> AbstractActionValue:
         if isinstance(policy, TabularPolicy):
-            return TabularActionValue(jnp.zeros(policy.logits.shape))
+            return TabularActionValue(jnp.zeros_like(policy.logits))
         if self.action_value == "compatible":
             return CompatibleActionValue.initial(key, spec, policy, hidden=self.hidden, activation=self.activation)
         return ActionValue.initial(key, spec, hidden=self.hidden, activation=self.activation)

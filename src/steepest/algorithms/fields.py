@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from steepest.core.validation import Bound, Help
+from steepest.core.validation import LOG_STD_BOUNDS, Bound, Help
 
 if TYPE_CHECKING:
     from jax import Array
@@ -175,7 +175,7 @@ Exploration = Annotated[Literal["gaussian", "ornstein_uhlenbeck", "uniform"],
          "steps get nearly the same; or uniform actions.")]
 NoiseLogStd = Annotated[Fixed,
     Help("log σ of the noise for exploring, relative to half the width of the action space: −2.3 is a tenth of it."),
-    Bound("-2.3 is usual.", at_least=-5, at_most=2)]
+    Bound("-2.3 is usual.", at_least=LOG_STD_BOUNDS[0], at_most=LOG_STD_BOUNDS[1])]
 HeldOut = Annotated[Fixed,
     Help("Share of the episodes that is kept from learning, for the metrics alone; of single rows, where the "
          "demonstrations do not tell episodes. 0 learns from everything."),
@@ -196,10 +196,12 @@ Hidden = Annotated[tuple[int, ...], Help("Widths of the hidden layers of policy 
 Activation = Annotated[Literal["tanh", "relu", "elu", "gelu", "silu"], Help("The nonlinearity between the layers.")]
 GaussianKind = Annotated[Literal["gaussian", "state_dependent", "squashed"],
     Help("For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds.")]
-LogStd = Annotated[Fixed, Help("log σ of continuous actions at first, relative to half the width of the action space."),
-    Bound("0 is usual; below it explores less.", at_least=-5, at_most=2)]
+LogStd = Annotated[Fixed,
+    Help("log σ of continuous actions at first, relative to half the width of the action space. Where σ depends on the "
+         "state, the bounds themselves are excluded."),
+    Bound("0 is usual; below it explores less.", at_least=LOG_STD_BOUNDS[0], at_most=LOG_STD_BOUNDS[1])]
 UniformShare = Annotated[Fixed,
     Help("ε: so often the policy chooses uniformly, among discrete actions. That is part of π."),
-    Bound("0.1 is usual.", at_least=0, at_most=1)]
+    Bound("0.1 is usual; at 1 there is nothing to learn.", at_least=0, at_most=0.99)]
 NormaliseObservations = Annotated[bool, Help("Shift and scale observations by their running mean and deviation.")]
 ScaleRewards = Annotated[bool, Help("Divide rewards by the running deviation of the discounted return.")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
-from steepest.core.validation import check_fields
+from steepest.core.validation import check_fields, check_start_of_log_std
 
 if TYPE_CHECKING:
     from jax import Array
@@ -46,8 +46,9 @@ class HyperParameters(metaclass=abc.ABCMeta):
     stochastic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Check every field against its annotation. What concerns two fields is the algorithm's to check."""
+        """Check every field against its annotation. What concerns two fields of one algorithm is its own to check."""
         check_fields(self)
+        check_start_of_log_std(getattr(self, "gaussian", ""), getattr(self, "log_std", 0.0))
 
     @abc.abstractmethod
     def build(self, spec: Spec) -> AbstractAlgorithm:

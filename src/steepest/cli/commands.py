@@ -15,6 +15,7 @@ import tyro
 from steepest.algorithms import ALGORITHMS, HyperParameters
 from steepest.algorithms.presets import preset, preset_names
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
+from steepest.core import interrupts
 from steepest.core.errors import InputError
 from steepest.diagnostics.catalogue import ESTIMATORS
 from steepest.experiments.configuration import (
@@ -220,11 +221,12 @@ def _report(result: TrainResult) -> int:
     run = result.run_directory
     if not result.finished:
         say(f"Interrupted; everything is saved. Go on with it:\n  {program()} resume {run}")
-        return 130
+        return interrupts.status()
     if result.evaluation is not None:
         _print_evaluation(result.evaluation)
     elif result.config.evaluation_episodes:
         say(f"The evaluation was interrupted. Make up for it:\n  {program()} evaluate {run}")
+        return interrupts.status()
     if "staleness" in result.metrics:
         staleness = result.metrics["staleness"]
         say(f"staleness of gradients: {staleness.mean():.1f} updates on average, {staleness.max():.0f} at most")

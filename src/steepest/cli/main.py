@@ -1,5 +1,9 @@
-"""From the words of a command line to what they mean, and from errors to one clear line."""
+"""From the words of a command line to what they mean, and from errors to one clear line.
 
+Commands are imported when they are called: until then signals are not heard.
+"""
+
+import importlib
 import os
 import sys
 import traceback
@@ -8,10 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 import steepest
-from steepest.cli import commands
-from steepest.cli.demonstrate import demonstrate
-from steepest.cli.gradients import gradients
-from steepest.cli.theorems import theorems
+from steepest.core import interrupts
 from steepest.core.errors import (
     EnvironmentFault,
     InputError,
@@ -23,15 +24,23 @@ from steepest.core.errors import (
 )
 from steepest.core.validation import shown
 
-COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
-    "train": ("train an algorithm on an environment", commands.train),
-    "evaluate": ("play episodes with the last policy of every seed", commands.evaluate),
-    "resume": ("go on with a run that was interrupted", commands.resume),
-    "demonstrate": ("write down what the policy of a run does, to learn from", demonstrate),
-    "plot": ("draw learning curves of one or more runs", commands.plot),
-    "gradients": ("compare estimators of the policy gradient: bias, noise and cost", gradients),
-    "theorems": ("check on exact answers what policy gradients rest on", theorems),
-    "list": ("show the algorithms, estimators or environments there are", commands.show),
+Command = Callable[[Sequence[str]], int]
+
+
+def _of(module: str, name: str) -> Command:
+    """A command, which is imported when it is called."""
+    return lambda words: getattr(importlib.import_module(f"steepest.cli.{module}"), name)(words)
+
+
+COMMANDS: dict[str, tuple[str, Command]] = {
+    "train": ("train an algorithm on an environment", _of("commands", "train")),
+    "evaluate": ("play episodes with the last policy of every seed", _of("commands", "evaluate")),
+    "resume": ("go on with a run that was interrupted", _of("commands", "resume")),
+    "demonstrate": ("write down what the policy of a run does, to learn from", _of("demonstrate", "demonstrate")),
+    "plot": ("draw learning curves of one or more runs", _of("commands", "plot")),
+    "gradients": ("compare estimators of the policy gradient: bias, noise and cost", _of("gradients", "gradients")),
+    "theorems": ("check on exact answers what policy gradients rest on", _of("theorems", "theorems")),
+    "list": ("show the algorithms, estimators or environments there are", _of("commands", "show")),
 }
 
 
@@ -40,8 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: done. 2: something given cannot be used, an environment misbehaves, a number is not finite, a file cannot be
     written, memory has run out, or a process was killed; one line on the standard error says what, and what to do.
-    130: interrupted, and saved.
+    128 and the number of a signal, such as 130 for Ctrl-C: interrupted, and saved.
+
+    As a program, that is without `arguments`, it hears signals; see `steepest.core.interrupts`.
     """
+    if arguments is None:
+        interrupts.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     whole = "--traceback" in words
     words = [word for word in words if word != "--traceback"]

@@ -90,6 +90,21 @@ class AbstractActor(eqx.Module):
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
         """Draw an action for the observation of every stream; returns them, their log-probabilities and the carry."""
 
+    def distribution(self, agent: PyTree, obs: AnyArray) -> AbstractDistribution | None:
+        """The distributions of the agent's own policy, without memory; None where it has none.
+
+        Actors whose policy may squash actions return them, since samplers ask them what an environment takes.
+        """
+        return None
+
+    def to_environment(self, agent: PyTree, obs: AnyArray, action: Array) -> Array:
+        """What environments take of the actions that `act` drew for `obs`, before they are clipped to the bounds.
+
+        It depends on no parameter, so a compiled program evaluates no network for it.
+        """
+        distribution = self.distribution(agent, obs)
+        return action if distribution is None else distribution.to_environment(action)
+
 
 class AbstractAlgorithm(AbstractActor):
     """An actor that learns: pure functions over an agent, which know no environment."""
@@ -104,7 +119,7 @@ class AbstractAlgorithm(AbstractActor):
 
     @abc.abstractmethod
     def act_deterministic(self, agent: PyTree, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
-        """The mode of the policy for every stream, for evaluation; returns it and the carry."""
+        """The mode of the policy for every stream, as environments take it, for evaluation; and the carry."""
 
     @abc.abstractmethod
     def update(self, key: Key[Array, ""], agent: PyTree, trajectory: Trajectory) -> tuple[PyTree, UpdateInfo]:

@@ -24,7 +24,7 @@ class Moments(eqx.Module):
     @classmethod
     def initial(cls, shape: tuple[int, ...]) -> "Moments":
         """Nothing seen: mean 0 and variance 1, so that normalising changes nothing."""
-        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.zeros(()))
+        return cls(*(jnp.full(size, value, jnp.float32) for size, value in ((shape, 0), (shape, 1), ((), 0))))
 
     @classmethod
     def of(cls, rows: Float[Array, "B *shape"], weight: Float[Array, " B"]) -> "Moments":
@@ -45,7 +45,9 @@ class Moments(eqx.Module):
             self.variance * (1 - fraction) + new.variance * fraction + jnp.square(shift) * fraction * (1 - fraction),
             total,
         )
-        return jax.tree.map(lambda after, before: jnp.where(new.count > 0, after, before), merged, self)
+        return jax.tree.map(
+            lambda after, before: jnp.where(new.count > 0, after, before).astype(before.dtype), merged, self
+        )
 
 
 class AbstractNormaliser(eqx.Module):
@@ -168,7 +170,7 @@ class RewardScaler(AbstractRewardScaler):
     @classmethod
     def initial(cls, num_envs: int) -> "RewardScaler":
         """Nothing seen: the scale is 1."""
-        return cls(Moments.initial(()), jnp.zeros(num_envs))
+        return cls(Moments.initial(()), jnp.zeros(num_envs, jnp.float32))
 
     def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
         """The rewards in units of the standard deviation."""

@@ -13,7 +13,7 @@ from steepest.core.types import AnyArray, PyTree
 class Trajectory(eqx.Module):
     """T steps of N streams side by side. A stream may hold several episodes, one after the other.
 
-    - `obs`, `action`: $s_t$ and $a_t$ as the policy saw and chose them, before any clipping.
+    - `obs`, `action`: $s_t$ and $a_t$ as the policy saw and chose them, before any squashing and clipping.
     - `next_obs`: $s'_t$, the true successor of `obs`; never the first observation of the next episode.
     - `reward`: $r_t$, in the environment's unit.
     - `log_prob`: $\\log\\beta(a_t|s_t)$ under the policy that acted, in nats.

@@ -47,7 +47,12 @@ class CompatibleActionValue(AbstractActionValue):
 
     def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
         policy = jax.lax.stop_gradient(self.policy)
-        mode, slope = jax.jvp(lambda each: each(obs).mode(), (policy,), (self.weights,))
+
+        def best_guess(each: Policy) -> Array:
+            distribution = each(obs)
+            return distribution.to_environment(distribution.mode())
+
+        mode, slope = jax.jvp(best_guess, (policy,), (self.weights,))
         return jnp.sum((action - mode) * slope, axis=-1) + self.value(obs)
 
     def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:

@@ -1,6 +1,7 @@
 """Whole episodes for estimators of the gradient: compiled, or on the host."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -48,6 +49,9 @@ class Playing(AbstractActor):
 
         # One key for all: where the streams differ in their policies, they do not differ in their luck.
         return jax.vmap(draw)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
+
+    def distribution(self, agent: PyTree, obs: AnyArray) -> Any:  # that of a policy without noise has fewer methods
+        return jax.vmap(lambda policy, obs: policy(obs))(agent, obs) if self.apart else agent(obs)
 
 
 class CompiledRollouts(AbstractRollouts):

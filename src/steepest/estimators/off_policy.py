@@ -64,7 +64,8 @@ class OffPolicy(AbstractEstimator):
         return rollouts.play(key, self.behaviour, episodes)
 
     def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
-        weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, data.action)
+        taken = policy(data.obs).to_environment(data.action)
+        weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, taken)
         return score_gradient(Score(), policy, data, weight, _factor(self)), steps_of(data)
 
 
@@ -89,9 +90,10 @@ class FreshAction(AbstractEstimator):
 
     def gradient(self, policy: Policy, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[PyTree, Info]:
         trajectory, key = data
-        fresh = policy(trajectory.obs).sample(key)
+        distribution = policy(trajectory.obs)
+        fresh = distribution.sample(key)
         answered = eqx.tree_at(lambda each: each.action, trajectory, fresh)
-        weight = self.action_value(trajectory.obs, fresh)
+        weight = self.action_value(trajectory.obs, distribution.to_environment(fresh))
         return score_gradient(Score(), policy, answered, weight, _factor(self)), steps_of(trajectory)
 
 

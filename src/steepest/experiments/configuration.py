@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 from steepest.algorithms import ALGORITHMS, HyperParameters
 from steepest.algorithms.presets import preset
 from steepest.core.errors import InputError, unknown
-from steepest.core.validation import check_choice, check_number, describe, shown
+from steepest.core.validation import check_choice, check_number, describe, shown, whole_number
 from steepest.envs.tasks import BACKENDS
 from steepest.runs.directory import RunDirectory
 
@@ -281,16 +281,16 @@ def check_seeds(seeds: Sequence[int]) -> None:
         raise InputError(f"seeds is {shown(seeds)}; each may be there once only.")
 
 
-def seed_range(first: int, count: int) -> tuple[int, ...]:
+def seed_range(first: object, count: object) -> tuple[int, ...]:
     """So many seeds in a row. **Raises** `InputError` for too many, or one out of bounds."""
-    check_number("seeds", count, at_least=1, at_most=MOST_SEEDS, whole=True, remedy="4, say.")
-    check_number("seed", first, at_least=0, at_most=2**31 - count, whole=True, remedy="0, say.")
+    count = whole_number("seeds", count, at_least=1, at_most=MOST_SEEDS, remedy="4, say.")
+    first = whole_number("seed", first, at_least=0, at_most=2**31 - count, remedy="0, say.")
     return tuple(range(first, first + count))
 
 
-def check_episodes(name: str, value: object, *, at_least: int = 1) -> None:
-    """**Raises** `InputError` for a number of episodes that nobody can wait for."""
-    check_number(name, value, at_least=at_least, at_most=MOST_EPISODES, whole=True, remedy="100 is usual.")
+def check_episodes(name: str, value: object, *, at_least: int = 1) -> int:
+    """A number of episodes. **Raises** `InputError` for one that nobody can wait for."""
+    return whole_number(name, value, at_least=at_least, at_most=MOST_EPISODES, remedy="100 is usual.")
 
 
 def read_configuration(run: RunDirectory) -> RunConfiguration:

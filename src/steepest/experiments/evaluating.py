@@ -56,7 +56,7 @@ def evaluate(
 
     **Raises** `InputError` when it is not a run, a seed has no checkpoint, or a checkpoint is damaged.
     """
-    check_episodes("episodes", episodes)
+    episodes = check_episodes("episodes", episodes)
     configure_platform()
     directory = RunDirectory.existing(run)
     config = read_configuration(directory)

@@ -17,7 +17,7 @@ from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.spaces import Space, Spec
 from steepest.core.types import PyTree
-from steepest.core.validation import check_number
+from steepest.core.validation import whole_number
 from steepest.envs.tasks import Task
 from steepest.experiments.configuration import OWN, RunConfiguration
 
@@ -66,8 +66,7 @@ class OwnAlgorithm(HyperParameters):
             )
         if isinstance(given, type):
             raise InputError(f"algorithm is the class {given.__name__}; give an object of it, {given.__name__}(…).")
-        streams = 8 if num_envs is None else num_envs
-        check_number("num_envs", streams, at_least=1, whole=True, remedy="8 is usual.")
+        streams = whole_number("num_envs", 8 if num_envs is None else num_envs, at_least=1, remedy="8 is usual.")
         probe = given(Spec(task.observation_space, task.action_space, streams, 1, task.max_episode_steps))
         if not isinstance(probe, AbstractAlgorithm):
             raise InputError(

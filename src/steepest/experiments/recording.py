@@ -9,13 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Space
-from steepest.core.validation import check_number
+from steepest.core.validation import whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
 from steepest.envs.tasks import EnvironmentLike, Task
@@ -153,8 +153,8 @@ def record(
     max_episode_steps: int | None = None,
 ) -> tuple[Demonstrations, Float[np.ndarray, " episodes"]]:
     """What a policy does in a task, and the undiscounted return of each episode."""
-    check_episodes("episodes", episodes)
-    check_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, whole=True, remedy="0, say.")
+    episodes = check_episodes("episodes", episodes)
+    episode_seed = whole_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, remedy="0, say.")
     key, limit = jax.random.key(episode_seed), time_limit(task, max_episode_steps)
     rollouts = open_task(task, key, limit=limit, slots=min(_SLOTS, episodes))
     policy: Any = expert.policy if stochastic else WithoutNoise(expert.policy)  # rollouts ask for samples only
@@ -164,13 +164,19 @@ def record(
         rollouts.close()
     # Episode after episode, each in order.
     valid = played.valid.swapaxes(0, 1)
-    obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, played.action))
+    taken = np.asarray(_taken(policy, played.obs, played.action))
+    obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, taken))
     recorded = Demonstrations(
         obs + first_choice(task.observation_space),
         to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
     return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
+
+
+@jax.jit
+def _taken(policy: Any, obs: Array, action: Array) -> Array:
+    return policy(obs).to_environment(action)
 
 
 def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:

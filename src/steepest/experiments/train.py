@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,11 +15,14 @@ from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.interrupts import end_if_asked, interruptible
+from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, newest_states, spaces, task_of
 from steepest.experiments.configuration import (
     OWN,
     RunConfiguration,
+    check_episodes,
     hyper_parameters,
     read_configuration,
     seed_range,
@@ -211,6 +212,15 @@ def prepare(
 
     **Raises** `InputError` for the first thing that cannot work.
     """
+    total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
+    evaluation_episodes = check_episodes("evaluation_episodes", evaluation_episodes, at_least=0)
+    evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
+    low, high = (
+        converted(f"action_{name}", bound, float | None, "Give a number.")
+        for name, bound in zip(("low", "high"), action_bounds, strict=True)
+    )
+    action_bounds = low, high
+    converted("preset", preset, bool, "")
     configure_platform()
     hyper = hyper or {}
     if isinstance(algorithm, str):
@@ -325,6 +335,7 @@ def reopen(
     if total_steps is None and restart_schedules:
         raise InputError("restart_schedules is given without total_steps. Give the steps of the longer run.")
     if total_steps is not None:
+        total_steps = whole_number("total_steps", total_steps, at_least=1, remedy="Give more.")
         check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
         total_steps = None if total_steps == config.total_steps else int(total_steps)
     return Experiment(config, parameters, task, run, extended=total_steps)
@@ -333,7 +344,8 @@ def reopen(
 def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
     """Train, from the newest checkpoints where there are any; then evaluate, and draw the learning curve.
 
-    Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`.
+    Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`. So do SIGTERM and
+    SIGHUP, which schedulers send; after them the program ends too, unless it handles them itself.
     """
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
@@ -349,7 +361,7 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
             started = cut_back(run, config, task, parameters)
             if experiment.extended is not None:
                 config = extend(config, task, run, parameters, experiment.extended)
-        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(_interruptible())
+        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(interruptible())
         if run is not None:
             display.say(f"{'kept in' if run.new else 'going on with'} {run.path}")
         table = memory if run is None else MetricsTable(run.metrics)
@@ -383,6 +395,7 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
     result = _result(experiment, outcomes, evaluations, memory.kept, finished)
     if fault is not None:
         raise _with_result(fault, result)
+    end_if_asked(stop)
     return result
 
 
@@ -398,26 +411,6 @@ def _with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
         )
         fault.args = (f"{fault} {kept}",)
     return fault
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a question's answer; a second one interrupts as usual."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(*_: object) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _result(

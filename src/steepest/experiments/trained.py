@@ -118,3 +118,7 @@ class ModeOnly(eqx.Module):
         """The mode, and its log-probability under the distribution."""
         action = self.distribution.mode()
         return action, self.distribution.log_prob(action)
+
+    def to_environment(self, action: Array) -> Array:
+        """What the environment takes of it."""
+        return self.distribution.to_environment(action)

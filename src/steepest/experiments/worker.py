@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, StorageFault, out_of_memory
+from steepest.core.interrupts import SIGNALS
 from steepest.experiments.configuration import read_configuration
 from steepest.experiments.processes import WRITTEN
 from steepest.runs.directory import RunDirectory
@@ -20,7 +21,8 @@ from steepest.runs.listeners import AbstractListener, Row
 def main() -> int:
     """Train the group that the command line names, and report on standard output, one JSON object a line."""
     path, group, started = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in SIGNALS:  # a scheduler may send them to all; the process that started this one answers them
+        signal.signal(each, signal.SIG_IGN)
     # Only reports may appear there, whatever an environment prints.
     reports = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

@@ -21,6 +21,7 @@ from steepest.core.distributions import (
 )
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.validation import LOG_STD_BOUNDS, check_start_of_log_std
 
 GaussianKind = Literal["gaussian", "state_dependent", "squashed", "bounded"]
 
@@ -104,13 +105,16 @@ class GaussianHead(AbstractHead):
 
 
 class StateDependentGaussianHead(AbstractHead):
-    """A Gaussian whose log σ is an output of the network too, kept within [`lowest`, `highest`] by a soft bound."""
+    """A Gaussian whose log σ is an output of the network too, kept between `lowest` and `highest` by a soft bound.
+
+    The bounds are exclusive: σ would not move from there. `initial_log_std` is where an output of 0 puts it.
+    """
 
     centre: tuple[float, ...] = eqx.field(static=True)
     half_width: tuple[float, ...] = eqx.field(static=True)
     initial_log_std: float = eqx.field(static=True)
-    lowest: float = eqx.field(static=True, default=-5.0)
-    highest: float = eqx.field(static=True, default=2.0)
+    lowest: float = eqx.field(static=True, default=LOG_STD_BOUNDS[0])
+    highest: float = eqx.field(static=True, default=LOG_STD_BOUNDS[1])
 
     @property
     def inputs(self) -> int:
@@ -175,8 +179,8 @@ def make_head(
     - `log_std`: log σ at first, relative to half the width of the space.
     - `uniform_share`: for `Discrete`: so often the choice is uniform.
 
-    **Raises** `InputError` for a `Box` without finite bounds or with more than one axis, and for a `uniform_share` of a
-    space that is not `Discrete`.
+    **Raises** `InputError` for a `Box` without finite bounds or with more than one axis, for a `uniform_share` of a
+    space that is not `Discrete`, and for a `log_std` from which σ could not move.
     """
     if uniform_share and not isinstance(space, Discrete):
         raise InputError(
@@ -197,6 +201,7 @@ def make_head(
                 return GaussianHead(jnp.full(len(centre), log_std, jnp.float32), centre, half)
             if gaussian == "bounded":
                 return BoundedHead(centre, half, log_std)
+            check_start_of_log_std(gaussian, log_std)
             kind = SquashedGaussianHead if gaussian == "squashed" else StateDependentGaussianHead
             return kind(centre, half, log_std)
         case Box(shape=(int(),)):

@@ -44,7 +44,7 @@ class OwnPolicy(AbstractBehaviour):
 
 
 class NoisyMode(AbstractBehaviour):
-    """The policy's mode and its Gaussian noise, cut to the bounds of `space`, as the environment would do it.
+    """The policy's mode and its own noise, cut to the bounds of `space`, as the environment would do it.
 
     The log-probability is that of the action before it was cut.
     """
@@ -53,7 +53,9 @@ class NoisyMode(AbstractBehaviour):
 
     def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         action, log_prob = distribution.sample_and_log_prob(key)
-        return _cut(self.space, action), log_prob, carry
+        taken = distribution.to_environment(action)
+        cut = _cut(self.space, taken)
+        return jnp.where(cut == taken, action, distribution.from_environment(cut)[0]), log_prob, carry
 
 
 class OrnsteinUhlenbeck(AbstractBehaviour):
@@ -83,7 +85,8 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
 
     def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         half = (self.space.high - self.space.low)[None] / 2
-        action = _cut(self.space, distribution.mode() + half * carry)
+        taken = _cut(self.space, distribution.to_environment(distribution.mode()) + half * carry)
+        action, _ = distribution.from_environment(taken)
         drifted = (1 - self.pull) * carry + self.std * jax.random.normal(key, carry.shape, carry.dtype)
         return action, jnp.zeros(obs.shape[0], jnp.float32), drifted
 
@@ -110,7 +113,8 @@ class Uniform(AbstractBehaviour):
                     each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
                 )
                 action, nats = jnp.asarray(low) + width * share, float(np.sum(np.log(width)))
-        return action, jnp.full(count, -nats, jnp.float32), carry
+        action, log_slope = distribution.from_environment(action)
+        return action, jnp.broadcast_to(log_slope - nats, count).astype(jnp.float32), carry
 
 
 class Other(AbstractBehaviour):
@@ -123,7 +127,15 @@ class Other(AbstractBehaviour):
         return self.actor.initial_carry(spec)
 
     def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
-        return self.actor.act(key, self.agent, carry, obs)
+        action, log_prob, carry = self.actor.act(key, self.agent, carry, obs)
+        theirs = self.actor.distribution(self.agent, obs)
+        if theirs is not None:
+            if jax.tree.structure(theirs) == jax.tree.structure(distribution):
+                return action, log_prob, carry  # both squash alike, or neither does
+            action = theirs.to_environment(action)
+            log_prob = log_prob - theirs.from_environment(action)[1]
+        action, log_slope = distribution.from_environment(action)
+        return action, log_prob + log_slope, carry
 
 
 def _cut(space: Box, action: Float[Array, "N ..."]) -> Float[Array, "N ..."]:

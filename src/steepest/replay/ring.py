@@ -142,7 +142,7 @@ class Ring(eqx.Module):
         """
         filled = self._filled()
         edges = jnp.cumsum(filled)
-        rank = jax.random.randint(key, (count,), 0, edges[-1])
+        rank = jax.random.randint(key, (count,), 0, edges[-1], jnp.int32)
         stream = jnp.searchsorted(edges, rank, side="right").astype(jnp.int32)
         age = edges[stream] - rank  # 1 for the newest row of its stream
         return self._gathered(stream, age, steps, discount)

@@ -71,7 +71,7 @@ def env_key(key: Key[Array, ""], restarts: Int[Array, ""] | int, time: Int[Array
 def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> EnvState:
     """Fresh starts of `num_envs` episodes."""
     state = _strong(jax.vmap(env.initial)(jax.random.split(key, num_envs)))
-    return EnvState(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs))
+    return EnvState(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs, jnp.float32))
 
 
 def advance(env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, action: Array) -> tuple[EnvState, Outcome]:
@@ -81,17 +81,24 @@ def advance(env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, act
     elapsed = places.elapsed + 1
     limit = env.max_episode_steps
     truncated = jnp.zeros_like(terminated) if limit is None else elapsed >= limit
+    reward = _narrow(reward)
     after = EnvState(state, _observe(env, state), elapsed, places.episode_return + reward)
     return after, Outcome(reward, terminated, truncated)
 
 
 def _observe(env: AbstractEnvironment, state: PyTree) -> Array:
-    return _strong(jax.vmap(env.observe)(state))
+    return _narrow(_strong(jax.vmap(env.observe)(state)))
 
 
 def _strong(tree: PyTree) -> PyTree:
     """Fix the types: what an environment makes of Python's numbers must not change from one step to the next."""
     return jax.tree.map(lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype), tree)
+
+
+def _narrow(array: Array) -> Array:
+    """In single precision, whatever an environment computes in where double precision is on."""
+    narrower = {"float64": jnp.float32, "int64": jnp.int32}.get(array.dtype.name)
+    return array if narrower is None else array.astype(narrower)
 
 
 def clip_to(space: Space, action: Array) -> Array:
@@ -145,7 +152,8 @@ def sample(
         places, active, memory = carry
         act_key, step_key, fresh = row
         action, log_prob, memory = actor.act(act_key, agent, memory, places.obs)
-        after, outcome = advance(env, step_key, places, clip_to(actor.spec.action, action))
+        taken = clip_to(actor.spec.action, actor.to_environment(agent, places.obs, action))
+        after, outcome = advance(env, step_key, places, taken)
         ended = outcome.terminated | outcome.truncated
         transition = {
             "obs": places.obs,

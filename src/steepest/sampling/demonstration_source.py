@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Key, Shaped
 
 from steepest.core.conversion import from_environment
 from steepest.core.demonstrations import Demonstrations
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor, RolloutSpec
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
@@ -28,8 +29,8 @@ class Cloning(Protocol):
     spec: Spec
     rollout: RolloutSpec
 
-    def log_prob(self, agent: PyTree, obs: AnyArray, action: AnyArray) -> Array:
-        """$\\log\\pi(a|s)$ of any actions, in nats."""
+    def distribution(self, agent: PyTree, obs: AnyArray) -> AbstractDistribution:
+        """The policy's distributions for observations."""
         ...
 
     def update_normaliser(self, agent: PyTree, obs: AnyArray) -> PyTree:
@@ -57,7 +58,7 @@ class DemonstrationSource(AbstractTrajectorySource):
 
     **Arguments**
 
-    - `obs`, `action`: rows to learn from, choices counted from 0.
+    - `obs`, `action`: rows to learn from, actions as environments take them, choices counted from 0.
     - `held_out`: observations and actions of rows that are not.
     """
 
@@ -88,8 +89,9 @@ class DemonstrationSource(AbstractTrajectorySource):
     ) -> tuple[Cursor, Trajectory, dict[str, Float[Array, ""]]]:
         count = actor.spec.num_envs
         rows = self._next(streams, count)
-        obs, action = self.obs[rows][None], self.action[rows][None]
-        zero, yes = jnp.zeros((1, count)), jnp.ones((1, count), bool)
+        obs = self.obs[rows][None]
+        action, _ = actor.distribution(agent, obs).from_environment(self.action[rows][None])
+        zero, yes = jnp.zeros((1, count), jnp.float32), jnp.ones((1, count), bool)
         trajectory = Trajectory(
             obs=obs,
             action=action,
@@ -101,7 +103,7 @@ class DemonstrationSource(AbstractTrajectorySource):
             valid=yes,
         )
         none = jnp.asarray(jnp.nan, jnp.float32)
-        metrics = {"episodes": jnp.zeros(()), "return": none, "length": none}
+        metrics = {"episodes": jnp.zeros((), jnp.float32), "return": none, "length": none}
         metrics["log_likelihood"] = _log_likelihood(actor, agent, self.obs, self.action)
         if self.held_out is not None:
             metrics["held_out_log_likelihood"] = _log_likelihood(actor, agent, *self.held_out)
@@ -126,4 +128,6 @@ def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
 
 def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:
     stride = max(1, obs.shape[0] // _MEASURED_ROWS)
-    return jnp.mean(actor.log_prob(agent, obs[::stride], action[::stride]))
+    distribution = actor.distribution(agent, obs[::stride])
+    chosen, log_slope = distribution.from_environment(action[::stride])
+    return jnp.mean(distribution.log_prob(chosen) - log_slope)

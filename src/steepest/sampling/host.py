@@ -23,20 +23,21 @@ _SHORTEST, _LONGER = 64, 4
 
 @runtime_checkable
 class CompiledAct(Protocol):
-    """A compiled function that draws the actions of step `index` of a trajectory."""
+    """A compiled function that draws the actions of step `index` of an evaluation."""
 
     def __call__(
         self, key: Key[Array, ""], index: np.int32, agent: PyTree, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
     ) -> tuple[Array, Array, PyTree]:
-        """Actions, their log-probabilities, and the carry."""
+        """Actions as the environments take them, the log-probabilities of those drawn, and the carry."""
         ...
 
 
 def compiled_act(actor: AbstractActor) -> CompiledAct:
-    """One compiled function that draws the actions of any step of a trajectory."""
+    """One compiled function that draws the actions of any step of an evaluation."""
 
     def act(key, index, agent, carry, obs):
-        return actor.act(jax.random.fold_in(key, index), agent, carry, obs)
+        action, log_prob, carry = actor.act(jax.random.fold_in(key, index), agent, carry, obs)
+        return actor.to_environment(agent, obs, action), log_prob, carry
 
     return jax.jit(act)
 
@@ -62,10 +63,11 @@ class PreparedAct:
 
     def __call__(
         self, index: int, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
-    ) -> tuple[Shaped[np.ndarray, "N ..."], Float[Array, " N"], PyTree]:
-        """The actions for `obs`, in host memory, their log-probabilities, and the carry."""
-        action, log_prob, carry = self._act(self._keys[index], self._leaves, carry, obs)
-        return np.asarray(action), log_prob, carry
+    ) -> tuple[Shaped[np.ndarray, "N ..."], Shaped[np.ndarray, "N ..."], Float[Array, " N"], PyTree]:
+        """The actions for `obs`, and as environments take them, in host memory; their log-probabilities; the carry."""
+        action, taken, log_prob, carry = self._act(self._keys[index], self._leaves, carry, obs)
+        action = np.asarray(action)
+        return action, action if taken is None else np.asarray(taken), log_prob, carry
 
     def _draw(
         self,
@@ -75,9 +77,11 @@ class PreparedAct:
         leaves: list[Array],
         carry: PyTree,
         obs: Shaped[Array, "N ..."],
-    ) -> tuple[Shaped[Array, "N ..."], Float[Array, " N"], PyTree]:
+    ) -> tuple[Shaped[Array, "N ..."], Shaped[Array, "N ..."] | None, Float[Array, " N"], PyTree]:
         agent = jax.tree.unflatten(structure, leaves)
-        return self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
+        action, log_prob, carry = self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
+        taken = self._source.to_environment(agent, obs, action)
+        return action, None if taken is action else taken, log_prob, carry  # nothing is copied out twice
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -149,8 +153,8 @@ class HostStreams:
                 if time > 0:
                     self._receive(rows, time - 1, index, active)
                 obs, columns = self._obs[index], self._columns[index]
-                action, log_prob, self._carry[index] = self._act(time * count + index, self._carry[index], obs)
-                group.send(action)
+                action, taken, log_prob, self._carry[index] = self._act(time * count + index, self._carry[index], obs)
+                group.send(taken)
                 # The environments are stepping now: everything else is done while they do.
                 rows.obs[time, columns], rows.action[time, columns] = obs, action
                 rows.log_prob[time, columns] = np.asarray(log_prob)

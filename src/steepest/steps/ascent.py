@@ -216,6 +216,6 @@ class MinibatchAscent(AbstractStepRule):
             carry, info = epoch(index, carry)
             return index + 1, carry, info, policy_problem.kl(unravel(carry[0]))
 
-        start: tuple = (jnp.zeros((), jnp.int32), carry, blank, jnp.zeros(()))
+        start: tuple = (jnp.zeros((), jnp.int32), carry, blank, jnp.zeros((), jnp.float32))
         index, carry, info, _ = jax.lax.while_loop(goes_on, once_more, start)
         return carry, info, index.astype(jnp.float32)

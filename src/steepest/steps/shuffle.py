@@ -25,7 +25,7 @@ def shuffled(key: Key[Array, ""], size: int) -> Int[Array, " size"]:
     """
     rows = next(divisor for divisor in range(math.isqrt(size), 0, -1) if size % divisor == 0)
     if rows < _FEWEST_ROWS:
-        return jax.random.permutation(key, size)
+        return jax.random.permutation(key, jnp.arange(size, dtype=jnp.int32))
     return _turning(key, rows, size // rows)(jnp.arange(size, dtype=jnp.int32))
 
 
@@ -53,8 +53,8 @@ def shuffled_at(key: Key[Array, ""], size: int, positions: Int[Array, " B"]) -> 
 def _turning(key: Key[Array, ""], rows: int, columns: int) -> Callable[[Array], Array]:
     """A one-to-one map of the places of a rectangle."""
     by_row, by_column = jax.random.split(key)
-    turn_rows = _below(columns, jax.random.uniform(by_row, (_ROUNDS, rows)))
-    turn_columns = _below(rows, jax.random.uniform(by_column, (_ROUNDS, columns)))
+    turn_rows = _below(columns, jax.random.uniform(by_row, (_ROUNDS, rows), jnp.float32))
+    turn_columns = _below(rows, jax.random.uniform(by_column, (_ROUNDS, columns), jnp.float32))
 
     def turned(index: Array) -> Array:
         row, column = jnp.divmod(index, columns)

@@ -28,7 +28,7 @@ from steepest.sampling import compiled
 from steepest.sampling.host import HostStreams
 from steepest.training.cluster import Cluster, Died
 from steepest.training.compiled import seed_keys, update_keys
-from steepest.training.driver import OneSeedTraining, Row, not_finite
+from steepest.training.driver import OneSeedTraining, Row, Told, not_finite
 from steepest.training.host import HostState, begin
 
 Leaves = list[np.ndarray]
@@ -272,7 +272,7 @@ class AsynchronousTraining(OneSeedTraining):
             update_keys(state.key, state.update)[1], state.agent, segment.evaluation
         )
         self._state = HostState(agent, state.key, state.update + 1, jnp.asarray(steps, jnp.int32))
-        self._copy, metrics, fault = jax.device_get((copy, metrics, fault))
+        self._copy, fault = jax.device_get((copy, fault))
         if fault >= 0:
             raise not_finite(self._finite_names[int(fault)], self.seeds[0], update, steps)
         self._ask(worker, index)
@@ -286,7 +286,7 @@ class AsynchronousTraining(OneSeedTraining):
             "length": segment.total_length / ended,
             "staleness": update - copied,
             "kl": segment.kl,
-        } | {name: float(value) for name, value in metrics.items()}
+        } | {name: float(value) for name, value in metrics.numbers().items()}
 
     def _replace(self, index: int, death: Died) -> None:
         self._deaths += 1
@@ -303,7 +303,7 @@ class AsynchronousTraining(OneSeedTraining):
         fault = info.finite.first_bad
         after = self._shared.keep_if_finite(after, agent, fault < 0)
         self._finite_names = info.finite.names
-        return after, jax.tree.leaves(copy_of(after)), info.metrics, fault
+        return after, jax.tree.leaves(copy_of(after)), Told.of(info.metrics), fault
 
     def close(self) -> None:
         if self._cluster is not None:

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from typing import Any
 
+from steepest.core import interrupts
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 
 _PATIENCE = 5.0
@@ -94,7 +95,8 @@ class Cluster:
         self._actors: list[Any] = []
         if not ray.is_initialized():
             self._owned = True
-            self._connect(_given(address), size)
+            with interrupts.kept():
+                self._connect(_given(address), size)
         processors = int(ray.cluster_resources().get("CPU", 0))
         if processors < size:
             self.close()

@@ -16,7 +16,7 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.source import AbstractTrajectorySource, source_of
-from steepest.training.driver import AbstractTraining, Row, not_finite
+from steepest.training.driver import AbstractTraining, Row, Told, not_finite
 
 TrajectorySource = AbstractEnvironment | AbstractTrajectorySource
 """Where trajectories come from: a compiled environment, or any other source."""
@@ -116,7 +116,7 @@ def run(
     total_steps: Int[Array, ""] | int,
     *,
     rows: int = CAPACITY,
-) -> tuple[TrainingState, dict[str, Shaped[Array, " rows"]]]:
+) -> tuple[TrainingState, Told]:
     """Make up to `count` updates of one seed; once it has its steps, or is at fault, it rests.
 
     `count` is not part of the program, so one compilation serves every call, and it does not matter to the result
@@ -135,7 +135,7 @@ def run(
         return index + 1, state, {name: metrics[name].at[index].set(row[name]) for name in metrics}
 
     _, state, metrics = jax.lax.while_loop(goes_on, body, (jnp.zeros((), jnp.int32), state, blank))
-    return state, metrics
+    return state, Told.of(metrics)
 
 
 @functools.partial(jax.jit, donate_argnames="states")
@@ -145,7 +145,7 @@ def run_together(
     states: list[TrainingState],
     count: Int[Array, ""] | int,
     total_steps: Int[Array, ""] | int,
-) -> tuple[list[TrainingState], list[dict[str, Shaped[Array, " rows"]]]]:
+) -> tuple[list[TrainingState], list[Told]]:
     """`run` for several seeds at once, as an accelerator wants it."""
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     done = jax.vmap(lambda state: run(algorithm, env, state, count, total_steps))(stacked)
@@ -204,11 +204,11 @@ class CompiledTraining(AbstractTraining):
         """
         if jax.default_backend() != "cpu":
             self._states, metrics = run_together(self.algorithm, self.env, self._states, count, end)
-            return jax.device_get(metrics)
+            return [each.numbers() for each in metrics]
         columns = []
         for index, state in enumerate(self._states):
             self._states[index], metrics = run(self.algorithm, self.env, state, count, end)
-            columns.append(jax.device_get(metrics))
+            columns.append(metrics.numbers())
         return columns
 
     def _check(self, rows: list[Row]) -> None:

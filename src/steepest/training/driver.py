@@ -2,12 +2,43 @@
 
 import abc
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Shaped
+
 from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 
 Row = dict[str, float]
 """One update of one seed: `seed`, `update`, `steps`, `episodes`, `return`, `length`, and the algorithm's metrics."""
+
+
+class Told(eqx.Module):
+    """Metrics as a compiled program returns them: floats as the bits that they are made of.
+
+    NaN is a metric's way to say that there was nothing to measure, such as the return where no episode has ended.
+    JAX would take it for a mistake where `JAX_DEBUG_NANS` is set.
+    """
+
+    bits: dict[str, Int[Array, "*rows"]]
+    counts: dict[str, Shaped[Array, "*rows"]]
+
+    @classmethod
+    def of(cls, metrics: dict[str, Array]) -> "Told":
+        """Inside the program."""
+        floats = {name for name, values in metrics.items() if values.dtype == jnp.float32}
+        bits = {name: jax.lax.bitcast_convert_type(metrics[name], jnp.int32) for name in metrics if name in floats}
+        return cls(bits, {name: metrics[name] for name in metrics if name not in floats})
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """Outside of it, in host memory."""
+        found: Told = jax.device_get(self)
+        floats = {name: np.asarray(values).view(np.float32) for name, values in found.bits.items()}
+        counts = {name: np.asarray(values) for name, values in found.counts.items()}
+        return dict(sorted((floats | counts).items()))
 
 
 class AbstractTraining(abc.ABC):

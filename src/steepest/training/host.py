@@ -18,7 +18,7 @@ from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.sampling.host import HostStreams
 from steepest.training.compiled import seed_keys, update_keys
-from steepest.training.driver import OneSeedTraining, Row, not_finite
+from steepest.training.driver import OneSeedTraining, Row, Told, not_finite
 
 
 class HostState(eqx.Module):
@@ -92,7 +92,7 @@ class HostTraining(OneSeedTraining):
         fault = info.finite.first_bad
         after = self.algorithm.keep_if_finite(after, agent, fault < 0)
         self._finite_names = info.finite.names
-        return after, info.metrics, fault
+        return after, Told.of(info.metrics), fault
 
     def _once(self) -> list[Row]:
         """Collect and learn once; where the two overlap, from what was collected the time before."""
@@ -129,7 +129,7 @@ class HostTraining(OneSeedTraining):
             "episodes": len(episodes),
             "return": float(np.mean(returns)) if returns else float("nan"),
             "length": float(np.mean(lengths)) if lengths else float("nan"),
-        } | {name: float(value) for name, value in jax.device_get(metrics).items()}
+        } | {name: float(value) for name, value in metrics.numbers().items()}
 
     def restore(self, states: dict[int, PyTree]) -> None:
         super().restore(states)

@@ -11,6 +11,7 @@ from steepest.advantages import AbstractAdvantage
 from steepest.algorithms.architecture import MakeNetworks
 from steepest.algorithms.bodies.agent import (
     Agent,
+    best_guess,
     explained_variance,
     finite_samples,
     fresh_normaliser,
@@ -18,6 +19,7 @@ from steepest.algorithms.bodies.agent import (
     state_values,
     value_of,
 )
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
@@ -110,15 +112,14 @@ class ActorCritic(AbstractAlgorithm):
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
         distribution, carry = agent.policy.step(carry, agent.observations(obs))
-        return distribution.mode(), carry
+        return best_guess(distribution), carry
 
-    def log_prob(self, agent: Agent, obs: AnyArray, action: AnyArray) -> Array:
-        """$\\log\\pi(a|s)$ of any actions, in nats."""
-        return agent.policy(agent.observations(obs)).log_prob(action)
+    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+        return agent.policy(agent.observations(obs))
 
     def update_normaliser(self, agent: Agent, obs: AnyArray) -> Agent:
         """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
-        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0])))
+        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0], jnp.float32)))
         return dataclasses.replace(agent, observations=known)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.finiteness import Finite
 from steepest.core.moments import (
     AbstractNormaliser,
@@ -46,6 +47,11 @@ class Agent(eqx.Module):
     def progress(self, spec: Spec) -> Float[Array, ""]:
         """The share of the run that is over: the one clock of all schedules."""
         return self.updates.astype(jnp.float32) / spec.total_updates
+
+
+def best_guess(distribution: AbstractDistribution) -> Array:
+    """The mode of a distribution as environments take it."""
+    return distribution.to_environment(distribution.mode())
 
 
 def fresh_normaliser(spec: Spec, normalise: bool) -> AbstractNormaliser:

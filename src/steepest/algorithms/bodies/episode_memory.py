@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Key
 
 from steepest.advantages import ImportanceWeighted, effective_sample_size
 from steepest.algorithms.architecture import MakeNetworks
-from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
+from steepest.algorithms.bodies.agent import Agent, best_guess, finite_samples, fresh_normaliser, with_observations
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import NoRewardScaler
@@ -63,7 +64,10 @@ class EpisodeMemory(AbstractAlgorithm):
         return *agent.policy(agent.observations(obs)).sample_and_log_prob(key), carry
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
-        return agent.policy(agent.observations(obs)).mode(), carry
+        return best_guess(agent.policy(agent.observations(obs))), carry
+
+    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+        return agent.policy(agent.observations(obs))
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         trajectory = jax.tree.map(jnp.asarray, trajectory)

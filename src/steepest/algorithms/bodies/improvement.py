@@ -82,5 +82,9 @@ class ByRatio(AbstractImprovement):
             worth = jnp.sum(jax.nn.softmax(distribution.logits) * critic.values(batch.obs), axis=-1)
         else:
             keys = jax.random.split(key, self.actions)
-            worth = jnp.mean(jax.vmap(lambda key: critic(batch.obs, distribution.sample(key)))(keys), axis=0)
-        return critic(batch.obs, batch.action) - worth
+
+            def judged(key: Key[Array, ""]) -> Array:
+                return critic(batch.obs, distribution.to_environment(distribution.sample(key)))
+
+            worth = jnp.mean(jax.vmap(judged)(keys), axis=0)
+        return critic(batch.obs, distribution.to_environment(batch.action)) - worth

@@ -9,7 +9,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
 from steepest.algorithms.architecture import MakeNetworks
-from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
+from steepest.algorithms.bodies.agent import Agent, best_guess, finite_samples, fresh_normaliser, with_observations
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import NoRewardScaler
@@ -85,7 +86,10 @@ class PerturbationAscent(AbstractAlgorithm):
         return action, log_prob, carry
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
-        return agent.policy(agent.observations(obs)).mode(), carry
+        return best_guess(agent.policy(agent.observations(obs))), carry
+
+    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+        return agent.policy(agent.observations(obs))
 
     def for_evaluation(self, agent: Agent) -> Agent:
         return dataclasses.replace(agent, experience=None)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.algorithms.architecture import MakeNetworks
-from steepest.algorithms.bodies.agent import Agent, finite_samples, fresh_normaliser, with_observations
+from steepest.algorithms.bodies.agent import Agent, best_guess, finite_samples, fresh_normaliser, with_observations
 from steepest.algorithms.bodies.improvement import AbstractImprovement
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
@@ -130,7 +131,10 @@ class ReplayActorCritic(AbstractAlgorithm):
         return jnp.where(warm, action, anything), jnp.where(warm, log_prob, its_log_prob), carry
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
-        return agent.policy(agent.observations(obs)).mode(), carry
+        return best_guess(agent.policy(agent.observations(obs))), carry
+
+    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+        return agent.policy(agent.observations(obs))
 
     def for_evaluation(self, agent: Agent) -> Agent:
         return dataclasses.replace(agent, experience=None)
@@ -227,7 +231,9 @@ class ReplayActorCritic(AbstractAlgorithm):
             target = deterministic_target(critic, agent.experience.target_policy, *successor, discount=rows.discount)
         else:
             target = expected_target(key, critic, agent.policy, *successor, discount=rows.discount)
-        action = within_bounds(self.spec.action, rows.action) if isinstance(self.spec.action, Box) else rows.action
+        action = agent.policy(rows.obs).to_environment(rows.action)
+        if isinstance(self.spec.action, Box):
+            action = within_bounds(self.spec.action, action)
         return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size, jnp.float32))
 
     def _problem(

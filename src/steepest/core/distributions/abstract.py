@@ -4,6 +4,7 @@ import abc
 from typing import Generic, TypeVar
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 Distribution = TypeVar("Distribution")
@@ -18,6 +19,9 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
 
     NaN in a parameter comes out of everything that depends on it as NaN; it is never clipped away. Discrete actions
     cannot be NaN, so sampling from NaN gives some action, whose log-probability is NaN.
+
+    An action is what the distribution is over: what `sample` draws, trajectories hold and `log_prob` judges. What the
+    environment takes may be a function of it, without parameters: `to_environment`.
     """
 
     @abc.abstractmethod
@@ -39,7 +43,7 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
 
     @abc.abstractmethod
     def entropy(self) -> Float[Array, "*batch"]:
-        """$H(\\pi) = -E_{a\\sim\\pi}[\\log\\pi(a)]$ in nats."""
+        """$H(\\pi) = -E_{a\\sim\\pi}[\\log\\pi(a)]$ in nats, of the action as the environment takes it."""
 
     @abc.abstractmethod
     def kl(self, other: Distribution) -> Float[Array, "*batch"]:
@@ -51,6 +55,20 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
     @abc.abstractmethod
     def mode(self) -> Array:
         """The action to take when acting without noise, [*batch, …]."""
+
+    def to_environment(self, action: Array) -> Array:
+        """The action as the environment takes it; the same, unless a subclass squashes it.
+
+        Critics of actions judge this one, and so may demonstrations and other policies choose it.
+        """
+        return action
+
+    def from_environment(self, taken: Array) -> tuple[Array, Array]:
+        """An action that `to_environment` makes `taken` of, and the log of the slope there, summed over coordinates.
+
+        Where p is a density of `taken`, $\\log p$ plus that is the density of the action.
+        """
+        return taken, jnp.zeros((), jnp.float32)
 
     @abc.abstractmethod
     def fisher_product(self, tangent: Distribution) -> Distribution:

@@ -54,6 +54,15 @@ class Gaussian(AbstractDistribution["Gaussian"]):
         """Draw $\\mu + \\sigma\\varepsilon$ for each batch entry, differentiable in both parameters."""
         return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
 
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
+        """Draw the action that `sample` draws with this key, and the log-probability of the action as it is stored.
+
+        A compiler that fuses the two may judge an action before it is rounded: at a mean of 30 and a σ of 0.01 that is
+        enough to change the ratio of the policy to itself by 1e-4.
+        """
+        action = jax.lax.optimization_barrier(self.sample(key))
+        return action, self.log_prob(action)
+
     def log_prob(self, action: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         """$\\log N(a; \\mu, \\mathrm{diag}\\,\\sigma^2)$."""
         standard = (action - self.mean) * jnp.exp(-self.log_std)

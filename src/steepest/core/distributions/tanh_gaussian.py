@@ -31,13 +31,17 @@ def bounds(values: object) -> tuple[float, ...]:
 
 
 class TanhGaussian(AbstractDistribution["TanhGaussian"]):
-    r"""A normal variable $u$ squashed into the box between `low` and `high`.
+    r"""A normal variable $u$, of which the environment takes $a$, squashed into the box between `low` and `high`.
 
     $$a = \ell + \frac{\tanh u + 1}{2}\,(h - \ell), \quad u\sim N(\mu, \mathrm{diag}\,\sigma^2), \qquad
       \log\pi(a) = \log N(u;\mu,\sigma) - \sum_i\log\frac{da_i}{du_i}$$
 
     $$\log\frac{da}{du} = \log\frac{h-\ell}{2} + \log(1-\tanh^2 u), \qquad
-      \log(1-\tanh^2u) = 2\,(\log 2 - u - \mathrm{softplus}(-2u))$$
+      \log(1-\tanh^2u) = 2\,(\log 2 - |u| - \log(1 + e^{-2|u|}))$$
+
+    Its actions are the $u$: `sample`, `mode` and `log_prob` speak of them, and `to_environment` squashes. The slope
+    has no parameters, so ratios, scores and divergences of $u$ are those of $a$. But $a$ in single precision tells
+    $u$ to 3e-4 at $|u| = 5$ and not at all beyond 8, where the ratio of a policy to itself would be far from 1.
 
     **Arguments**
 
@@ -46,18 +50,17 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
       distribution is and not parameters of it: static, so that they are no leaves, receive no gradient, and a tangent
       has none of their own.
 
-    Actions lie in the box, [*batch, d]. In `log_prob` an action on the edge, where the density is not defined, counts
-    as one just inside. There $u$ is the artanh of the rescaled action, which single precision knows to 3e-4 at
-    $|u| = 5$ and not at all beyond 8, and worse in a box far from 0: take the log-probability of a new action from
-    `sample_and_log_prob`.
+    Actions are unbounded, [*batch, d]; what `to_environment` makes of them lies in the box. `from_environment` takes
+    the edge of the box, where $u$ is infinite, for the greatest number inside. `entropy` is that of $a$: the entropy of
+    $u$ grows without end where $a$ is hardly random any more.
 
     **Example**
 
-    >>> policy = TanhGaussian(jnp.zeros(1), jnp.zeros(1), low=[0.0], high=[4.0])
+    >>> policy = TanhGaussian(jnp.ones(1), jnp.zeros(1), low=[0.0], high=[4.0])
     >>> policy.mode()
-    Array([2.], dtype=float32)
-    >>> print(f"{policy.log_prob(jnp.array([2.0])):.4f}")  # −½ log 2π − log 2
-    -1.6121
+    Array([1.], dtype=float32)
+    >>> print(f"{policy.to_environment(policy.mode())[0]:.4f}")  # 2 + 2 tanh 1
+    3.5232
 
     **Reference** Haarnoja et al., *Soft Actor-Critic*, 2018, appendix C.
     """
@@ -85,23 +88,35 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
         return Gaussian(self.mean, self.log_std)
 
     def sample(self, key: Key[Array, ""]) -> Float[Array, "*batch d"]:
-        """Draw one action for each batch entry, differentiable in both parameters."""
-        return self._squash(self.unsquashed().sample(key))
+        """Draw one $u$ for each batch entry, differentiable in both parameters."""
+        return self.unsquashed().sample(key)
 
     def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
-        """Draw the action that `sample` draws, with its log-probability from $u$: exact wherever $u$ is."""
-        u = self.unsquashed().sample(key)
-        return self._squash(u), self._log_prob(u)
+        """Draw the $u$ that `sample` draws with this key, and its log-probability."""
+        return self.unsquashed().sample_and_log_prob(key)
 
     def log_prob(self, action: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-        """$\\log\\pi(a)$ by way of $u = \\mathrm{artanh}$ of the rescaled action."""
-        centre, half = self._box()
-        edge = 1 - float(jnp.finfo(action.dtype).eps)
-        return self._log_prob(jnp.arctanh(jnp.clip((action - centre) / half, -edge, edge)))
+        """$\\log N(u; \\mu, \\mathrm{diag}\\,\\sigma^2)$."""
+        return self.unsquashed().log_prob(action)
+
+    def to_environment(self, action: Float[Array, "*shape d"]) -> Float[Array, "*shape d"]:
+        """$a$, within the box."""
+        centre, half = self._box(action)
+        return centre + half * accurate_tanh(action)
+
+    def from_environment(
+        self, taken: Float[Array, "*shape d"]
+    ) -> tuple[Float[Array, "*shape d"], Float[Array, "*shape"]]:
+        """$u = \\mathrm{artanh}$ of the rescaled $a$, and $\\sum_i\\log da_i/du_i$ there."""
+        centre, half = self._box(taken)
+        edge = 1 - float(jnp.finfo(taken.dtype).eps)
+        u = jnp.arctanh(jnp.clip((taken - centre) / half, -edge, edge))
+        size = jnp.abs(u)
+        return u, jnp.sum(jnp.log(half) + 2 * (LOG_TWO - size - jnp.log1p(jnp.exp(-2 * size))), axis=-1)
 
     def entropy(self) -> Float[Array, "*batch"]:
         """$H(u) + E[\\log da/du]$, the expectation by `mean_log_cosh`: deterministic, within 1e-6 a coordinate."""
-        _, half = self._box()
+        _, half = self._box(self.mean)
         log_slope = jnp.log(half) - 2 * mean_log_cosh(self.mean, jnp.exp(2 * self.log_std))
         return self.unsquashed().entropy() + jnp.sum(log_slope, axis=-1)
 
@@ -115,37 +130,28 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
         return self.unsquashed().kl(other.unsquashed())
 
     def mode(self) -> Float[Array, "*batch d"]:
-        """The squashed mean: the median of each coordinate, which the density need not have its peak at."""
-        return self._squash(self.mean)
+        """The mean of $u$; squashed, it is the median of each coordinate of $a$, whose density may peak elsewhere."""
+        return self.mean
 
     def fisher_product(self, tangent: "TanhGaussian") -> "TanhGaussian":
         """$(v_\\mu/\\sigma^2,\\ 2 v_{\\log\\sigma})$, that of the normal distribution, for the same reason as `kl`."""
         product = self.unsquashed().fisher_product(tangent.unsquashed())
         return TanhGaussian(product.mean, product.log_std, self.low, self.high)
 
-    def _box(self) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch d"]]:
-        """The centre of the box and half its width, as constants of the shape of the mean."""
+    def _box(self, like: Float[Array, "*shape d"]) -> tuple[Float[Array, "*shape d"], Float[Array, "*shape d"]]:
+        """The centre of the box and half its width, as constants of the shape and type of an array."""
         low, high = np.asarray(self.low), np.asarray(self.high)
         centre, half = (
-            jnp.broadcast_to(jnp.asarray(values, self.mean.dtype), self.mean.shape)
+            jnp.broadcast_to(jnp.asarray(values, like.dtype), like.shape)
             for values in ((low + high) / 2, (high - low) / 2)
         )
         return centre, half
-
-    def _squash(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-        centre, half = self._box()
-        return centre + half * accurate_tanh(u)
-
-    def _log_prob(self, u: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-        _, half = self._box()
-        log_slope = jnp.log(half) + 2 * (LOG_TWO - u - jax.nn.softplus(-2 * u))
-        return self.unsquashed().log_prob(u) - jnp.sum(log_slope, axis=-1)
 
 
 def accurate_tanh(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """$\\tanh u$, rounded once where it is close to ±1; XLA's own errs eight times as much there on a CPU.
 
-    It matters because `TanhGaussian.log_prob` has to find u again. The gradient at 0 is 1.
+    It matters where `TanhGaussian.from_environment` has to find u again. The gradient at 0 is 1.
 
     >>> print(f"{accurate_tanh(jnp.ones(())):.4f}")
     0.7616
