@@ -6,9 +6,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, clipped
+from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import EnvState, advance, begin, env_key, select
+from steepest.sampling.compiled import EnvState, advance, begin, clip_to, env_key, select
 
 
 class ServedEnvironment(AbstractVectorEnvironment):
@@ -27,7 +27,7 @@ class ServedEnvironment(AbstractVectorEnvironment):
         self._advance = jax.jit(functools.partial(advance, env))
         self._select = jax.jit(select)
 
-    def reset(self) -> np.ndarray:
+    def reset(self, episodes: object = None) -> np.ndarray:
         self._restarts += 1
         self._places: EnvState = self._begin(env_key(self._key, self._restarts, 0))
         self._time = 1
@@ -36,7 +36,7 @@ class ServedEnvironment(AbstractVectorEnvironment):
     def send(self, action: np.ndarray) -> None:
         key = env_key(self._key, self._restarts, self._time)
         self._time += 1
-        after, self._outcome = self._advance(key, self._places, clipped(self.action_space, action))
+        after, self._outcome = self._advance(key, self._places, clip_to(self.action_space, jax.numpy.asarray(action)))
         self._true_obs = after.obs
         ended = self._outcome.terminated | self._outcome.truncated
         self._places = self._select(ended, self._begin(key), after)

@@ -51,6 +51,18 @@ def test_the_newest_batches_are_kept_and_the_oldest_is_replaced():
     np.testing.assert_array_equal(kept[:, 12:], rewards[2])
 
 
+def test_short_episodes_leave_nothing_of_the_longer_ones_that_they_replace():
+    algorithm = composed(batches=1)
+    agent, update = algorithm.init(KEY), jax.jit(algorithm.update)
+    long = played(algorithm, agent, KEY)
+    agent, _ = update(KEY, agent, long)
+    short = jax.tree.map(lambda leaf: leaf[:2], long)
+    agent, _ = update(KEY, agent, short)
+    assert bool(jnp.any(long.valid[2:]))
+    np.testing.assert_array_equal(agent.experience.valid[:2], short.valid)
+    assert not bool(jnp.any(agent.experience.valid[2:]))
+
+
 def test_on_the_policy_that_played_every_weight_is_the_score_with_the_reward_to_go():
     """All ratios are 1: what is left is REINFORCE with an average subtracted, up to scale."""
     for weight in ("first_order", "causal", "whole"):

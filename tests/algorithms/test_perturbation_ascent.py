@@ -121,7 +121,7 @@ def test_it_trains_and_is_evaluated_on_the_host_as_on_any_other():
         "finite_difference_ascent", "CartPole-v1", backend="envpool", total_steps=500, evaluation_episodes=3
     )
     task = resolve("CartPole-v1", "envpool")
-    returns = evaluate_agent(result.algorithm, task, result.agents[0], 0, episodes=3, stochastic=True)
+    returns = evaluate_agent(result.algorithm, task, result.agents[0], 0, episodes=3, stochastic=True).returns
     assert returns.shape == (3,)
 
 

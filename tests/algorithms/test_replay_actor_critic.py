@@ -231,7 +231,7 @@ def test_what_cannot_work_is_refused_by_name(kind, options, message):
         (OffPolicyActorCritic(form="reparameterised"), Corridor(), "'reparameterised'; it needs continuous actions"),
         (OffPAC(uniform_share=0.1), Match(), "uniform_share is 0.1; it is of one discrete choice"),
         (OffPAC(behaviour="runs/x"), Corridor(), "behaviour is 'runs/x', a run; train through steepest.train"),
-        (OffPAC(capacity=10**15), Corridor(), "capacity is .* GB are free. Use at most"),
+        (OffPAC(capacity=2**31 - 1), Corridor(), "capacity is .* GB are free. Use at most"),
     ],
     ids=str,
 )

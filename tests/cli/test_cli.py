@@ -68,7 +68,10 @@ def one_line(capsys, words):
         (["train", "ppo", "--env", "Hopper-v5", "--backend", "compiled"], "unknown compiled environment 'Hopper-v5'"),
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),
-        (["evaluate", "x", "--episode", "1"], "did you mean '--episodes'? Known: --episodes, --json, --stochastic."),
+        (
+            ["evaluate", "x", "--episode", "1"],
+            "did you mean '--episodes'? Known: --episodes, --evaluation-steps, --json, --stochastic.",
+        ),
         (["resume", "x", "--seeds", "1"], "unknown flag '--seeds'. Known: --restart-schedules, --total-steps."),
         (["resume", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
@@ -132,12 +135,25 @@ def test_training_says_what_it_took_and_what_to_do_next(run, capsys, tmp_path):
 def test_evaluate_prints_one_object(run, capsys):
     assert main(["evaluate", str(run), "--episodes", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["algorithm", "env", "backend", "episodes", "seeds", "iqm", "iqm_ci95"]
+    assert list(found) == ["algorithm", "env", "backend", "episodes", "cut_after_steps", "seeds", "iqm", "iqm_ci95"]
     assert (found["algorithm"], found["env"], found["backend"]) == ("ppo", "CartPole-v1", "compiled")
     assert found["episodes"] == 3
-    assert [set(each) for each in found["seeds"]] == [{"seed", "mean_return", "std_return"}]
+    assert [set(each) for each in found["seeds"]] == [{"seed", "mean_return", "std_return", "episodes_cut"}]
+    assert found["cut_after_steps"] is None
     assert main(["evaluate", str(run), "--episodes", "3", "--stochastic"]) == 0
-    assert "mean return" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "mean return" in out
+    assert "cut" not in out
+
+
+def test_episodes_that_were_cut_are_counted_in_the_table_and_in_the_object(run, capsys):
+    assert main(["evaluate", str(run), "--episodes", "3", "--evaluation-steps", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cut_after_steps"] == 2
+    assert [(each["episodes_cut"], each["mean_return"]) for each in found["seeds"]] == [(3, 2.0)]
+    assert main(["evaluate", str(run), "--episodes", "3", "--evaluation-steps", "2"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "3 of 3 episodes had not ended after 2 steps and were cut there" in out
 
 
 def test_resume_of_a_finished_run_changes_nothing(run, capsys):

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode
+from vector_environment import BEGINNINGS
 
 import steepest
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.diagnostics.rollouts import CompiledRollouts
-from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
+from steepest.envs.adapters.separate import SeparateEnvironments
 from steepest.envs.environment import AbstractEnvironment
 from steepest.policies import AbstractPolicy, TabularPolicy
 from steepest.sampling.compiled import fresh_starts, sample, start
@@ -151,17 +151,15 @@ class Host(gymnasium.Env):
         return np.zeros(1, np.float32), float(action[0]), over and self.index % 3 == 0, over and self.index % 3 > 0, {}
 
 
-def served(indices, mode=AutoresetMode.NEXT_STEP):
-    makers = [lambda index=index: Host(index) for index in indices]
-    environments = gymnasium.vector.SyncVectorEnv(makers, autoreset_mode=mode)
-    return GymnasiumEnvironment(environments, name="Host", seed=0)
+def served(indices, kind=SeparateEnvironments):
+    return kind([Host(index) for index in indices], name="Host", seed=0)
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+@pytest.mark.parametrize("kind", BEGINNINGS)
 @pytest.mark.parametrize("groups", [1, 2])
-def test_on_the_host_every_group_has_its_own_and_the_rows_of_a_reset_leave_nothing(mode, groups):
+def test_on_the_host_every_group_has_its_own_and_the_rows_of_a_reset_leave_nothing(kind, groups):
     parts = np.array_split(np.arange(6), groups)
-    members = [served(part, mode) for part in parts]
+    members = [served(part, kind) for part in parts]
     algorithm = counting(RolloutSpec(9), 6, members[0])
     streams, at = HostStreams(algorithm, members), np.zeros(6)
     for _ in range(3):
@@ -176,13 +174,12 @@ def test_evaluation_begins_every_episode_with_the_first_carry():
     """The return of an episode of n steps is the sum of ten times 0 to n − 1, and n times the stream's number."""
     host = served(range(3))
     algorithm = counting(RolloutSpec(9), 1, host)
-    found = evaluate_host(algorithm, host, algorithm.init(KEY), KEY, episodes=9)
+    found = evaluate_host(algorithm, host, algorithm.init(KEY), KEY, episodes=9).returns
     expected = [5 * n * (n - 1) + n * stream for stream, n in enumerate(LENGTHS)]
     np.testing.assert_allclose(np.sort(found), np.sort(np.repeat(expected, 3)))
     env = Clock()
-    compiled = np.asarray(
-        evaluate_compiled(counting(RolloutSpec(9), 1, env), env, jnp.zeros(()), KEY, episodes=8, stochastic=True)
-    )
+    actor = counting(RolloutSpec(9), 1, env)
+    compiled = np.asarray(evaluate_compiled(actor, env, jnp.zeros(()), KEY, episodes=8, stochastic=True).returns)
     assert all(total in (10 + 2 * stream, 30 + 3 * stream) for stream, total in enumerate(compiled.tolist()))
 
 

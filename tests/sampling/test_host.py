@@ -8,18 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from vector_environment import BEGINNINGS, ResetsOnNextStep
 
-from steepest.core.errors import InputError
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.spaces import Box, Spec
-from steepest.envs.adapters.gymnasium import GymnasiumEnvironment
+from steepest.envs.adapters.separate import SeparateEnvironments
+from steepest.replay.memory import transition_bytes
 from steepest.sampling.host import HostStreams, compiled_act
 from steepest.training.evaluation import evaluate_host
 
 KEY = jax.random.key(5)
-MODES = list(AutoresetMode)
 LENGTHS = (3, 1, 4, 2)
 """Of the episodes that a stream plays, over and over; stream i begins with the i-th."""
 
@@ -98,12 +98,11 @@ def scripted(feed, num_envs, noise=0.0):
     return Scripted(spec, feed, noise)
 
 
-def counting(streams, mode=AutoresetMode.NEXT_STEP, length=None, limit=None, seed=0):
+def counting(streams, kind=SeparateEnvironments, length=None, limit=None, seed=0):
     """One group, and the environments in it."""
     each = [Counting(stream, length) for stream in streams]
     wrapped = each if limit is None else [gymnasium.wrappers.TimeLimit(one, limit) for one in each]
-    environments = SyncVectorEnv([lambda one=one: one for one in wrapped], autoreset_mode=mode)
-    return GymnasiumEnvironment(environments, name="Counting", seed=seed), each
+    return kind(wrapped, name="Counting", seed=seed), each
 
 
 def sampled(streams, agent, samples, key=KEY):
@@ -116,9 +115,9 @@ def sampled(streams, agent, samples, key=KEY):
 AGENT = {"offset": jnp.zeros(())}
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_row_is_the_true_one_whatever_the_way_of_starting_anew(mode):
-    group, environments = counting(range(4), mode)
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_every_row_is_the_true_one_whatever_the_way_of_starting_anew(kind):
+    group, environments = counting(range(4), kind)
     streams = HostStreams(scripted(RolloutSpec(11), 4), [group])
     trajectory, episodes = sampled(streams, AGENT, 3)
     assert trajectory.valid.shape == (33, 4)
@@ -126,7 +125,7 @@ def test_every_row_is_the_true_one_whatever_the_way_of_starting_anew(mode):
         valid = trajectory.valid[:, stream]
         # Where the environment starts anew on the next step, and nowhere else, the row after an end is lost.
         ended = (trajectory.terminated | trajectory.truncated)[:, stream]
-        lost = np.append(False, ended[:-1]) & (mode == AutoresetMode.NEXT_STEP)
+        lost = np.append(False, ended[:-1]) & (kind == ResetsOnNextStep)
         np.testing.assert_array_equal(valid, ~lost)
         for row, told in zip(np.flatnonzero(valid), story(stream), strict=False):
             obs, next_obs, reward, terminated, truncated = told
@@ -155,7 +154,7 @@ def expected_episodes(valid):
 
 
 def test_a_row_in_which_the_environment_starts_anew_pays_and_ends_nothing():
-    group, _ = counting(range(2), AutoresetMode.NEXT_STEP)
+    group, _ = counting(range(2), ResetsOnNextStep)
     trajectory, _ = sampled(HostStreams(scripted(RolloutSpec(40), 2), [group]), AGENT, 1)
     lost = ~trajectory.valid
     assert lost.any()
@@ -163,12 +162,12 @@ def test_a_row_in_which_the_environment_starts_anew_pays_and_ends_nothing():
     np.testing.assert_array_equal(trajectory.reward[lost], 0)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_groups_served_in_turn_give_what_each_gives_alone(mode):
-    together = HostStreams(scripted(RolloutSpec(9), 5), [counting([0, 1, 2], mode)[0], counting([3, 1], mode)[0]])
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_groups_served_in_turn_give_what_each_gives_alone(kind):
+    together = HostStreams(scripted(RolloutSpec(9), 5), [counting([0, 1, 2], kind)[0], counting([3, 1], kind)[0]])
     both, episodes = sampled(together, AGENT, 3)
     (left, left_episodes), (right, right_episodes) = (
-        sampled(HostStreams(scripted(RolloutSpec(9), len(part)), [counting(part, mode)[0]]), AGENT, 3)
+        sampled(HostStreams(scripted(RolloutSpec(9), len(part)), [counting(part, kind)[0]]), AGENT, 3)
         for part in ([0, 1, 2], [3, 1])
     )
     side_by_side = jax.tree.map(lambda a, b: np.concatenate([a, b], axis=1), left, right)
@@ -207,7 +206,7 @@ def test_sampling_follows_the_agent_and_does_not_trace_it_again():
             return super().act(key, agent, carry, obs)
 
     plain = scripted(RolloutSpec(4), 2)
-    streams = HostStreams(Traced(plain.spec, plain.rollout), [counting([0, 1], AutoresetMode.SAME_STEP)[0]])
+    streams = HostStreams(Traced(plain.spec, plain.rollout), [counting([0, 1], SeparateEnvironments)[0]])
     for offset in (0.0, 7.0, -2.0):
         trajectory, _ = streams.sample({"offset": jnp.asarray(offset)}, KEY)
         np.testing.assert_allclose(trajectory.action[..., 0], wish(trajectory.obs) + offset)
@@ -215,9 +214,9 @@ def test_sampling_follows_the_agent_and_does_not_trace_it_again():
 
 
 @pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("mode", MODES)
-def test_whole_episodes_are_one_for_each_stream_and_nothing_after_it(mode, groups):
-    members = [counting(part, mode, limit=6) for part in np.array_split(range(4), groups)]
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_whole_episodes_are_one_for_each_stream_and_nothing_after_it(kind, groups):
+    members = [counting(part, kind, limit=6) for part in np.array_split(range(4), groups)]
     streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 4), [group for group, _ in members])
     environments = [one for _, each in members for one in each]
     for _ in range(3):
@@ -250,8 +249,68 @@ def test_a_sample_of_whole_episodes_ends_with_its_last_one():
     assert len(environment.received) <= 3
 
 
+@pytest.mark.parametrize(("lengths", "rows"), [((2, 60), 64), ((65, 3), 256), ((300, 1), 900), ((2, 2), 64)])
+def test_whole_episodes_take_rows_for_what_was_played_and_rest_once_they_have_ended(lengths, rows):
+    each = [Counting(stream, length) for stream, length in enumerate(lengths)]
+    group = SeparateEnvironments([gymnasium.wrappers.TimeLimit(one, 900) for one in each], name="Counting", seed=0)
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 2, noise=1.0), [group])
+    trajectory, episodes = streams.sample(AGENT, KEY)
+    assert trajectory.valid.shape == (rows, 2)
+    assert [len(one.received) for one in each] == list(lengths)
+    assert sorted(length for _, length in episodes) == sorted(lengths)
+    for stream, length in enumerate(lengths):
+        np.testing.assert_array_equal(trajectory.valid[:, stream], np.arange(rows) < length)
+        np.testing.assert_array_equal(trajectory.obs[:length, stream, 2], np.arange(length))
+        np.testing.assert_array_equal(trajectory.next_obs[:length, stream, 2], np.arange(length) + 1)
+        # Every call draws with its own fold of the key, wherever the rows came to an end.
+        for time in {0, length - 1}:
+            noise = jax.random.normal(jax.random.fold_in(KEY, time), (2, 1))[stream]
+            expected = wish(trajectory.obs[time, stream]) + noise
+            np.testing.assert_allclose(trajectory.action[time, stream], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_episodes_longer_than_memory_is_large_are_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr("steepest.replay.memory.available_memory", lambda: 10_000)
+    group, (environment,) = counting([0], limit=10**9, length=10**6)
+    streams = HostStreams(scripted(RolloutSpec(None, whole_episodes=True), 1), [group])
+    with pytest.raises(
+        EnvironmentFault, match=r"^Counting: its episodes are longer than .* max_episode_steps is 256; .* ne"
+    ):
+        streams.sample(AGENT, KEY)
+    assert len(environment.received) == 63
+
+
+class Pictures(Counting):
+    """Shows bytes."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (4, 4), np.uint8)
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return np.full((4, 4), 200 + self._place[2], np.uint8), *rest
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros((4, 4), np.uint8), {}
+
+
+def test_pictures_stay_bytes():
+    group = SeparateEnvironments([Pictures(0)], name="Pictures", seed=0)
+    plain = scripted(RolloutSpec(4), 1)
+
+    class Looking(Scripted):
+        def act(self, key, agent, carry, obs):
+            return jnp.zeros((1, 1)), jnp.zeros(1), carry
+
+    spec = Spec(group.observation_space, plain.spec.action, 1, total_updates=1)
+    trajectory, _ = HostStreams(Looking(spec, plain.rollout), [group]).sample(AGENT, KEY)
+    assert (trajectory.obs.dtype, trajectory.next_obs.dtype) == (np.uint8, np.uint8)
+    np.testing.assert_array_equal(trajectory.next_obs[:, 0, 0, 0], [201, 202, 203, 201])
+    assert transition_bytes(spec) == 2 * 16 + 4 + 10
+
+
 def test_an_episode_that_spans_samples_is_counted_once():
-    group, _ = counting([0], AutoresetMode.SAME_STEP, length=5)
+    group, _ = counting([0], SeparateEnvironments, length=5)
     streams = HostStreams(scripted(RolloutSpec(3), 1), [group])
     finished = [streams.sample(AGENT, KEY)[1] for _ in range(5)]
     assert [len(each) for each in finished] == [0, 1, 0, 1, 1]
@@ -272,9 +331,9 @@ def test_without_a_time_limit_whole_episodes_are_refused():
 
 
 @pytest.mark.parametrize("stochastic", [False, True])
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", BEGINNINGS)
 @pytest.mark.parametrize("episodes", [2, 4, 9])
-def test_evaluation_plays_a_number_of_episodes_that_is_fixed_for_each_environment(mode, episodes, stochastic):
+def test_evaluation_plays_a_number_of_episodes_that_is_fixed_for_each_environment(kind, episodes, stochastic):
     """Stream 0 plays episodes of 1 step, stream 3 of 8: taking the first to end would take those of stream 0 only."""
 
     class Lasting(Counting):
@@ -285,9 +344,8 @@ def test_evaluation_plays_a_number_of_episodes_that_is_fixed_for_each_environmen
             obs, _, terminated, truncated, info = super().step(action)
             return obs, 100.0 ** float(self._stream), terminated, truncated, info
 
-    environments = SyncVectorEnv([lambda i=i: Lasting(i) for i in range(4)], autoreset_mode=mode)
-    env = GymnasiumEnvironment(environments, name="Lasting", seed=0)
-    returns = evaluate_host(scripted(RolloutSpec(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
+    env = kind([Lasting(index) for index in range(4)], name="Lasting", seed=0)
+    played = evaluate_host(scripted(RolloutSpec(1), 4), env, AGENT, KEY, episodes=episodes, stochastic=stochastic)
     quota = [episodes // 4 + (stream < episodes % 4) for stream in range(4)]
     expected = [length * 100.0**stream for stream, length in enumerate((1, 2, 4, 8)) for _ in range(quota[stream])]
-    np.testing.assert_array_equal(np.sort(returns), np.sort(expected))
+    np.testing.assert_array_equal(np.sort(played.returns), np.sort(expected))

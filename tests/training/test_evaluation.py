@@ -10,8 +10,8 @@ from worlds import Match
 
 import steepest
 from steepest.core.spaces import Spec
-from steepest.envs.adapters.gymnasium import make
-from steepest.training import evaluation
+from steepest.envs.tasks import resolve
+from steepest.experiments.evaluating import evaluate_agent
 
 KEY = jax.random.key(0)
 STEPS = 7
@@ -63,34 +63,39 @@ def player():
     return algorithm, algorithm.init(KEY)
 
 
-def test_a_compiled_episode_without_an_end_is_given_up(player, monkeypatch):
-    monkeypatch.setattr(evaluation, "UNENDING", STEPS)
-    returns = evaluation.evaluate_compiled(player[0], Endless(), player[1], KEY, episodes=3)
-    np.testing.assert_array_equal(returns, [STEPS] * 3)
-
-
-def test_a_time_limit_is_the_only_end_where_there_is_one(player, monkeypatch):
-    monkeypatch.setattr(evaluation, "UNENDING", 1)
-    returns = evaluation.evaluate_compiled(player[0], type("Short", (Endless,), {"max_episode_steps": 5})(), player[1],
-                                           KEY, episodes=3)  # fmt: skip
-    np.testing.assert_array_equal(returns, [5] * 3)
+@pytest.mark.parametrize(
+    ("limit", "given", "lasts", "cut"),
+    [(None, None, 1000, 3), (None, STEPS, STEPS, 3), (5, STEPS, 5, 0), (5, 3, 3, 3), (5, 5, 5, 0), (5, None, 5, 0)],
+)
+def test_an_episode_that_need_not_end_is_cut_and_counted(player, limit, given, lasts, cut):
+    env = type("Limit", (Endless,), {"max_episode_steps": limit})()
+    told = []
+    played = evaluate_agent(
+        *player[:1], resolve(env), player[1], 0, episodes=3, steps=given, heard=lambda *each: told.append(each)
+    )
+    np.testing.assert_array_equal(played.returns, [lasts] * 3)
+    assert played.truncated.sum() == cut
+    assert (told[0], told[-1]) == ((0, 0), (3, cut))
 
 
 @pytest.fixture
 def lasting():
-    Lasting.made = 0
-    env = make(lambda: Lasting(), num_envs=3, seed=0)
-    yield env
-    env.close()
+    Lasting.made = -1  # the first is made to see what it is
+    return resolve(lambda: Lasting())
 
 
-def test_an_episode_on_the_host_without_an_end_is_given_up(player, lasting, monkeypatch):
-    monkeypatch.setattr(evaluation, "UNENDING", STEPS)
-    returns = evaluation.evaluate_host(player[0], lasting, player[1], KEY, episodes=4)
-    assert returns is not None
-    assert sorted(returns) == [2, STEPS, STEPS]  # the fourth, of an environment that is busy, never began
+def test_every_environment_on_the_host_plays_its_episodes_though_some_are_cut(player, lasting):
+    told = []
+    played = evaluate_agent(
+        player[0], lasting, player[1], 0, episodes=20, steps=STEPS, heard=lambda *each: told.append(each)
+    )
+    # Sixteen environments, five of which end by themselves; the first four play twice.
+    np.testing.assert_array_equal(np.sort(played.returns), [2] * 6 + [STEPS] * 14)
+    np.testing.assert_array_equal(played.truncated, played.returns == STEPS)
+    assert (told[0], told[1], told[-1]) == ((0, 0), (5, 0), (20, 14))
 
 
 def test_it_can_be_interrupted_on_the_host(player, lasting):
     asked = iter([False] * 5 + [True])
-    assert evaluation.evaluate_host(player[0], lasting, player[1], KEY, episodes=4, stop=lambda: next(asked)) is None
+    found = evaluate_agent(player[0], lasting, player[1], 0, episodes=4, stop=lambda: next(asked))
+    assert found is None

@@ -62,8 +62,8 @@ class ImportanceSampledPG(EpisodeHyperParameters):
 
         if spec.max_episode_steps is None:
             raise InputError(
-                "importance_sampled_pg keeps whole episodes, and the environment has no time limit. Put it "
-                "into gymnasium.wrappers.TimeLimit, or choose ppo."
+                "importance_sampled_pg keeps whole episodes, and the environment has no time limit. Give one "
+                "(max_episode_steps), or choose ppo."
             )
         check_memory(spec, self.batches, field="batches", transitions=spec.num_envs * spec.max_episode_steps)
         return EpisodeMemory(

@@ -59,6 +59,29 @@ Whole = Annotated[
 """A whole number, as people write large ones too: 1e6."""
 
 
+def _object(words: list[str]) -> dict:
+    try:
+        found = json.loads(words[0])
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("It must be an object in JSON: '{\"is_slippery\": false}', say.")
+    return found
+
+
+Json = Annotated[
+    dict,
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=_object,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""Names and their values."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Train an algorithm on an environment; everything goes into a run directory."""
@@ -83,11 +106,17 @@ class Train:
     """Lower bound for a continuous action space that has none."""
     action_high: float | None = None
     """Upper bound for a continuous action space that has none."""
+    max_episode_steps: Whole | None = None
+    """A time limit in place of the environment's own."""
+    env_kwargs: Json = dataclasses.field(default_factory=dict)
+    """What the environment is made with, as JSON: '{"is_slippery": false}'."""
     evaluation_episodes: int = 100
     """Episodes that each seed's last policy plays at the end; 0 for none."""
     evaluation_every: Whole = 0
     """Steps between two evaluations on the way, each of --evaluation-episodes; 0 for none. They show what is learnt
     where somebody else acts, and while exploring."""
+    evaluation_steps: Whole | None = None
+    """Where an episode of an evaluation is cut; when left out, at the time limit, or at 1000 steps if there is none."""
     checkpoint_seconds: float = 10.0
     """Time between two checkpoints."""
     compilation_cache: bool = True
@@ -135,6 +164,9 @@ def train(words: Sequence[str]) -> int:
         run=RunDirectory.fresh(given.run_dir, f"{name}-{given.env.replace('/', '-')}"),
         evaluation_episodes=given.evaluation_episodes,
         evaluation_every=given.evaluation_every,
+        evaluation_steps=given.evaluation_steps,
+        max_episode_steps=given.max_episode_steps,
+        env_kwargs=given.env_kwargs,
         checkpoint_seconds=given.checkpoint_seconds,
         **told,
     )
@@ -207,12 +239,19 @@ def _print_evaluation(evaluation: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("seed", "mean return", "deviation")
+    cut = sum(each["episodes_cut"] for each in evaluation["seeds"])
+    table = Table("seed", "mean return", "deviation", *(["episodes cut"] if cut else []))
     for each in evaluation["seeds"]:
-        table.add_row(str(each["seed"]), f"{each['mean_return']:.1f}", f"{each['std_return']:.1f}")
+        words = [str(each["seed"]), f"{each['mean_return']:.1f}", f"{each['std_return']:.1f}"]
+        table.add_row(*words, *([str(each["episodes_cut"])] if cut else []))
     console = Console()
     console.print(f"{evaluation['algorithm']} on {evaluation['env']}, {evaluation['episodes']} episodes for each seed")
     console.print(table)
+    if cut:
+        console.print(
+            f"{cut} of {evaluation['episodes'] * len(evaluation['seeds'])} episodes had not ended after "
+            f"{evaluation['cut_after_steps']:,} steps and were cut there, with the return so far: --evaluation-steps"
+        )
     if len(evaluation["seeds"]) == 1:
         return  # of one, no interval tells how seeds differ
     low, high = evaluation["iqm_ci95"]
@@ -229,6 +268,8 @@ class Evaluate:
     """For each seed."""
     stochastic: bool = False
     """Draw actions as in training, instead of taking the best guess."""
+    evaluation_steps: Whole | None = None
+    """Where an episode is cut; when left out, as in the run."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
 
@@ -241,7 +282,13 @@ def evaluate(words: Sequence[str]) -> int:
 
     from steepest.experiments.evaluating import evaluate as evaluate_run
 
-    evaluation = evaluate_run(given.run, episodes=given.episodes, stochastic=given.stochastic)
+    evaluation = evaluate_run(
+        given.run,
+        episodes=given.episodes,
+        stochastic=given.stochastic,
+        evaluation_steps=given.evaluation_steps,
+        progress=True,
+    )
     if given.as_json:
         print(json.dumps(evaluation))
     else:

@@ -6,6 +6,7 @@ Commands are imported when they are called: until then signals are not heard.
 import importlib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -53,11 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         interrupts.listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    whole = "--traceback" in words
+    words = [word for word in words if word != "--traceback"]
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return _dispatch(words)
     except (InputError, EnvironmentFault, NonFiniteError, ProcessLost, StorageFault) as error:
+        if whole:
+            traceback.print_exception(error)
         print(f"steepest: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -93,5 +98,10 @@ def _dispatch(words: list[str]) -> int:
 def _help() -> str:
     lines = ["usage: steepest COMMAND …   (steepest COMMAND --help says more)", "", "Policy gradients in JAX.", ""]
     lines += [f"  {name:<12}{meaning}" for name, (meaning, _) in COMMANDS.items()]
-    lines += ["", "For example:  steepest train ppo --env CartPole-v1 --seeds 4"]
+    lines += [
+        "",
+        "--traceback shows with an error where it was raised.",
+        "",
+        "For example:  steepest train ppo --env CartPole-v1 --seeds 4",
+    ]
     return "\n".join(lines)

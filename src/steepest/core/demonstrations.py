@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from steepest.core.conversion import from_environment
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
@@ -124,11 +125,10 @@ def _fitting(name: str, rows: np.ndarray, whose: str, space: Space, *, bounded: 
         raise InputError(
             f"demonstrations: {name} is {rows.dtype}; {whose} are choices. Give whole numbers, such as int32."
         )
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and is refused as such
-        converted = rows.astype(space.dtype)
+    converted = from_environment(space, rows) if isinstance(space, Box) else rows.astype(space.dtype)
     low, high = _bounds(space) if bounded else (-np.inf, np.inf)
-    # Whole numbers are compared as they came: a large one could wrap around.
-    compared = converted if isinstance(space, Box) else rows
+    # Whole numbers are compared as they came: a large one could wrap around. So are actions in the environment's type.
+    compared = converted if isinstance(space, Box) and rows.dtype.kind == "f" else rows
     wrong = ~np.isfinite(compared) | (compared < low) | (compared > high)
     if wrong.any():
         where = tuple(np.argwhere(wrong)[0].tolist())
@@ -146,8 +146,8 @@ def _bounds(space: Space) -> tuple:
             return low, high
         case Discrete(n=n, start=start):
             return start, start + n - 1
-        case MultiDiscrete(nvec=nvec):
-            return 0, np.array(nvec) - 1
+        case MultiDiscrete(nvec=nvec, start=start):
+            return np.array(start), np.array(start) + nvec - 1
         case MultiBinary():
             return 0, 1
 

@@ -1,7 +1,9 @@
 """The exceptions of steepest. Each message is one line that names the field, the value and the remedy."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 _LISTED = 12
 """The longest list of known names that is shown in a message."""
@@ -11,7 +13,20 @@ class InputError(ValueError):
     """An invalid argument. The command line prints the message alone and exits with status 2."""
 
 
-class EnvironmentFault(RuntimeError):  # noqa: N818  Python has an EnvironmentError already
+class EndsTraining(Exception):  # noqa: N818  the errors are its subclasses
+    """An error that ends a training before its time; what was learnt until then is kept.
+
+    - `rows`: the rows of metrics from before it that were not yet written.
+    - `agents`: of each seed that was being trained, as they were before it.
+    - `result`: what there is so far, a `TrainResult`, on what `steepest.train` and `steepest.resume` raise.
+    """
+
+    rows: Sequence[dict[str, float]] = ()
+    agents: Mapping[int, Any] = types.MappingProxyType({})
+    result: Any = None
+
+
+class EnvironmentFault(EndsTraining, RuntimeError):  # noqa: N818  Python has an EnvironmentError already
     """An environment raised, or returned a value outside its spaces."""
 
 
@@ -23,13 +38,8 @@ class ProcessLost(RuntimeError):  # noqa: N818  nothing that was written is wron
     """A training process was killed, or crashed."""
 
 
-class NonFiniteError(ArithmeticError):
-    """A quantity became NaN or infinite. The parameters are those from before it did.
-
-    - `rows`: the rows of metrics from before it that were not yet written.
-    """
-
-    rows: Sequence[dict[str, float]] = ()
+class NonFiniteError(EndsTraining, ArithmeticError):
+    """A quantity became NaN or infinite. The parameters are those from before it did."""
 
 
 def out_of_memory(error: Exception) -> bool:

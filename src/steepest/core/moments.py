@@ -89,17 +89,21 @@ class ObservationNormaliser(AbstractNormaliser):
     moments: Moments
     limit: float = eqx.field(static=True, default=10.0)
 
-    def __call__(self, obs: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
         """Normalise the trailing axes of `obs`."""
         shape = self.moments.mean.shape
-        flat = obs.reshape(-1, *shape)
+        flat = self._numbers(obs).reshape(-1, *shape)
         deviation = jnp.sqrt(self.moments.variance + 1e-8)
         scaled = (flat - self.moments.mean[None]) / deviation[None]
         return jnp.clip(scaled, -self.limit, self.limit).reshape(obs.shape)
 
-    def measure(self, obs: Float[Array, "*batch"], weight: Float[Array, " B"]) -> Moments:
+    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> Moments:
         """The moments of the rows of positive weight."""
-        return Moments.of(obs.reshape(-1, *self.moments.mean.shape), weight)
+        return Moments.of(self._numbers(obs).reshape(-1, *self.moments.mean.shape), weight)
+
+    def _numbers(self, obs: AnyArray) -> AnyArray:
+        """Bytes of pictures as numbers that can be computed with."""
+        return obs if jnp.issubdtype(obs.dtype, jnp.floating) else obs.astype(self.moments.mean.dtype)
 
     def merge(self, measured: Moments | None) -> "ObservationNormaliser":
         if measured is None:

@@ -5,9 +5,10 @@ specialised on them, and they import neither JAX nor Gymnasium.
 """
 
 import dataclasses
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from steepest.core.errors import InputError
 
@@ -30,9 +31,20 @@ class Discrete:
 
 @dataclasses.dataclass(frozen=True)
 class MultiDiscrete:
-    """Several choices at once: one of `nvec[i]` for each i."""
+    """Several choices at once: one of `nvec[i]` for each i, numbered from 0.
+
+    `start[i]` is what the environment calls the first of them; 0 everywhere when left out.
+    """
 
     nvec: tuple[int, ...]
+    start: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "start", self.start or (0,) * len(self.nvec))
+
+    def __str__(self):
+        counted = f", start={self.start}" if any(self.start) else ""
+        return f"MultiDiscrete(nvec={self.nvec}{counted})"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,26 +78,43 @@ class Box:
 
     - `low`, `high`: scalars or arrays that broadcast to `shape`, in the environment's units.
     - `shape`: of one value, without batch axes. Taken from the bounds when left out.
+    - `native`: the type in which the environment takes actions. What policies choose is in single precision, which
+      holds few bounds exactly: `native_low` and `native_high` are the bounds as the environment has them.
+    - `dtype`: the type in which values are kept: float32, or uint8 for pictures, which then take a quarter of the room.
+
+    Two boxes are equal where policies cannot tell them apart, whatever their native types.
     """
 
     low: np.ndarray
     high: np.ndarray
     shape: tuple[int, ...]
+    if TYPE_CHECKING:  # no fields: they are no part of what it is
+        dtype: np.dtype
+        native_low: np.ndarray
+        native_high: np.ndarray
 
-    def __init__(self, low, high, shape: tuple[int, ...] | None = None):
+    def __init__(
+        self,
+        low,
+        high,
+        shape: tuple[int, ...] | None = None,
+        *,
+        native: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike = np.float32,
+    ):
+        object.__setattr__(self, "dtype", np.dtype(dtype))
+        if self.dtype not in (np.float32, np.uint8):
+            raise InputError(f"Box: dtype is {self.dtype}; values are kept as float32 or uint8. Take one of them.")
         shape = np.broadcast_shapes(np.shape(low), np.shape(high)) if shape is None else tuple(shape)
         for name, bound in (("low", low), ("high", high)):
-            array = np.broadcast_to(np.asarray(bound, np.float32), shape).copy()
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+            for prefix, kind in (("", np.float32), ("native_", native)):
+                array = np.broadcast_to(np.asarray(bound).astype(kind), shape).copy()
+                array.setflags(write=False)
+                object.__setattr__(self, prefix + name, array)
         object.__setattr__(self, "shape", shape)
         if np.any(self.low >= self.high):
             where = tuple(int(i) for i in np.argwhere(np.atleast_1d(self.low >= self.high))[0])
             raise InputError(f"Box: low must be below high; at index {where} it is not. Give the bounds in order.")
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(np.float32)
 
     @property
     def bounded(self) -> bool:
@@ -93,7 +122,7 @@ class Box:
         return bool(np.all(np.isfinite(self.low)) and np.all(np.isfinite(self.high)))
 
     def _identity(self):
-        return self.shape, self.low.tobytes(), self.high.tobytes()
+        return self.shape, self.low.tobytes(), self.high.tobytes(), self.dtype
 
     def __eq__(self, other):
         return isinstance(other, Box) and self._identity() == other._identity()

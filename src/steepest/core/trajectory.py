@@ -1,7 +1,10 @@
 """What sampling returns and what estimating adds to it."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
+import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from steepest.core.types import AnyArray, PyTree
@@ -30,6 +33,15 @@ class Trajectory(eqx.Module):
     truncated: Bool[AnyArray, "T N"]
     valid: Bool[AnyArray, "T N"]
     carry: PyTree = ()
+
+    def extended(self, length: int) -> "Trajectory":
+        """The trajectory, in host memory, with further rows that are not valid up to so many."""
+        count = length - self.valid.shape[0]
+        if count == 0:
+            return self
+        rows = dataclasses.replace(self, carry=())
+        longer = jax.tree.map(lambda each: np.concatenate([each, np.zeros((count, *each.shape[1:]), each.dtype)]), rows)
+        return dataclasses.replace(longer, carry=self.carry)
 
 
 class Estimates(eqx.Module):

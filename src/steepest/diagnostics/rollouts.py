@@ -122,6 +122,8 @@ class HostRollouts(AbstractRollouts):
             self._streams(policy, width, apart=False).sample(policy, jax.random.fold_in(key, index))[0]
             for index, width in enumerate(rounds)
         ]
+        # Side by side they are of one length; and a trajectory of another one would be another program.
+        parts = [part.extended(self._length) for part in parts]
         return jax.tree.map(lambda *each: np.concatenate(each, axis=1), *parts)
 
     def performances(
@@ -135,7 +137,7 @@ class HostRollouts(AbstractRollouts):
             streams = self._streams(policies, end - begin, apart=True)
             for episode in range(episodes):
                 trajectory, _ = streams.sample(some, jax.random.fold_in(keys[begin], episode))
-                total[begin:end] += np.asarray(returns(trajectory, discount))
+                total[begin:end] += np.asarray(returns(trajectory.extended(self._length), discount))
                 steps += int(trajectory.valid.sum())
         return jnp.asarray(total / episodes, jnp.float32), jnp.asarray(steps, jnp.int32)
 

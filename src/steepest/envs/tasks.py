@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import json
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepest.core.errors import InputError, unknown
 from steepest.core.spaces import Box, Space
+from steepest.core.validation import check_number
 from steepest.envs import COMPILED, compiled
 
 if TYPE_CHECKING:
@@ -35,9 +37,10 @@ class Task:
 
     - `backend`: who runs it; `library`: whose it is, with its version.
     - `env`: the compiled environment; None on the other backends.
-    - `make`: `(num_envs, seed)` to vector environments; None on the compiled backend.
+    - `make`: `(num_envs, seed)` to vector environments, and with another time limit where `max_episode_steps` is
+      given too; None on the compiled backend.
     - `source`: what it was found by, an id or one of the other things that `resolve` takes.
-    - `importable`: whether that is an id, by which another process finds it too.
+    - `importable`: whether that is an id by which another process finds it too.
     """
 
     id: str
@@ -48,11 +51,30 @@ class Task:
     max_episode_steps: int | None
     source: EnvironmentLike
     env: AbstractEnvironment | None = None
-    make: Callable[[int, int], AbstractVectorEnvironment] | None = None
+    make: Callable[..., AbstractVectorEnvironment] | None = None
+    importable: bool = True
 
     @property
-    def importable(self) -> bool:
-        return isinstance(self.source, str)
+    def source_elsewhere(self) -> EnvironmentLike | None:
+        """What another process has to be sent in order to find the environment; None where its id is enough."""
+        if self.importable:
+            return None
+        if not isinstance(self.source, str):
+            return self.source
+        from steepest.envs.adapters import gymnasium
+
+        return gymnasium.portable(self.source)
+
+    def limited(self, max_episode_steps: int) -> Task:
+        """The same environment with another time limit."""
+        if self.env is not None:
+            from steepest.envs.limited import Limited
+
+            env = Limited(self.env, max_episode_steps)
+            return dataclasses.replace(self, env=env, max_episode_steps=max_episode_steps)
+        assert self.make is not None
+        make = functools.partial(self.make, max_episode_steps=max_episode_steps)
+        return dataclasses.replace(self, make=make, max_episode_steps=max_episode_steps)
 
     def groups(self, num_envs: int, seed: int, begun: int = 0) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
@@ -67,32 +89,70 @@ class Task:
         return [self.make(num_envs // count, int(each)) for each in seeds]
 
 
-def resolve(env: EnvironmentLike, backend: str = "auto", action_bounds: Bounds = (None, None)) -> Task:
+def resolve(
+    env: EnvironmentLike,
+    backend: str = "auto",
+    action_bounds: Bounds = (None, None),
+    *,
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> Task:
     """Find an environment.
 
     **Arguments**
 
     - `env`: an id; a compiled environment; or a function that makes a Gymnasium environment.
-    - `backend`: who is to run it. `auto` takes the compiled one, then EnvPool's, then Gymnasium's.
+    - `backend`: who is to run it. `auto` takes the compiled one, then EnvPool's, then Gymnasium's; with `env_kwargs`
+      the compiled one if it has fields of these names, else Gymnasium's.
     - `action_bounds`: to use where a continuous action space has none.
+    - `max_episode_steps`: a time limit in place of the environment's own. One of a function's own stays where it is
+      shorter.
+    - `env_kwargs`: what an environment that is found by its id is made with.
 
-    **Raises** `InputError` when there is no such environment, or not on this backend, or bounds that it does not use.
+    **Raises** `InputError` when there is no such environment, or not on this backend, or what it does not use.
     """
-    return _within(_find(env, backend, action_bounds), action_bounds)
+    check_number("max_episode_steps", max_episode_steps, at_least=1, whole=True, remedy="Leave it out for the usual.")
+    given = _checked(env_kwargs or {})
+    task = _within(_find(env, backend, action_bounds, given), action_bounds)
+    if max_episode_steps is None:
+        return task
+    own = task.max_episode_steps
+    return task.limited(max_episode_steps if isinstance(env, str) or own is None else min(own, max_episode_steps))
 
 
-def _find(env: EnvironmentLike, backend: str, action_bounds: Bounds) -> Task:
+def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an environment is made with. **Raises** `InputError` for what `config.json` cannot hold."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"env_kwargs is {given!r}; it must be a dictionary, such as {{'is_slippery': False}}.")
+    for name, value in given.items():
+        if name == "max_episode_steps":
+            raise InputError("env_kwargs: max_episode_steps is a setting of its own. Give it there.")
+        try:
+            kept = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            kept = None
+        if not isinstance(name, str) or (kept is None and value is not None):
+            raise InputError(
+                f"env_kwargs: {name} is a {type(value).__name__}; it must be a number, a word, true or false, or a "
+                "list of such, since the run keeps it. Give a function that makes the environment instead."
+            )
+    return given
+
+
+def _find(env: EnvironmentLike, backend: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if not isinstance(env, str):
+        if env_kwargs:
+            raise InputError("env_kwargs are given, and so is the environment itself. Make it with them.")
         return _given(env, action_bounds)
     if backend == "compiled" and env not in COMPILED:
         raise unknown("compiled environment", env, COMPILED)
-    if backend in ("auto", "compiled") and env in COMPILED:
-        return _compiled(env)
-    if backend == "envpool" or (backend == "auto" and _envpool_has(env)):
-        return _envpool(env, action_bounds)
-    return _gymnasium(env, action_bounds)
+    if backend == "compiled" or (backend == "auto" and env in COMPILED and set(env_kwargs) <= set(_constants(env))):
+        return _compiled(env, env_kwargs)
+    if backend == "envpool" or (backend == "auto" and not env_kwargs and _envpool_has(env)):
+        return _envpool(env, action_bounds, env_kwargs)
+    return _gymnasium(env, action_bounds, env_kwargs)
 
 
 def _given(env: EnvironmentLike, action_bounds: Bounds) -> Task:
@@ -101,7 +161,7 @@ def _given(env: EnvironmentLike, action_bounds: Bounds) -> Task:
     if isinstance(env, AbstractEnvironment):
         return _describe_compiled(env, source=env)
     if callable(env):
-        return _gymnasium(env, action_bounds)
+        return _gymnasium(env, action_bounds, {})
     raise InputError(
         f"env is a {type(env).__name__}; it must be an id, a compiled environment, or a function that makes a "
         f"Gymnasium environment."
@@ -126,10 +186,21 @@ def _within(task: Task, bounds: Bounds) -> Task:
     return task
 
 
-def _compiled(env: str) -> Task:
-    found = compiled(env)
+def _constants(env: str) -> dict[str, Any]:
+    """The physical constants of a compiled environment, by name."""
+    others = ("id", "max_episode_steps", "reset_pool")
+    return {name: value for name, value in vars(compiled(env)).items() if name not in others}
+
+
+def _compiled(env: str, env_kwargs: Mapping[str, Any]) -> Task:
+    found, known = compiled(env), _constants(env)
     assert found is not None
-    return _describe_compiled(found, source=env)
+    for name, value in env_kwargs.items():
+        if name not in known:
+            raise unknown(f"constant of the compiled {env} in env_kwargs", name, known)
+        check_number(f"env_kwargs: {name}", value, remedy=f"{known[name]} is usual.")
+    given = {name: type(known[name])(value) for name, value in env_kwargs.items()}
+    return _describe_compiled(dataclasses.replace(found, **given), source=env)
 
 
 def _describe_compiled(env: AbstractEnvironment, *, source: EnvironmentLike) -> Task:
@@ -148,6 +219,7 @@ def _describe_compiled(env: AbstractEnvironment, *, source: EnvironmentLike) -> 
         max_episode_steps=env.max_episode_steps,
         source=source,
         env=env,
+        importable=isinstance(source, str),
     )
 
 
@@ -159,30 +231,45 @@ def _envpool_has(env: str) -> bool:
     return envpool.available(env)
 
 
-def _envpool(env: str, action_bounds: Bounds) -> Task:
+def _envpool(env: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
     from steepest.envs.adapters import envpool
 
     known = envpool.known_ids()
     if known and env not in known:
         raise unknown("EnvPool environment", env, known, "steepest list envs")
 
-    def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
-        return envpool.EnvPoolEnvironment(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
+    def make(num_envs: int, seed: int, max_episode_steps: int | None = None) -> AbstractVectorEnvironment:
+        return envpool.EnvPoolEnvironment(
+            env,
+            num_envs=num_envs,
+            seed=seed,
+            action_bounds=action_bounds,
+            max_episode_steps=max_episode_steps,
+            env_kwargs=env_kwargs,
+        )
 
-    return _describe_host("envpool", make, source=env)
+    return _describe_host("envpool", make, source=env, importable=True)
 
 
-def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds) -> Task:
+def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
     from steepest.envs.adapters import gymnasium
 
-    def make(num_envs: int, seed: int) -> AbstractVectorEnvironment:
-        return gymnasium.make(env, num_envs=num_envs, seed=seed, action_bounds=action_bounds)
+    def make(num_envs: int, seed: int, max_episode_steps: int | None = None) -> AbstractVectorEnvironment:
+        return gymnasium.make(
+            env,
+            num_envs=num_envs,
+            seed=seed,
+            action_bounds=action_bounds,
+            max_episode_steps=max_episode_steps,
+            env_kwargs=env_kwargs,
+        )
 
-    return _describe_host("gymnasium", make, source=env)
+    task = _describe_host("gymnasium", make, source=env, importable=False)
+    return dataclasses.replace(task, importable=isinstance(env, str) and gymnasium.known_everywhere(env))
 
 
 def _describe_host(
-    backend: str, make: Callable[[int, int], AbstractVectorEnvironment], *, source: EnvironmentLike
+    backend: str, make: Callable[..., AbstractVectorEnvironment], *, source: EnvironmentLike, importable: bool
 ) -> Task:
     one = make(1, 0)
     try:
@@ -195,6 +282,7 @@ def _describe_host(
             max_episode_steps=one.max_episode_steps,
             source=source,
             make=make,
+            importable=importable,
         )
     finally:
         one.close()

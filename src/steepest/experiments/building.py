@@ -52,7 +52,7 @@ def build_algorithm(
     if algorithm.rollout.length is None and task.max_episode_steps is None:
         raise InputError(
             f"environment {task.id} has no time limit, so its episodes need not end, and {config.algorithm} learns "
-            f"from whole episodes. Put it into gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
+            f"from whole episodes. Give one (max_episode_steps), or choose ppo or a2c."
         )
     _check_own(config, algorithm)
     if to_learn:
@@ -127,16 +127,15 @@ def task_of(config: RunConfiguration, env: EnvironmentLike | None = None) -> Tas
     **Raises** `InputError` when there is none, or it has become another one.
     """
     try:
-        source = config.env if env is None else env
-        task = resolve(source, config.backend if isinstance(source, str) else "auto", config.action_bounds)
+        task = resolve_again(config, config.env if env is None else env)
     except InputError as error:
         if env is not None or config.importable:
             raise
         raise InputError(
-            f"environment {config.env}: it was given as an object, and no id names it. Give it again, from Python: "
-            "steepest.resume(run, env=…) or steepest.evaluate(run, env=…)."
+            f"environment {config.env}: it was given as an object, or registered by the program that began the run. "
+            "Give it again, from Python: steepest.resume(run, env=…), steepest.evaluate(run, env=…)."
         ) from error
-    if task.id != config.env:
+    if _without_module(task.id) != _without_module(config.env):
         raise InputError(f"environment {task.id}: the run was made on {config.env}. Give that.")
     now = spaces(task)
     for role, text in config.spaces.items():
@@ -146,6 +145,23 @@ def task_of(config: RunConfiguration, env: EnvironmentLike | None = None) -> Tas
                 f"({config.library}). Install that version."
             )
     return task
+
+
+def resolve_again(config: RunConfiguration, source: EnvironmentLike) -> Task:
+    """The task of a run from its environment, made as it was made for the run."""
+    named = isinstance(source, str)
+    return resolve(
+        source,
+        config.backend if named else "auto",
+        config.action_bounds,
+        max_episode_steps=config.max_episode_steps,
+        env_kwargs=config.env_kwargs if named else None,
+    )
+
+
+def _without_module(name: str) -> str:
+    """An id without the module that registers it."""
+    return name.rpartition(":")[2]
 
 
 def spaces(task: Task) -> dict[str, str]:

@@ -26,7 +26,10 @@ from steepest.runs.directory import RunDirectory
 
 _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpool", "mujoco", "minari", "ray")
 _RECORDED = ("steepest", *_LIBRARIES)
-_OPTIONAL = ("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier")
+_OPTIONAL = (
+    *("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier"),
+    *("max_episode_steps", "env_kwargs", "evaluation_steps"),
+)
 """Fields that files of earlier versions do not have."""
 _DEMONSTRATIONS = {"origin": str, "transitions": int, "episodes": int | None, "sha256": str}
 _SPACES = {"observation": str, "action": str}
@@ -52,7 +55,11 @@ class RunConfiguration:
       for an algorithm that plays.
     - `schedules_begin`: the steps after which schedules began, where the run was made longer; they end with the run.
     - `earlier`: the `extent` that it had before it was made longer, and before that; checkpoints may be from then.
-    - `importable`: whether the environment is found by its id, and was not given as an object.
+    - `importable`: whether every process finds the environment by its id; it was not given as an object, nor
+      registered by the program that began the run.
+    - `max_episode_steps`: the time limit, where it is not the environment's own.
+    - `env_kwargs`: what the environment is made with.
+    - `evaluation_steps`: the longest episode of an evaluation; None for the time limit, if there is one.
     """
 
     algorithm: str
@@ -74,6 +81,9 @@ class RunConfiguration:
     importable: bool = True
     schedules_begin: int = 0
     earlier: tuple[dict[str, Any], ...] = ()
+    max_episode_steps: int | None = None
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    evaluation_steps: int | None = None
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
@@ -106,6 +116,9 @@ class RunConfiguration:
             raise InputError(
                 f"evaluation_every is {self.evaluation_every}, but evaluation_episodes is 0. Give 10, say."
             )
+        check_number(
+            "evaluation_steps", self.evaluation_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say."
+        )
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, at_most=10**7, remedy="10 is usual.")
 
     @property
@@ -131,6 +144,7 @@ class RunConfiguration:
         """A digest of what decides the meaning of a checkpoint's arrays; where they are computed does not."""
         decides = ("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps")
         content = {name: getattr(self, name) for name in decides}
+        content |= {name: value for name in ("max_episode_steps", "env_kwargs") if (value := getattr(self, name))}
         if self.schedules_begin:
             content["schedules_begin"] = self.schedules_begin
         if self.demonstrations is not None:

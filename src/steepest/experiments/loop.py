@@ -1,15 +1,19 @@
 """The loop of a run: train for a moment, tell listeners, save, and stop in an orderly way."""
 
+import contextlib
 import dataclasses
+import functools
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import NonFiniteError
+from steepest.core.errors import EndsTraining, EnvironmentFault, StorageFault
+from steepest.core.files import write_atomically
 from steepest.core.types import PyTree
 from steepest.envs.tasks import Task
 from steepest.experiments.building import newest_states
@@ -60,7 +64,7 @@ def train_seeds(
     - `parameters`: of the algorithm, where the configuration cannot tell them.
     - `demonstrations`: what to learn from, where it is not an environment; None takes those in the run directory.
 
-    **Raises** `NonFiniteError`, once the parameters from before it are saved; and whatever an environment raises.
+    **Raises** `NonFiniteError` and `EnvironmentFault`, with the agents from before it, once these are saved.
     """
     parameters = config.parameters() if parameters is None else parameters
     if config.demonstrations is not None and demonstrations is None:
@@ -68,6 +72,13 @@ def train_seeds(
         demonstrations = files.load(run.demonstrations, sha256=config.demonstrations["sha256"])
     training = open_training(config, task, tuple(seeds), parameters, demonstrations, run, listener)
     played: dict[int, tuple[int, np.ndarray]] = {}
+    told = 0.0
+
+    def tell(seed: int, ended: int, cut: int) -> None:
+        nonlocal told
+        if ended == config.evaluation_episodes or time.monotonic() - told > _BEAT:
+            told = time.monotonic()
+            listener.evaluating(seed, config.evaluation_episodes, ended, cut)
 
     def evaluate(agents: Mapping[int, PyTree]) -> Iterator[tuple[int, np.ndarray]]:
         """Seeds and the returns of their agents, until it is interrupted; none plays twice after the same update."""
@@ -75,27 +86,42 @@ def train_seeds(
             state, episodes = training.states()[seed], config.evaluation_episodes
             update = int(state.update)
             if seed not in played or played[seed][0] != update:
-                returns = evaluate_agent(training.algorithm, task, agent, seed, episodes=episodes, stop=stop)
-                if returns is None:
+                found = evaluate_agent(
+                    training.algorithm,
+                    task,
+                    agent,
+                    seed,
+                    episodes=episodes,
+                    steps=config.evaluation_steps,
+                    stop=stop,
+                    heard=functools.partial(tell, seed),
+                )
+                if found is None:
                     return
-                played[seed] = update, returns
-                listener.evaluation(seed, int(state.steps), returns)
+                played[seed] = update, found.returns
+                listener.evaluation(seed, int(state.steps), found.returns)
             yield seed, played[seed][1]
 
     for text in parameters.notices(config.total_steps):
         for seed in training.seeds:
             listener.notice(seed, text)
     try:
-        if run is not None:
-            _restore(training, config, task, run, parameters)
-        _loop(training, config, run, listener, stop, started, evaluate)
-        finished = training.finished
-        agents = training.agents()
-    finally:
-        training.close()
-    if finished and config.evaluation_episodes:
-        for _ in evaluate(agents):
-            pass
+        try:
+            if run is not None:
+                _restore(training, config, task, run, parameters)
+            _loop(training, config, run, listener, stop, started, evaluate)
+        finally:
+            training.close()
+        finished, agents = training.finished, training.agents()
+        if finished and config.evaluation_episodes:
+            for _ in evaluate(agents):
+                pass
+    except EndsTraining as error:
+        error.agents = training.agents()
+        if run is not None and isinstance(error, EnvironmentFault):
+            with contextlib.suppress(StorageFault):  # what raised matters more
+                write_atomically(run.traceback, "".join(traceback.format_exception(error)).encode())
+        raise
     return {seed: Outcome(agents[seed], finished) for seed in training.seeds}
 
 
@@ -113,10 +139,11 @@ def _loop(
     every = int(config.evaluation_every)
     while not training.finished:
         before, mark, fault = training.steps, time.monotonic(), None
+        returns: dict[int, np.ndarray] = {}
         due = (before // every + 1) * every if every else None
         try:
             rows = training.advance(_BEAT, due)
-        except NonFiniteError as error:
+        except EndsTraining as error:
             rows, fault = error.rows, error
         now = time.monotonic()
         rate = (training.steps - before) * len(training.seeds) / (now - mark)
@@ -125,7 +152,11 @@ def _loop(
             # A seed that is there before the others rests, and so has no rows until all are.
             there = {row["seed"] for row in rows if row["steps"] >= due} if fault is None else set()
             agents = {seed: agent for seed, agent in training.agents().items() if seed in there}
-            rows = _with_evaluation(rows, dict(evaluate(agents)))
+            try:
+                returns.update(evaluate(agents))
+            except EnvironmentFault as error:
+                fault = error
+            rows = _with_evaluation(rows, returns)
             begin += time.monotonic() - now  # playing is not training
         listener.rows(rows)
         stopping = fault is not None or stop()

@@ -7,8 +7,8 @@ from typing import cast
 from steepest.algorithms import HyperParameters
 from steepest.algorithms.bodies.actor_critic import ActorCritic
 from steepest.core.demonstrations import Demonstrations
-from steepest.envs.tasks import EnvironmentLike, Task, resolve
-from steepest.experiments.building import build_algorithm, task_of
+from steepest.envs.tasks import EnvironmentLike, Task
+from steepest.experiments.building import build_algorithm, resolve_again, task_of
 from steepest.experiments.configuration import RunConfiguration
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
@@ -43,7 +43,7 @@ def open_training(
         (seed,) = seeds
         return AsynchronousTraining(
             cast("ActorCritic", algorithm),  # `asynchronous` says that it is one
-            functools.partial(open_in_worker, config.dump(), None if task.importable else task.source),
+            functools.partial(open_in_worker, config.dump(), task.source_elsewhere),
             workers=config.hyper_parameters["workers"],
             seed=seed,
             total_steps=config.total_steps,
@@ -68,6 +68,6 @@ def open_in_worker(content: bytes, source: EnvironmentLike | None) -> tuple[Acto
     - `source`: the environment, where it cannot be found by its id; else None.
     """
     config = RunConfiguration.parse(json.loads(content))
-    task = task_of(config) if source is None else resolve(source, action_bounds=config.action_bounds)
+    task = task_of(config) if source is None else resolve_again(config, source)
     algorithm = cast("ActorCritic", build_algorithm(config, task))
     return algorithm, task.env or functools.partial(task.groups, algorithm.spec.num_envs)

@@ -101,6 +101,8 @@ def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
             listener.rows(rows)
         case {"event": "evaluation", "seed": seed, "steps": steps, "returns": returns}:
             listener.evaluation(seed, steps, np.array(returns))
+        case {"event": "evaluating", "seed": seed, "episodes": episodes, "ended": ended, "cut": cut}:
+            listener.evaluating(seed, episodes, ended, cut)
         case {"event": "checkpoint", "seed": seed, "path": path}:
             listener.checkpoint(seed, pathlib.Path(path))
         case {"event": "notice", "seed": seed, "text": text}:
@@ -118,6 +120,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds the modules that we find
             start_new_session=True,  # Ctrl-C is the parent's to handle
             pass_fds=() if run.lock is None else (run.lock,),
         )

@@ -68,6 +68,10 @@ class ProgressDisplay(AbstractListener):
         self._bars.update(task, recent=f"{mean:.1f} (evaluated)", speed="done")
         self._line(f"seed {seed}: evaluated, mean return {mean:.1f}", always=True)
 
+    def evaluating(self, seed: int, episodes: int, ended: int, cut: int) -> None:
+        self._bars.update(self._tasks[seed], speed=f"evaluating {ended}/{episodes}")
+        self._line(f"seed {seed}: evaluating, {ended} of {episodes} episodes have ended")
+
     def rows(self, rows: Sequence[Row]) -> None:
         for seed in dict.fromkeys(int(row["seed"]) for row in rows):
             self._progress(seed, [row for row in rows if row["seed"] == seed])

@@ -11,17 +11,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, Space
+from steepest.core.spaces import Box, Space
 from steepest.core.validation import whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
-from steepest.envs.adapters.vector import clipped
-from steepest.envs.tasks import Task
-from steepest.experiments.configuration import check_episodes
+from steepest.envs.tasks import EnvironmentLike, Task
+from steepest.experiments.configuration import RunConfiguration, check_episodes
 from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
+from steepest.runs.directory import RunDirectory
 
 DemonstrationsLike = str | pathlib.Path | Demonstrations | Sequence
 """A run directory, a file, `minari:` and the id of a data set, `Demonstrations`, or arrays (obs, action)."""
@@ -82,7 +83,7 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
         return found, f"Minari data set {name}"
     path = pathlib.Path(source)
     if path.is_dir():
-        expert = trained(path)
+        expert = _expert(path, task)
         _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
         recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
         how = "actions drawn" if stochastic else "without noise"
@@ -95,6 +96,16 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
     return files.load(path), str(path)
 
 
+def _expert(path: pathlib.Path, task: Task) -> Trained:
+    """The policy of a run; where no id names its environment, that is the one that is learnt in here."""
+    try:
+        return trained(path)
+    except InputError:
+        if RunConfiguration.parse(RunDirectory.existing(path).read_config()).importable:
+            raise
+        return trained(path, env=task.source)
+
+
 def demonstrate(
     run: str | pathlib.Path,
     *,
@@ -103,6 +114,7 @@ def demonstrate(
     seed: int | None = None,
     episode_seed: int = 0,
     max_episode_steps: int | None = None,
+    env: EnvironmentLike | None = None,
 ) -> Demonstrations:
     """Let the policy of a run play whole episodes in its environment, and write down what it did.
 
@@ -114,12 +126,13 @@ def demonstrate(
     - `seed`: which of the run's seeds; the first when left out.
     - `episode_seed`: of the episodes; another one brings other episodes.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
+    - `env`: as it was given to `steepest.train`, where that is none which an id names.
 
     **Returns** the transitions, their actions within the bounds of the environment.
 
     **Raises** `InputError` when it is no run, or has no checkpoint.
     """
-    expert = trained(run, seed)
+    expert = trained(run, seed, env)
     return record(
         expert,
         expert.task,
@@ -154,8 +167,8 @@ def record(
     taken = np.asarray(_taken(policy, played.obs, played.action))
     obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, taken))
     recorded = Demonstrations(
-        _as_given(task.observation_space, obs),
-        _as_given(task.action_space, clipped(task.action_space, action)),
+        obs + first_choice(task.observation_space),
+        to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
     return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
@@ -163,12 +176,7 @@ def record(
 
 @jax.jit
 def _taken(policy: Any, obs: Array, action: Array) -> Array:
-    return policy(obs).to_environment(action)
-
-
-def _as_given(space: Space, rows: np.ndarray) -> np.ndarray:
-    """Choices as the environment counts them."""
-    return rows + space.start if isinstance(space, Discrete) and space.start else rows
+    return policy(obs).squash(action)
 
 
 def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:

@@ -18,12 +18,15 @@ from steepest.experiments.trained import TrainedPolicy
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 
 
-def summarise(config: RunConfiguration, returns: Mapping[int, np.ndarray]) -> dict:
+def summarise(
+    config: RunConfiguration, returns: Mapping[int, np.ndarray], cut: Mapping[int, int], limit: int | None
+) -> dict:
     """The evaluation of a run as one object: each seed's mean and deviation, and what the seeds say together.
 
     **Arguments**
 
     - `returns`: for each seed, the undiscounted returns of its episodes.
+    - `cut`: for each seed, how many of them were cut after `limit` steps.
     """
     means = np.array([returns[seed].mean() for seed in sorted(returns)])
     low, high = bootstrap_interval(means)
@@ -32,8 +35,14 @@ def summarise(config: RunConfiguration, returns: Mapping[int, np.ndarray]) -> di
         "env": config.env,
         "backend": config.backend,
         "episodes": len(next(iter(returns.values()))),
+        "cut_after_steps": limit,
         "seeds": [
-            {"seed": seed, "mean_return": float(each.mean()), "std_return": float(each.std())}
+            {
+                "seed": seed,
+                "mean_return": float(each.mean()),
+                "std_return": float(each.std()),
+                "episodes_cut": cut[seed],
+            }
             for seed, each in sorted(returns.items())
         ],
         "iqm": float(interquartile_mean(means)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,12 +13,12 @@ import jax
 from steepest._platform import configure_platform
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import InputError
+from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.interrupts import end_if_asked, interruptible
 from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
-from steepest.experiments.building import build_algorithm, load_agents, spaces, task_of
+from steepest.experiments.building import build_algorithm, newest_states, spaces, task_of
 from steepest.experiments.configuration import (
     OWN,
     RunConfiguration,
@@ -29,6 +29,7 @@ from steepest.experiments.configuration import (
     tuned,
     versions,
 )
+from steepest.experiments.evaluating import cut_at
 from steepest.experiments.extending import check_longer, extend
 from steepest.experiments.keeping import cut_back, draw_curve, says_how_to_go_on, write_beginning, write_evaluation
 from steepest.experiments.loop import Outcome, train_seeds
@@ -79,8 +80,11 @@ def train(
     action_low: float | None = None,
     action_high: float | None = None,
     run_dir: str | pathlib.Path | None = None,
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
+    evaluation_steps: int | None = None,
     demonstrations: DemonstrationsLike | None = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
@@ -102,10 +106,15 @@ def train(
     - `backend`: who runs the environment: `auto`, `compiled`, `envpool` or `gymnasium`.
     - `preset`: where the algorithm is a name, start from what was tuned for this environment, if anything was.
     - `action_low`, `action_high`: bounds for a continuous action space that has none.
+    - `max_episode_steps`: a time limit in place of the environment's own. Where the environment is a function, its own
+      stays where it is shorter.
+    - `env_kwargs`: what an environment that is given by its id is made with, such as `{"is_slippery": False}`.
     - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
     - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
     - `evaluation_every`: steps between two evaluations on the way, each of `evaluation_episodes`; 0 for none. Their
       means are the metric `evaluated_return`.
+    - `evaluation_steps`: where an episode of an evaluation is cut. When left out, at the time limit, and after 1,000
+      steps where there is none. How many were cut is told.
     - `demonstrations`: for an algorithm that learns from them, and for no other: a run directory, a file that ends in
       .npz or .safetensors, `minari:` and the id of a data set, `steepest.Demonstrations`, or arrays `(obs, action)`.
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
@@ -115,7 +124,7 @@ def train(
     - `hyper`: the algorithm's own hyper-parameters, where it is given by name; of a function, `num_envs` (8).
 
     **Raises** `InputError` for anything that cannot work, before training starts; `NonFiniteError` when a number stops
-    being one; `EnvironmentFault` when an environment misbehaves.
+    being one; `EnvironmentFault` when an environment misbehaves. The last two have the `result` so far.
 
     **Example**
 
@@ -134,6 +143,9 @@ def train(
         run=None if run_dir is None else RunDirectory.fresh(run_dir, ""),
         evaluation_episodes=evaluation_episodes,
         evaluation_every=evaluation_every,
+        evaluation_steps=evaluation_steps,
+        max_episode_steps=max_episode_steps,
+        env_kwargs=env_kwargs,
         demonstrations=demonstrations,
         demonstration_episodes=demonstration_episodes,
         stochastic_demonstrations=stochastic_demonstrations,
@@ -187,6 +199,9 @@ def prepare(
     run: RunDirectory | None = None,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
+    evaluation_steps: int | None = None,
+    max_episode_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 10.0,
     demonstrations: object = None,
     demonstration_episodes: int = 20,
@@ -200,6 +215,8 @@ def prepare(
     total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
     evaluation_episodes = check_episodes("evaluation_episodes", evaluation_episodes, at_least=0)
     evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
+    evaluation_steps = converted("evaluation_steps", evaluation_steps, int | None, "1000, say.")
+    max_episode_steps = converted("max_episode_steps", max_episode_steps, int | None, "Leave it out for its own.")
     low, high = (
         converted(f"action_{name}", bound, float | None, "Give a number.")
         for name, bound in zip(("low", "high"), action_bounds, strict=True)
@@ -212,7 +229,7 @@ def prepare(
         hyper_parameters(algorithm, hyper)
     elif isinstance(algorithm, HyperParameters) and hyper:
         raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
-    task = resolve(env, backend, action_bounds)
+    task = resolve(env, backend, action_bounds, max_episode_steps=max_episode_steps, env_kwargs=env_kwargs)
     parameters = _parameters(algorithm, task, preset, hyper).with_absolute_paths()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
@@ -233,6 +250,9 @@ def prepare(
         versions=versions(),
         demonstrations=None if gathered is None else gathered.describe(),
         importable=task.importable,
+        max_episode_steps=max_episode_steps,
+        env_kwargs=dict(env_kwargs or {}),
+        evaluation_steps=evaluation_steps,
     )
     algorithm = build_algorithm(config, task, parameters)
     if config.algorithm == OWN:
@@ -332,7 +352,7 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
     outcomes: dict[int, Outcome] = {}
-    evaluations, memory = EvaluationsInMemory(), RowsInMemory()
+    evaluations, memory, fault = EvaluationsInMemory(), RowsInMemory(), None
     with contextlib.ExitStack() as held:
         config, started = experiment.config, 0.0
         if run is not None:
@@ -351,27 +371,48 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
         held.callback(listener.close)
         # Asynchronous workers are processes already, so their seeds take turns.
         together = task.importable and config.algorithm != OWN and not parameters.asynchronous
-        if run is not None and together and len(config.seeds_per_process) > 1:
-            finished = run_workers(config, run, listener=listener, stop=stop, started=started)
-        else:
-            for group in config.seeds_per_process:
-                if not stop():
-                    outcomes |= train_seeds(
-                        config,
-                        task,
-                        group,
-                        run,
-                        listener=listener,
-                        stop=stop,
-                        started=started,
-                        parameters=parameters,
-                        demonstrations=experiment.demonstrations,
-                    )
-            finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+        finished = False
+        try:
+            if run is not None and together and len(config.seeds_per_process) > 1:
+                finished = run_workers(config, run, listener=listener, stop=stop, started=started)
+            else:
+                for group in config.seeds_per_process:
+                    if not stop():
+                        outcomes |= train_seeds(
+                            config,
+                            task,
+                            group,
+                            run,
+                            listener=listener,
+                            stop=stop,
+                            started=started,
+                            parameters=parameters,
+                            demonstrations=experiment.demonstrations,
+                        )
+                finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
+        except EndsTraining as error:
+            outcomes |= {seed: Outcome(agent, finished=False) for seed, agent in error.agents.items()}
+            fault = error
     experiment = dataclasses.replace(experiment, config=config, extended=None)
     result = _result(experiment, outcomes, evaluations, memory.kept, finished)
+    if fault is not None:
+        raise _with_result(fault, result)
     end_if_asked(stop)
     return result
+
+
+def _with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
+    """What ended a training, with what there is so far; of an environment, with the words how to go on."""
+    fault.result = result
+    if isinstance(fault, EnvironmentFault):
+        run = result.run_directory
+        kept = (
+            "What was learnt before that is the result of this exception."
+            if run is None
+            else f"What was learnt before that is saved; {run}/traceback.txt says more. Go on: steepest resume {run}"
+        )
+        fault.args = (f"{fault} {kept}",)
+    return fault
 
 
 def _result(
@@ -386,14 +427,18 @@ def _result(
     # An evaluation on the way is none of the last policy.
     last = {seed: each for seed, each in evaluations.returns.items() if evaluations.steps[seed] >= config.total_steps}
     if finished and len(last) == len(config.seeds):
-        evaluation = summarise(config, last)
+        limit = cut_at(task, config.evaluation_steps)
+        evaluation = summarise(config, last, {seed: evaluations.cut[seed] for seed in last}, limit)
     agents = {seed: outcome.agent for seed, outcome in outcomes.items()}
     if run is None:
         columns = metrics.from_rows(rows)
     else:
         columns = metrics.read(run.metrics) if run.metrics.exists() else {}
-        if finished:
-            agents = load_agents(config, task, run, parameters)[1]
+        # Those that trained in other processes, and have come so far
+        missing = [seed for seed in config.seeds if seed not in agents]
+        agents |= {
+            seed: each.tree.agent for seed, each in newest_states(config, task, run, parameters, missing).items()
+        }
         if evaluation is not None:
             write_evaluation(run, evaluation)
         if columns:

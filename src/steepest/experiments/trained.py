@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Array, Key, Shaped
 
 from steepest._platform import configure_platform
+from steepest.core.conversion import from_environment, to_environment
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm, Policy
 from steepest.core.moments import ObservationNormaliser
-from steepest.core.spaces import Box, Discrete
 from steepest.core.types import AnyArray, PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import Setting, same_kind
-from steepest.envs.tasks import Task
+from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.building import load_agent, task_of
 from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.runs.directory import RunDirectory
@@ -36,29 +36,21 @@ class TrainedPolicy:
         self._rows = 0
 
     def __call__(self, obs: object) -> Shaped[np.ndarray, ...] | np.generic:
-        """The action without noise, clipped to its bounds, choices counted as the environment counts them."""
+        """The action without noise, as the environment takes it: its bounds, its type, its way to count."""
         spec = self._algorithm.spec
         batch = np.asarray(obs)
         single = batch.ndim == len(spec.observation.shape)
-        batch = (batch[None] if single else batch) - _start(spec.observation)
+        batch = from_environment(spec.observation, batch[None] if single else batch)
         if self._carry is None or self._rows != len(batch):
             self._rows = len(batch)
             self._carry = self._algorithm.initial_carry(dataclasses.replace(spec, num_envs=len(batch)))
-        chosen, self._carry = self._algorithm.act_deterministic(
-            self._agent, self._carry, batch.astype(spec.observation.dtype)
-        )
-        action = np.asarray(chosen) + _start(spec.action)
-        if isinstance(spec.action, Box):
-            action = np.clip(action, spec.action.low, spec.action.high)
+        chosen, self._carry = self._algorithm.act_deterministic(self._agent, self._carry, batch)
+        action = to_environment(spec.action, np.asarray(chosen))
         return action[0] if single else action
 
     def reset(self) -> None:
         """Begin new episodes: a policy with memory forgets what it has seen."""
         self._carry = None
-
-
-def _start(space: object) -> int:
-    return space.start if isinstance(space, Discrete) else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +75,13 @@ class Trained:
                 )
 
 
-def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
+def trained(path: str | pathlib.Path, seed: int | None = None, env: EnvironmentLike | None = None) -> Trained:
     """The policy of a run's newest checkpoint, with its observation statistics as they were then.
 
     **Arguments**
 
     - `seed`: which of the run's seeds; the first when left out.
+    - `env`: as it was given to `steepest.train`, where that is none which an id names.
 
     **Raises** `InputError` when it is no run, has no such seed, or no checkpoint of it.
     """
@@ -98,7 +91,7 @@ def trained(path: str | pathlib.Path, seed: int | None = None) -> Trained:
     seed = config.seeds[0] if seed is None else seed
     if seed not in config.seeds:
         raise InputError(f"{run.path}: seed {seed} is not among its seeds, {list(config.seeds)}. Give one of them.")
-    task = task_of(config)
+    task = task_of(config, env)
     agent = load_agent(config, task, run, seed)[1]
     policy = agent.policy
     if isinstance(agent.observations, ObservationNormaliser):
@@ -126,6 +119,6 @@ class ModeOnly(eqx.Module):
         action = self.distribution.mode()
         return action, self.distribution.log_prob(action)
 
-    def to_environment(self, action: Array) -> Array:
+    def squash(self, action: Array) -> Array:
         """What the environment takes of it."""
-        return self.distribution.to_environment(action)
+        return self.distribution.squash(action)

@@ -70,6 +70,9 @@ class Reporter(AbstractListener):
     def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
         self._report({"event": "evaluation", "seed": seed, "steps": steps, "returns": returns.tolist()})
 
+    def evaluating(self, seed: int, episodes: int, ended: int, cut: int) -> None:
+        self._report({"event": "evaluating", "seed": seed, "episodes": episodes, "ended": ended, "cut": cut})
+
     def checkpoint(self, seed: int, path: pathlib.Path) -> None:
         self._report({"event": "checkpoint", "seed": seed, "path": str(path)})
 

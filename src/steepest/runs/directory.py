@@ -23,6 +23,7 @@ class RunDirectory:
     - `checkpoints/seed-K/`: the newest states of each seed.
     - `demonstrations.safetensors`: what it learns from, where that is not an environment.
     - `evaluation.json`, `curve.png`: what came of it.
+    - `traceback.txt`: where in whose code an environment raised, if one did.
 
     `new` says that nothing has begun in it yet, and `held` makes it. `lock` is the descriptor that holds it while this
     process trains in it. A worker process gets a copy: so no other process begins before the last worker of one that
@@ -54,6 +55,10 @@ class RunDirectory:
     @property
     def curve(self) -> pathlib.Path:
         return self.path / "curve.png"
+
+    @property
+    def traceback(self) -> pathlib.Path:
+        return self.path / "traceback.txt"
 
     def checkpoints(self, seed: int) -> pathlib.Path:
         """Where the checkpoints of a seed lie."""

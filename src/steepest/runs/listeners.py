@@ -36,6 +36,12 @@ class AbstractListener:
     def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
         """A seed's policy has played whole episodes without noise, after so many steps of training."""
 
+    def evaluating(self, seed: int, episodes: int, ended: int, cut: int) -> None:
+        """An evaluation of so many episodes is under way: how many have ended, and how many of those were cut.
+
+        Told now and then, and once all have ended, before `evaluation`.
+        """
+
     def checkpoint(self, seed: int, path: pathlib.Path) -> None:
         """A checkpoint of a seed is complete; `path` is its manifest."""
 
@@ -75,11 +81,15 @@ class RowsInMemory(AbstractListener):
 
 
 class EvaluationsInMemory(AbstractListener):
-    """Keeps the returns of each seed's last evaluation, and the steps of training before it."""
+    """Keeps the returns of each seed's last evaluation, how many were cut, and the steps of training before it."""
 
     def __init__(self) -> None:
         self.returns: dict[int, np.ndarray] = {}
         self.steps: dict[int, int] = {}
+        self.cut: dict[int, int] = {}
+
+    def evaluating(self, seed: int, episodes: int, ended: int, cut: int) -> None:
+        self.cut[seed] = cut
 
     def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
         self.returns[seed], self.steps[seed] = returns, steps
@@ -102,6 +112,9 @@ class Listeners(AbstractListener):
 
     def evaluation(self, seed: int, steps: int, returns: np.ndarray) -> None:
         self._tell(lambda each: each.evaluation(seed, steps, returns))
+
+    def evaluating(self, seed: int, episodes: int, ended: int, cut: int) -> None:
+        self._tell(lambda each: each.evaluating(seed, episodes, ended, cut))
 
     def checkpoint(self, seed: int, path: pathlib.Path) -> None:
         self._tell(lambda each: each.checkpoint(seed, path))

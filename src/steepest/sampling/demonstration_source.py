@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
+from steepest.core.conversion import from_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor, RolloutSpec
-from steepest.core.spaces import Discrete, Space, Spec
+from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
 from steepest.sampling.source import AbstractTrajectorySource
@@ -89,7 +90,7 @@ class DemonstrationSource(AbstractTrajectorySource):
         count = actor.spec.num_envs
         rows = self._next(streams, count)
         obs = self.obs[rows][None]
-        action, _ = actor.distribution(agent, obs).from_environment(self.action[rows][None])
+        action, _ = actor.distribution(agent, obs).unsquash(self.action[rows][None])
         zero, yes = jnp.zeros((1, count), jnp.float32), jnp.ones((1, count), bool)
         trajectory = Trajectory(
             obs=obs,
@@ -121,15 +122,12 @@ class DemonstrationSource(AbstractTrajectorySource):
 
 
 def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
-    def from_zero(space: Space, rows: np.ndarray) -> Array:
-        start = space.start if isinstance(space, Discrete) else 0
-        return jnp.asarray((rows - start).astype(space.dtype) if start else rows)
-
-    return from_zero(spec.observation, demonstrations.obs), from_zero(spec.action, demonstrations.action)
+    obs, action = demonstrations.obs, demonstrations.action
+    return jnp.asarray(from_environment(spec.observation, obs)), jnp.asarray(from_environment(spec.action, action))
 
 
 def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:
     stride = max(1, obs.shape[0] // _MEASURED_ROWS)
     distribution = actor.distribution(agent, obs[::stride])
-    chosen, log_slope = distribution.from_environment(action[::stride])
+    chosen, log_slope = distribution.unsquash(action[::stride])
     return jnp.mean(distribution.log_prob(chosen) - log_slope)

@@ -10,11 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
 
-from steepest.core.errors import InputError
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractActor
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
+from steepest.replay import check_memory
+
+_SHORTEST, _LONGER = 64, 4
+"""Rows of the shortest trajectory of whole episodes, and how many times as many the next longer one has."""
 
 
 @runtime_checkable
@@ -33,7 +37,7 @@ def compiled_act(actor: AbstractActor) -> CompiledAct:
 
     def act(key, index, agent, carry, obs):
         action, log_prob, carry = actor.act(jax.random.fold_in(key, index), agent, carry, obs)
-        return actor.to_environment(agent, obs, action), log_prob, carry
+        return actor.squash(agent, obs, action), log_prob, carry
 
     return jax.jit(act)
 
@@ -76,7 +80,7 @@ class PreparedAct:
     ) -> tuple[Shaped[Array, "N ..."], Shaped[Array, "N ..."] | None, Float[Array, " N"], PyTree]:
         agent = jax.tree.unflatten(structure, leaves)
         action, log_prob, carry = self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
-        taken = self._source.to_environment(agent, obs, action)
+        taken = self._source.squash(agent, obs, action)
         return action, None if taken is action else taken, log_prob, carry  # nothing is copied out twice
 
 
@@ -96,6 +100,9 @@ class HostStreams:
     **Arguments**
 
     - `groups`: of equally many environments each, with the same spaces.
+
+    **A trajectory of whole episodes** has as many rows as the longest of them needs, rounded up, so that there are few
+    lengths: 64, 256, 1024 and so on, up to the time limit. For each there is a program that learns from it.
     """
 
     def __init__(self, actor: AbstractActor, groups: Sequence[AbstractVectorEnvironment]):
@@ -103,9 +110,9 @@ class HostStreams:
         if length is None:
             raise InputError(
                 f"environment {groups[0].id} has no time limit, so its episodes need not end, and what acts here "
-                f"plays whole episodes. Make it in a gymnasium.wrappers.TimeLimit, or choose ppo or a2c."
+                f"plays whole episodes. Give it one (max_episode_steps), or choose ppo or a2c."
             )
-        self._whole = actor.rollout.whole_episodes
+        self._whole, self._spec = actor.rollout.whole_episodes, actor.spec
         self._act = PreparedAct(actor)
         self._groups = groups
         self._length = length
@@ -128,14 +135,20 @@ class HostStreams:
         - `meanwhile`: called once, while the environments make their last step; the agent is not needed any more.
         """
         if self._whole or not self._obs:
-            self._obs = [group.reset() for group in self._groups]
+            self._obs = [group.reset(np.ones(group.num_envs, int) if self._whole else None) for group in self._groups]
             self._carry = [self._carry_of(columns) for columns in self._columns]
             self._return[:], self._elapsed[:] = 0, 0
-        rows, time = self._blank(self._joined_carry()), 0
+        length = min(_SHORTEST, self._length) if self._whole else self._length
+        rows, time = self._blank(self._joined_carry(), length), 0
         active = np.ones(len(self._return), bool)
         count = len(self._groups)
-        self._act.prepare(agent, key, self._length * count)
+        self._act.prepare(agent, key, length * count)
         for time in range(self._length):
+            if time == length:
+                length = min(_LONGER * length, self._length)
+                self._check_memory(length)
+                rows = rows.extended(length)
+                self._act.prepare(agent, key, length * count)
             for index, group in enumerate(self._groups):
                 if time > 0:
                     self._receive(rows, time - 1, index, active)
@@ -197,8 +210,17 @@ class HostStreams:
         self._return, self._elapsed = returns[-1], elapsed[-1]
         return finished
 
-    def _blank(self, carry: PyTree) -> Trajectory:
-        env, shape = self._groups[0], (self._length, len(self._return))
+    def _check_memory(self, length: int) -> None:
+        """**Raises** `EnvironmentFault` where episodes have become longer than memory is large."""
+        try:
+            check_memory(self._spec, length, field="max_episode_steps", transitions=len(self._return))
+        except InputError as error:
+            raise EnvironmentFault(
+                f"{self._groups[0].id}: its episodes are longer than fit into memory: {error}"
+            ) from None
+
+    def _blank(self, carry: PyTree, length: int) -> Trajectory:
+        env, shape = self._groups[0], (length, len(self._return))
         obs, action = env.observation_space, env.action_space
         return Trajectory(
             obs=np.zeros((*shape, *obs.shape), obs.dtype),

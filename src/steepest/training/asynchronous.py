@@ -17,7 +17,7 @@ from steepest._platform import configure_platform
 from steepest.algorithms.bodies.actor_critic import ActorCritic, Evaluation
 from steepest.algorithms.bodies.agent import Agent
 from steepest.algorithms.bodies.asynchronous import copy_of, gradients
-from steepest.core.errors import EnvironmentFault, NonFiniteError
+from steepest.core.errors import EndsTraining, EnvironmentFault
 from steepest.core.moments import RewardScaler
 from steepest.core.problem import SampledProblem
 from steepest.core.trajectory import Trajectory
@@ -233,7 +233,7 @@ class AsynchronousTraining(OneSeedTraining):
         try:
             while not rows or not (self.steps >= end or time.monotonic() - start > seconds):
                 rows.append(self._once(self._cluster))
-        except NonFiniteError as error:
+        except EndsTraining as error:
             error.rows = rows
             raise
         return rows

@@ -157,8 +157,9 @@ class Cluster:
             return actor, self._ray.get(ready)
         except errors.RayTaskError as error:
             cause = getattr(error, "cause", None)
-            known = isinstance(cause, InputError | EnvironmentFault | NonFiniteError)
-            raise (cause if known else error) from None
+            if isinstance(cause, InputError | EnvironmentFault | NonFiniteError):
+                raise cause from error  # whose words hold the whole traceback
+            raise error from None
         except errors.RayError as error:
             self.end(actor)
             return actor, Died(_why(error))

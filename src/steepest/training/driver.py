@@ -60,8 +60,8 @@ class AbstractTraining(abc.ABC):
 
         - `until`: go no further than the first update at which a seed has made so many steps, though there be time.
 
-        **Raises** `NonFiniteError` when a quantity stops being finite, with the rows of the updates before it. What
-        `states` returns after that has the parameters from before it, too.
+        **Raises** `NonFiniteError` when a quantity stops being finite, and `EnvironmentFault` when an environment
+        misbehaves, with the rows of the updates before it. What `states` returns after that is from before it, too.
         """
 
     @property

@@ -3,21 +3,26 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.types import PyTree
+from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.compiled import advance, begin, clip_to, select
 from steepest.sampling.host import compiled_act, select_streams
 
-UNENDING = 100_000
-"""Steps after which an episode without a time limit is given up: a policy may well stay somewhere for ever."""
+
+class Played(NamedTuple):
+    """Episodes that were played: their undiscounted returns, and which of them were truncated."""
+
+    returns: Float[AnyArray, " episodes"]
+    truncated: Bool[AnyArray, " episodes"]
 
 
 @functools.partial(jax.jit, static_argnames=("episodes", "stochastic"))
@@ -29,31 +34,32 @@ def evaluate_compiled(
     *,
     episodes: int,
     stochastic: bool = False,
-) -> Float[Array, " episodes"]:
-    """The returns of `episodes` episodes, all played side by side until the last has ended.
-
-    Where there is no time limit, that is after `UNENDING` steps at the latest; the return so far counts.
-    """
+) -> Played:
+    """Play `episodes` episodes, side by side until the last has ended, which they do not all without a time limit."""
     for_start, for_acting, for_steps = jax.random.split(key, 3)
     agent = algorithm.for_evaluation(agent)
     first_carry = algorithm.initial_carry(dataclasses.replace(algorithm.spec, num_envs=episodes))
 
     def goes_on(loop) -> Array:
-        return ~jnp.all(loop[2]) & ((env.max_episode_steps is not None) | (loop[0] < UNENDING))
+        return ~jnp.all(loop[2])
 
     def step(loop):
-        time, places, over, carry = loop
+        time, places, over, cut, carry = loop
         if stochastic:
             action, _, carry = algorithm.act(jax.random.fold_in(for_acting, time), agent, carry, places.obs)
-            action = algorithm.to_environment(agent, places.obs, action)
+            action = algorithm.squash(agent, places.obs, action)
         else:
             action, carry = algorithm.act_deterministic(agent, carry, places.obs)
         action = clip_to(algorithm.spec.action, action)
         after, outcome = advance(env, jax.random.fold_in(for_steps, time), places, action)
-        return time + 1, select(over, places, after), over | outcome.terminated | outcome.truncated, carry
+        cut = jnp.where(over, cut, outcome.truncated & ~outcome.terminated)
+        ended = over | outcome.terminated | outcome.truncated
+        return time + 1, select(over, places, after), ended, cut, carry
 
-    loop = (jnp.zeros((), jnp.int32), begin(env, for_start, episodes), jnp.zeros(episodes, bool), first_carry)
-    return jax.lax.while_loop(goes_on, step, loop)[1].episode_return
+    none = jnp.zeros(episodes, bool)
+    loop = (jnp.zeros((), jnp.int32), begin(env, for_start, episodes), none, none, first_carry)
+    _, places, _, cut, _ = jax.lax.while_loop(goes_on, step, loop)
+    return Played(places.episode_return, cut)
 
 
 def evaluate_host(
@@ -65,24 +71,27 @@ def evaluate_host(
     episodes: int,
     stochastic: bool = False,
     stop: Callable[[], bool] = lambda: False,
-) -> np.ndarray | None:
-    """The returns of `episodes` episodes, [episodes]; None where `stop` said yes before they had ended.
+    heard: Callable[[int, int], None] = lambda ended, truncated: None,
+) -> Played | None:
+    """Play `episodes` episodes; None where `stop` said yes before they had ended.
 
     Every environment plays a number of episodes that is fixed in advance. Taking those that end first would favour
-    short ones. Where there is no time limit, play ends after `UNENDING` steps at the latest: the returns so far
-    count, and episodes that have not begun are left out.
+    short ones. Without a time limit they need not end.
+
+    **Arguments**
+
+    - `heard`: called when some have ended: how many so far, and how many of those were truncated.
     """
     act = compiled_act(algorithm)
     # Not the method itself: JAX would hash the algorithm, which may hold arrays.
     act_deterministic = jax.jit(lambda agent, carry, obs: algorithm.act_deterministic(agent, carry, obs))
     quota = np.full(env.num_envs, episodes // env.num_envs)
     quota[: episodes % env.num_envs] += 1
-    total, finished, time = np.zeros(env.num_envs), [], 0
-    agent, obs = algorithm.for_evaluation(agent), env.reset()
-    unending = env.max_episode_steps is None
+    total, finished, cut, time = np.zeros(env.num_envs), [], [], 0
+    agent, obs = algorithm.for_evaluation(agent), env.reset(quota)
     carry = first_carry = algorithm.initial_carry(dataclasses.replace(algorithm.spec, num_envs=env.num_envs))
     remembers = bool(jax.tree.leaves(first_carry))
-    while quota.any() and not (unending and time == UNENDING):
+    while quota.any():
         if stop():
             return None
         if stochastic:
@@ -95,10 +104,12 @@ def evaluate_host(
         ended = step.valid & (step.terminated | step.truncated)
         for index in np.flatnonzero(ended & (quota > 0)):
             finished.append(total[index])
+            cut.append(bool(step.truncated[index] & ~step.terminated[index]))
             quota[index] -= 1
+        if ended.any():
+            heard(len(finished), sum(cut))
         total[ended] = 0
         if remembers:
             carry = select_streams(~step.valid | ended, first_carry, carry)
         obs, time = step.obs, time + 1
-    finished.extend(total[quota > 0])
-    return np.array(finished)
+    return Played(np.array(finished), np.array(cut))

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from steepest._platform import configure_platform
-from steepest.core.errors import NonFiniteError
+from steepest.core.errors import EndsTraining
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
@@ -82,7 +82,7 @@ class HostTraining(OneSeedTraining):
         try:
             while not rows or not (self.steps >= end or time.monotonic() - start > seconds):
                 rows.extend(self._once())
-        except NonFiniteError as error:
+        except EndsTraining as error:
             error.rows = rows
             raise
         return rows

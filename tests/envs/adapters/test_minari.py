@@ -41,14 +41,15 @@ def test_rows_are_transitions_without_the_observation_after_the_last_action(libr
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_several_choices_count_from_0(library):
+def test_several_choices_count_as_the_environment_counts_them(library):
     library(
         "test/many-v0", spaces.Discrete(3), spaces.MultiDiscrete([2, 3], start=[1, 4]),
         (np.array([0, 1, 2]), np.array([[1, 4], [2, 6]])),
     )  # fmt: skip
-    found, _, action = load("test/many-v0")
-    assert action == MultiDiscrete((2, 3))
-    assert found.action.tolist() == [[0, 0], [1, 2]]
+    found, observation, action = load("test/many-v0")
+    assert action == MultiDiscrete((2, 3), start=(1, 4))
+    assert found.action.tolist() == [[1, 4], [2, 6]]
+    assert len(found.checked("E", observation, action)) == 2
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -122,6 +122,9 @@ class EpisodeMemory(AbstractAlgorithm):
         first = agent.updates % self.batches * self.spec.num_envs
 
         def put(kept: Array, new: Array) -> Array:
+            # Where all episodes were short, so is the trajectory.
+            rest = jnp.zeros((kept.shape[0] - new.shape[0], *new.shape[1:]), new.dtype)
+            new = jnp.concatenate([new, rest])
             return jax.lax.dynamic_update_slice_in_dim(kept, new.astype(kept.dtype), first, axis=1)
 
         return jax.tree.map(put, agent.experience, dataclasses.replace(trajectory, carry=()))

@@ -1,13 +1,18 @@
 """The adapter of EnvPool, whose environments are written in C++ and stepped by threads."""
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 
+from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault, InputError, unknown
-from steepest.envs.adapters.gymnasium import ActionConverter, Bounds, first_choice, from_gymnasium, without_noise
+from steepest.envs.adapters.faults import raised
+from steepest.envs.adapters.gymnasium import without_noise
+from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
 
 _NO_LIMIT = 2**31 - 1
@@ -26,11 +31,24 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
     - `name`: EnvPool's id of the environment.
     - `seed`: of the pool.
     - `threads`: that step the environments; 0 leaves it to EnvPool.
+    - `action_bounds`: to use where the action space has none.
+    - `max_episode_steps`: a time limit in place of its own.
+    - `env_kwargs`: of EnvPool's constructor.
 
     **Raises** `InputError` for an id that EnvPool does not have, or where EnvPool is not installed.
     """
 
-    def __init__(self, name: str, *, num_envs: int, seed: int, threads: int = 0, action_bounds: Bounds = (None, None)):
+    def __init__(
+        self,
+        name: str,
+        *,
+        num_envs: int,
+        seed: int,
+        threads: int = 0,
+        action_bounds: Bounds = (None, None),
+        max_episode_steps: int | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
+    ):
         envpool = _library()
         self.id = name
         self.library = f"envpool {envpool.__version__}"
@@ -39,7 +57,12 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             raise unknown("EnvPool environment", name, known_ids(), "steepest list envs")
         try:
             with without_noise():
-                self._pool: Any = envpool.make_gymnasium(name, num_envs=num_envs, seed=_base(seed), num_threads=threads)
+                given = dict(env_kwargs or {})
+                if max_episode_steps is not None:
+                    given["max_episode_steps"] = max_episode_steps
+                self._pool: Any = envpool.make_gymnasium(
+                    name, num_envs=num_envs, seed=_base(seed), num_threads=threads, **given
+                )
                 observation_space, action_space = self._pool.observation_space, self._pool.action_space
         except Exception as error:
             raise EnvironmentFault(
@@ -47,25 +70,26 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             ) from error
         self.observation_space = from_gymnasium("observation", observation_space)
         self.action_space = from_gymnasium("action", action_space, action_bounds)
-        self._first_observation = first_choice(observation_space)
-        self._actions = ActionConverter(self.action_space, action_space)
         limit = int(self._pool.spec.config.max_episode_steps)
         self.max_episode_steps = limit if 0 < limit < _NO_LIMIT else None
-        self._ended = np.zeros(num_envs, bool)
+        self._which, self._ended = np.arange(num_envs), np.zeros(num_envs, bool)
 
-    def reset(self) -> Shaped[np.ndarray, "N ..."]:
-        """Begin an episode in every environment, also in those that are in the middle of one."""
-        raw, _ = self._pool.reset()
+    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
+        """Begin an episode in every environment, also in those that are in the middle of one. None of them rests."""
+        with self._named():
+            raw, _ = self._pool.reset()
         self._ended = np.zeros(self.num_envs, bool)
         return self._observation(raw)
 
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
         """Hand the actions to the pool's threads, and return at once."""
-        self._pool.send(self._actions(action))
+        with self._named():
+            self._pool.send(to_environment(self.action_space, action))
 
     def receive(self) -> Step:
         """Wait for every environment of the pool."""
-        raw, reward, terminated, truncated, _ = self._pool.recv()
+        with self._named():
+            raw, reward, terminated, truncated, _ = self._pool.recv()
         obs = self._observation(raw)
         valid, self._ended = ~self._ended, terminated | truncated
         return Step(obs, obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
@@ -76,10 +100,16 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             self._pool.close()
             self._pool = None
 
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turn what the pool raises into a fault of the environment."""
+        try:
+            yield
+        except Exception as error:
+            raise raised(self.id, error) from error
+
     def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
-        if self._first_observation is not None:
-            raw = raw - self._first_observation
-        return checked_observation(self.id, self.observation_space, raw, self.num_envs)
+        return checked_observation(self.id, self.observation_space, raw, self._which)
 
 
 def _base(seed: int) -> int:

@@ -2,13 +2,13 @@
 
 from types import ModuleType
 
-import gymnasium
 import numpy as np
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError, unknown
 from steepest.core.spaces import Space
-from steepest.envs.adapters.gymnasium import first_choice, from_gymnasium, without_noise
+from steepest.envs.adapters.gymnasium import without_noise
+from steepest.envs.adapters.gymnasium_spaces import from_gymnasium
 
 
 def load(name: str) -> tuple[Demonstrations, Space, Space]:
@@ -40,17 +40,11 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     lengths = [len(episode.actions) for episode in episodes]
     found = Demonstrations(
         # The last observation of an episode is the one after its last action.
-        np.concatenate([_from_zero(theirs[0], each.observations[: len(each.actions)]) for each in episodes]),
-        np.concatenate([_from_zero(theirs[1], each.actions) for each in episodes]),
+        np.concatenate([each.observations[: len(each.actions)] for each in episodes]),
+        np.concatenate([each.actions for each in episodes]),
         np.repeat(np.arange(len(episodes), dtype=np.int32), lengths),
     )
     return found, *spaces
-
-
-def _from_zero(space: gymnasium.Space, rows: np.ndarray) -> np.ndarray:
-    """`rows` with multi-discrete choices numbered from 0; a single choice keeps its start."""
-    first = first_choice(space)
-    return rows if first is None or first.ndim == 0 else rows - first
 
 
 def _library() -> ModuleType:

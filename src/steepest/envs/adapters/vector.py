@@ -4,9 +4,10 @@ import abc
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float32, Int, Shaped
 
-from steepest.core.errors import EnvironmentFault
+from steepest.core.conversion import from_environment, in_single_precision
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 
@@ -46,8 +47,14 @@ class AbstractVectorEnvironment(abc.ABC):
     max_episode_steps: int | None
 
     @abc.abstractmethod
-    def reset(self) -> Shaped[np.ndarray, "N ..."]:
-        """Begin an episode in every environment."""
+    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
+        """Begin an episode in every environment.
+
+        **Arguments**
+
+        - `episodes`: how many each will be asked for. One that has played them may rest: what it returns after that
+          means nothing, and counts for nothing. None is for ever.
+        """
 
     @abc.abstractmethod
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
@@ -62,29 +69,36 @@ class AbstractVectorEnvironment(abc.ABC):
         """Close the environments."""
 
 
-def clipped(space: Space, action: Shaped[np.ndarray, "N ..."]) -> Shaped[np.ndarray, "N ..."]:
-    """The action clipped to the bounds of its space; NaN remains NaN."""
-    return np.clip(action, space.low, space.high) if isinstance(space, Box) else action
+def checked_observation(
+    name: str, space: Space, obs: object, which: Int[np.ndarray, " N"]
+) -> Shaped[np.ndarray, "N ..."]:
+    """A checked copy of one observation of each environment, as policies see it.
 
+    **Arguments**
 
-def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> Shaped[np.ndarray, "N ..."]:
-    """A checked copy of one observation of each environment, in the type of its space.
+    - `which`: the numbers of the environments, for messages.
 
     **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, or a choice out of range.
     """
     array = np.asarray(obs)
-    if array.shape != (num_envs, *space.shape):
+    if array.shape != (len(which), *space.shape):
         raise EnvironmentFault(
             f"{name}: an observation has shape {array.shape[1:]}; its space says {space.shape}. "
             f"Correct the environment."
         )
+    if array.dtype.kind not in "biuf":
+        raise EnvironmentFault(
+            f"{name}: an observation holds {_content(array)}; it must hold numbers. Correct the environment."
+        )
+    try:
+        converted = from_environment(space, array)
+    except InputError as error:
+        raise EnvironmentFault(f"{name}: {error}") from error
     if isinstance(space, Box):
-        converted = in_single_precision(name, array)
         # Whole numbers are finite, and pictures are large.
         wrong = np.zeros(1, bool) if array.dtype.kind in "iub" else ~np.isfinite(converted)
         rule = "observations must be finite"
     else:
-        converted = array.astype(space.dtype)
         last = _last_choice(space)
         wrong = (converted < 0) | (converted > last)
         rule = f"its space has the choices 0 to {np.asarray(last).tolist()}, counted from its start"
@@ -92,7 +106,7 @@ def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> 
         where = np.argwhere(wrong)[0].tolist()
         component = f"[{', '.join(map(str, where[1:]))}]" if space.shape else ""
         raise EnvironmentFault(
-            f"{name}: observation{component} of environment {where[0]} is {converted[tuple(where)]}; {rule}. "
+            f"{name}: observation{component} of environment {which[where[0]]} is {converted[tuple(where)]}; {rule}. "
             f"Correct the environment."
         )
     return converted
@@ -100,12 +114,13 @@ def checked_observation(name: str, space: Space, obs: object, num_envs: int) -> 
 
 def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarray, " N"]:
     """The rewards in float32. **Raises** `EnvironmentFault` for a wrong shape or a value that is not finite."""
-    array = in_single_precision(name, np.asarray(reward))
-    if array.shape != (num_envs,):
+    given = np.asarray(reward)
+    if given.shape != (num_envs,) or given.dtype.kind not in "biuf":
         raise EnvironmentFault(
-            f"{name}: rewards have shape {array.shape}; there must be one for each of {num_envs} environments. "
-            f"Correct the environment."
+            f"{name}: rewards are {given.dtype}{list(given.shape)}; there must be one number for each of {num_envs} "
+            f"environments. Correct the environment."
         )
+    array = in_single_precision(given)
     if not np.isfinite(array).all():
         where = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise EnvironmentFault(
@@ -115,15 +130,9 @@ def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarr
     return array
 
 
-def in_single_precision(name: str, array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """A copy in float32. **Raises** `EnvironmentFault` for what is not a number."""
-    try:
-        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and the caller says so
-            return array.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise EnvironmentFault(
-            f"{name}: returned {array.dtype} where numbers are due. Correct the environment."
-        ) from error
+def _content(array: np.ndarray) -> str:
+    """What an array that holds no numbers holds, in a word."""
+    return type(array.flat[0]).__name__ if array.size else str(array.dtype)
 
 
 def _last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
