@@ -145,7 +145,7 @@ def log_densities(distribution, points):
     """The log-probabilities of actions as the environment takes them, which the references are of."""
 
     def one(taken):
-        action, log_slope = distribution.from_environment(taken)
+        action, log_slope = distribution.unsquash(taken)
         return distribution.log_prob(action) - log_slope
 
     return jax.vmap(one)(points)
@@ -227,7 +227,7 @@ def test_mode_is_the_most_probable_action(case):
 def test_mode_of_a_gaussian_is_its_mean_and_squashed_it_is_the_median():
     gaussian, squashed = CASES["gaussian"].first, CASES["tanh_gaussian"].first
     np.testing.assert_array_equal(gaussian.mode(), gaussian.mean)
-    best = squashed.to_environment(squashed.mode())
+    best = squashed.squash(squashed.mode())
     np.testing.assert_allclose(np.arctanh(rescaled(double(best))), squashed.mean, atol=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_samples_have_the_right_frequencies(case):
 @pytest.mark.parametrize("name", ["gaussian", "tanh_gaussian"])
 def test_samples_have_the_right_distribution_function_and_no_correlation(name):
     first = CASES[name].first
-    samples = double(first.to_environment(draw(enlarged(first), jax.random.key(2))[0]))
+    samples = double(first.squash(draw(enlarged(first), jax.random.key(2))[0]))
     u = np.arctanh(rescaled(samples)) if name == "tanh_gaussian" else samples
     standard = ((u - double(first.mean)) / np.exp(double(first.log_std))).reshape(len(u), -1)
 
@@ -318,7 +318,7 @@ def test_the_metric_is_the_hessian_of_the_kl_where_the_kl_and_its_gradient_vanis
 @every_case
 def test_the_metric_is_the_mean_outer_product_of_scores(case):
     def outer_product(points):
-        score = double(scores(case.first, case.first.from_environment(as_action(points))[0]))
+        score = double(scores(case.first, case.first.unsquash(as_action(points))[0]))
         return np.einsum("kbi,kbj->kbij", score, score)
 
     expected = expectation(case, outer_product)

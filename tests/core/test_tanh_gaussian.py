@@ -16,7 +16,7 @@ def test_the_squashed_density_integrates_to_one_over_the_box(mean, std):
     middle = -1 + 4 * (np.arange(100_000) + 0.5) / 100_000
     means, log_stds = jnp.full((100_000, 1), mean), jnp.full((100_000, 1), np.log(std))
     many = TanhGaussian(means, log_stds, low=[-1.0], high=[3.0])
-    action, log_slope = many.from_environment(jnp.asarray(middle[:, None], jnp.float32))
+    action, log_slope = many.unsquash(jnp.asarray(middle[:, None], jnp.float32))
     density = np.exp(np.asarray(many.log_prob(action) - log_slope, np.float64))
     np.testing.assert_allclose(density.sum() * 4 / 100_000, 1, atol=1e-3)
 
@@ -28,7 +28,7 @@ def test_the_log_probability_is_recovered_from_what_the_environment_takes_up_to_
     action, log_prob = distribution.sample_and_log_prob(jax.random.key(5))
     within = np.abs(np.asarray(action))[:, 0] <= 5
 
-    recovered, _ = distribution.from_environment(distribution.to_environment(action))
+    recovered, _ = distribution.unsquash(distribution.squash(action))
     error = np.abs(np.asarray(log_prob - distribution.log_prob(recovered)))[within]
     assert within.mean() > 0.98
     assert np.all(error < tolerance * np.maximum(1, np.abs(np.asarray(log_prob)))[within])
@@ -48,7 +48,7 @@ def test_an_action_on_the_edge_of_the_box_has_a_finite_log_probability_and_gradi
     edges = jnp.array([[-1.0], [1.0]])
 
     def log_density(each):
-        action, log_slope = each.from_environment(edges)
+        action, log_slope = each.unsquash(edges)
         return each.log_prob(action) - log_slope
 
     gradient = jax.jit(jax.grad(lambda each: jnp.sum(log_density(each))))(distribution)
@@ -115,7 +115,7 @@ def test_two_squashed_policies_have_the_same_ratio_before_and_after_squashing():
     """The slope is the same for both, so a uniform policy over the box is judged rightly in terms of u as well."""
     taken = jnp.linspace(0.6, 9.9, 50)[:, None]
     some = TanhGaussian(jnp.full_like(taken, 0.3), jnp.full_like(taken, -0.2), [0.5], [10.0])
-    action, log_slope = some.from_environment(taken)
+    action, log_slope = some.unsquash(taken)
     z = (np.asarray(taken, np.float64)[:, 0] - 5.25) / 4.75
     density = scipy.stats.norm.pdf(np.arctanh(z), 0.3, np.exp(-0.2)) / (4.75 * (1 - z**2))
     ratio = np.exp(some.log_prob(action) - (log_slope - np.log(9.5)))

@@ -58,7 +58,7 @@ class First(AbstractActionValue):
 def check_trajectory(algorithm, agent, trajectory):
     distribution = algorithm.distribution(agent, trajectory.obs)
     assert np.abs(trajectory.action).max() > 9  # no number below 1 is the tanh of that
-    taken = np.asarray(distribution.to_environment(jnp.asarray(trajectory.action)))
+    taken = np.asarray(distribution.squash(jnp.asarray(trajectory.action)))
     assert np.all(np.abs(taken) <= 2)
     np.testing.assert_allclose(trajectory.reward, -np.sum(np.square(taken - trajectory.obs), axis=-1), rtol=1e-5)
     ratio = np.exp(distribution.log_prob(jnp.asarray(trajectory.action)) - trajectory.log_prob)
@@ -152,7 +152,7 @@ def test_behaviours_store_actions_of_the_policy_with_their_densities(behaviour):
         kind = {"uniform": Uniform, "noisy": NoisyMode, "drifting": OrnsteinUhlenbeck}[behaviour](SPEC.action)
         carry = jnp.full((2000, 2), -0.5) if behaviour == "drifting" else ()
         action, log_prob, _ = kind.act(KEY, carry, distribution, obs)
-    taken = np.asarray(distribution.to_environment(action), np.float64)
+    taken = np.asarray(distribution.squash(action), np.float64)
     if behaviour == "noisy":
         np.testing.assert_allclose(log_prob, distribution.log_prob(action), atol=1e-5)
         assert np.abs(action).max() > 9

@@ -97,13 +97,13 @@ class AbstractActor(eqx.Module):
         """
         return None
 
-    def to_environment(self, agent: PyTree, obs: AnyArray, action: Array) -> Array:
+    def squash(self, agent: PyTree, obs: AnyArray, action: Array) -> Array:
         """What environments take of the actions that `act` drew for `obs`, before they are clipped to the bounds.
 
         It depends on no parameter, so a compiled program evaluates no network for it.
         """
         distribution = self.distribution(agent, obs)
-        return action if distribution is None else distribution.to_environment(action)
+        return action if distribution is None else distribution.squash(action)
 
 
 class AbstractAlgorithm(AbstractActor):

@@ -148,7 +148,7 @@ def expected_target(
     if isinstance(distribution, Categorical) and not sampled:
         next_value = jnp.sum(jax.nn.softmax(distribution.logits) * critic.values(next_obs), axis=-1)
     else:
-        next_value = critic(next_obs, distribution.to_environment(distribution.sample(key)))
+        next_value = critic(next_obs, distribution.squash(distribution.sample(key)))
     return _target(reward, terminated, discount, next_value)
 
 
@@ -176,7 +176,7 @@ def deterministic_target(
     **Reference** Lillicrap et al., *Continuous control with deep reinforcement learning*, 2016, algorithm 1.
     """
     distribution = policy(next_obs)
-    return _target(reward, terminated, discount, critic(next_obs, distribution.to_environment(distribution.mode())))
+    return _target(reward, terminated, discount, critic(next_obs, distribution.squash(distribution.mode())))
 
 
 def _target(

@@ -50,7 +50,7 @@ class CompatibleActionValue(AbstractActionValue):
 
         def best_guess(each: Policy) -> Array:
             distribution = each(obs)
-            return distribution.to_environment(distribution.mode())
+            return distribution.squash(distribution.mode())
 
         mode, slope = jax.jvp(best_guess, (policy,), (self.weights,))
         return jnp.sum((action - mode) * slope, axis=-1) + self.value(obs)

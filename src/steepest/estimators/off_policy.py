@@ -64,7 +64,7 @@ class OffPolicy(AbstractEstimator):
         return rollouts.play(key, self.behaviour, episodes)
 
     def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
-        taken = policy(data.obs).to_environment(data.action)
+        taken = policy(data.obs).squash(data.action)
         weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, taken)
         return score_gradient(Score(), policy, data, weight, _factor(self)), steps_of(data)
 
@@ -93,7 +93,7 @@ class FreshAction(AbstractEstimator):
         distribution = policy(trajectory.obs)
         fresh = distribution.sample(key)
         answered = eqx.tree_at(lambda each: each.action, trajectory, fresh)
-        weight = self.action_value(trajectory.obs, distribution.to_environment(fresh))
+        weight = self.action_value(trajectory.obs, distribution.squash(fresh))
         return score_gradient(Score(), policy, answered, weight, _factor(self)), steps_of(trajectory)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from steepest._platform import configure_platform
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
-from steepest.core.validation import check_number
+from steepest.core.validation import check_number, converted
 from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.building import load_agents, task_of
 from steepest.experiments.configuration import check_episodes, read_configuration
@@ -66,6 +66,7 @@ def evaluate(
     if task.env is not None:  # all of them are played side by side
         check_memory(built.spec, episodes, field="episodes")
     steps = config.evaluation_steps if evaluation_steps is None else evaluation_steps
+    steps = converted("evaluation_steps", steps, int | None, "1000, say.")
     check_number("evaluation_steps", steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say.")
     played = {}
     with ProgressDisplay(config, show=progress, trained=True) as display:

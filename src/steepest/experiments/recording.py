@@ -176,7 +176,7 @@ def record(
 
 @jax.jit
 def _taken(policy: Any, obs: Array, action: Array) -> Array:
-    return policy(obs).to_environment(action)
+    return policy(obs).squash(action)
 
 
 def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:

@@ -215,6 +215,8 @@ def prepare(
     total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
     evaluation_episodes = check_episodes("evaluation_episodes", evaluation_episodes, at_least=0)
     evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
+    evaluation_steps = converted("evaluation_steps", evaluation_steps, int | None, "1000, say.")
+    max_episode_steps = converted("max_episode_steps", max_episode_steps, int | None, "Leave it out for its own.")
     low, high = (
         converted(f"action_{name}", bound, float | None, "Give a number.")
         for name, bound in zip(("low", "high"), action_bounds, strict=True)

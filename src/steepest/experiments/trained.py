@@ -119,6 +119,6 @@ class ModeOnly(eqx.Module):
         action = self.distribution.mode()
         return action, self.distribution.log_prob(action)
 
-    def to_environment(self, action: Array) -> Array:
+    def squash(self, action: Array) -> Array:
         """What the environment takes of it."""
-        return self.distribution.to_environment(action)
+        return self.distribution.squash(action)

@@ -26,5 +26,5 @@ class Deterministic(AbstractObjective):
     action_value: ActionValueFunction
 
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
-        value = self.action_value(batch.obs, distribution.to_environment(distribution.mode()))
+        value = self.action_value(batch.obs, distribution.squash(distribution.mode()))
         return weighted_mean(value * jax.lax.stop_gradient(batch.advantage), batch.weight), {}

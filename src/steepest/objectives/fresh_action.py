@@ -66,4 +66,4 @@ class FreshAction(AbstractObjective):
 
     def _judged(self, key: Key[Array, ""], distribution: AbstractDistribution, batch: Batch) -> tuple[Array, Array]:
         action = distribution.sample(key)
-        return action, self.action_value(batch.obs, distribution.to_environment(action))
+        return action, self.action_value(batch.obs, distribution.squash(action))

@@ -53,9 +53,9 @@ class NoisyMode(AbstractBehaviour):
 
     def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         action, log_prob = distribution.sample_and_log_prob(key)
-        taken = distribution.to_environment(action)
+        taken = distribution.squash(action)
         cut = _cut(self.space, taken)
-        return jnp.where(cut == taken, action, distribution.from_environment(cut)[0]), log_prob, carry
+        return jnp.where(cut == taken, action, distribution.unsquash(cut)[0]), log_prob, carry
 
 
 class OrnsteinUhlenbeck(AbstractBehaviour):
@@ -85,8 +85,8 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
 
     def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
         half = (self.space.high - self.space.low)[None] / 2
-        taken = _cut(self.space, distribution.to_environment(distribution.mode()) + half * carry)
-        action, _ = distribution.from_environment(taken)
+        taken = _cut(self.space, distribution.squash(distribution.mode()) + half * carry)
+        action, _ = distribution.unsquash(taken)
         drifted = (1 - self.pull) * carry + self.std * jax.random.normal(key, carry.shape, carry.dtype)
         return action, jnp.zeros(obs.shape[0], jnp.float32), drifted
 
@@ -113,7 +113,7 @@ class Uniform(AbstractBehaviour):
                     each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
                 )
                 action, nats = jnp.asarray(low) + width * share, float(np.sum(np.log(width)))
-        action, log_slope = distribution.from_environment(action)
+        action, log_slope = distribution.unsquash(action)
         return action, jnp.broadcast_to(log_slope - nats, count).astype(jnp.float32), carry
 
 
@@ -132,9 +132,9 @@ class Other(AbstractBehaviour):
         if theirs is not None:
             if jax.tree.structure(theirs) == jax.tree.structure(distribution):
                 return action, log_prob, carry  # both squash alike, or neither does
-            action = theirs.to_environment(action)
-            log_prob = log_prob - theirs.from_environment(action)[1]
-        action, log_slope = distribution.from_environment(action)
+            action = theirs.squash(action)
+            log_prob = log_prob - theirs.unsquash(action)[1]
+        action, log_slope = distribution.unsquash(action)
         return action, log_prob + log_slope, carry
 
 

@@ -152,7 +152,7 @@ def sample(
         places, active, memory = carry
         act_key, step_key, fresh = row
         action, log_prob, memory = actor.act(act_key, agent, memory, places.obs)
-        taken = clip_to(actor.spec.action, actor.to_environment(agent, places.obs, action))
+        taken = clip_to(actor.spec.action, actor.squash(agent, places.obs, action))
         after, outcome = advance(env, step_key, places, taken)
         ended = outcome.terminated | outcome.truncated
         transition = {

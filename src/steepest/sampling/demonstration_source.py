@@ -90,7 +90,7 @@ class DemonstrationSource(AbstractTrajectorySource):
         count = actor.spec.num_envs
         rows = self._next(streams, count)
         obs = self.obs[rows][None]
-        action, _ = actor.distribution(agent, obs).from_environment(self.action[rows][None])
+        action, _ = actor.distribution(agent, obs).unsquash(self.action[rows][None])
         zero, yes = jnp.zeros((1, count), jnp.float32), jnp.ones((1, count), bool)
         trajectory = Trajectory(
             obs=obs,
@@ -129,5 +129,5 @@ def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
 def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:
     stride = max(1, obs.shape[0] // _MEASURED_ROWS)
     distribution = actor.distribution(agent, obs[::stride])
-    chosen, log_slope = distribution.from_environment(action[::stride])
+    chosen, log_slope = distribution.unsquash(action[::stride])
     return jnp.mean(distribution.log_prob(chosen) - log_slope)

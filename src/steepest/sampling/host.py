@@ -37,7 +37,7 @@ def compiled_act(actor: AbstractActor) -> CompiledAct:
 
     def act(key, index, agent, carry, obs):
         action, log_prob, carry = actor.act(jax.random.fold_in(key, index), agent, carry, obs)
-        return actor.to_environment(agent, obs, action), log_prob, carry
+        return actor.squash(agent, obs, action), log_prob, carry
 
     return jax.jit(act)
 
@@ -80,7 +80,7 @@ class PreparedAct:
     ) -> tuple[Shaped[Array, "N ..."], Shaped[Array, "N ..."] | None, Float[Array, " N"], PyTree]:
         agent = jax.tree.unflatten(structure, leaves)
         action, log_prob, carry = self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
-        taken = self._source.to_environment(agent, obs, action)
+        taken = self._source.squash(agent, obs, action)
         return action, None if taken is action else taken, log_prob, carry  # nothing is copied out twice
 
 

@@ -47,7 +47,7 @@ def evaluate_compiled(
         time, places, over, cut, carry = loop
         if stochastic:
             action, _, carry = algorithm.act(jax.random.fold_in(for_acting, time), agent, carry, places.obs)
-            action = algorithm.to_environment(agent, places.obs, action)
+            action = algorithm.squash(agent, places.obs, action)
         else:
             action, carry = algorithm.act_deterministic(agent, carry, places.obs)
         action = clip_to(algorithm.spec.action, action)

@@ -51,7 +51,7 @@ class Agent(eqx.Module):
 
 def best_guess(distribution: AbstractDistribution) -> Array:
     """The mode of a distribution as environments take it."""
-    return distribution.to_environment(distribution.mode())
+    return distribution.squash(distribution.mode())
 
 
 def fresh_normaliser(spec: Spec, normalise: bool) -> AbstractNormaliser:

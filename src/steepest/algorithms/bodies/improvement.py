@@ -84,7 +84,7 @@ class ByRatio(AbstractImprovement):
             keys = jax.random.split(key, self.actions)
 
             def judged(key: Key[Array, ""]) -> Array:
-                return critic(batch.obs, distribution.to_environment(distribution.sample(key)))
+                return critic(batch.obs, distribution.squash(distribution.sample(key)))
 
             worth = jnp.mean(jax.vmap(judged)(keys), axis=0)
-        return critic(batch.obs, distribution.to_environment(batch.action)) - worth
+        return critic(batch.obs, distribution.squash(batch.action)) - worth

@@ -231,7 +231,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             target = deterministic_target(critic, agent.experience.target_policy, *successor, discount=rows.discount)
         else:
             target = expected_target(key, critic, agent.policy, *successor, discount=rows.discount)
-        action = agent.policy(rows.obs).to_environment(rows.action)
+        action = agent.policy(rows.obs).squash(rows.action)
         if isinstance(self.spec.action, Box):
             action = within_bounds(self.spec.action, action)
         return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size, jnp.float32))

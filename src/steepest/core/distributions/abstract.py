@@ -21,7 +21,7 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
     cannot be NaN, so sampling from NaN gives some action, whose log-probability is NaN.
 
     An action is what the distribution is over: what `sample` draws, trajectories hold and `log_prob` judges. What the
-    environment takes may be a function of it, without parameters: `to_environment`.
+    environment takes may be a function of it, without parameters: `squash`.
     """
 
     @abc.abstractmethod
@@ -56,15 +56,15 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
     def mode(self) -> Array:
         """The action to take when acting without noise, [*batch, …]."""
 
-    def to_environment(self, action: Array) -> Array:
+    def squash(self, action: Array) -> Array:
         """The action as the environment takes it; the same, unless a subclass squashes it.
 
         Critics of actions judge this one, and so may demonstrations and other policies choose it.
         """
         return action
 
-    def from_environment(self, taken: Array) -> tuple[Array, Array]:
-        """An action that `to_environment` makes `taken` of, and the log of the slope there, summed over coordinates.
+    def unsquash(self, taken: Array) -> tuple[Array, Array]:
+        """An action that `squash` makes `taken` of, and the log of the slope there, summed over coordinates.
 
         Where p is a density of `taken`, $\\log p$ plus that is the density of the action.
         """

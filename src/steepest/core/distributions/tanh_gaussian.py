@@ -39,7 +39,7 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
     $$\log\frac{da}{du} = \log\frac{h-\ell}{2} + \log(1-\tanh^2 u), \qquad
       \log(1-\tanh^2u) = 2\,(\log 2 - |u| - \log(1 + e^{-2|u|}))$$
 
-    Its actions are the $u$: `sample`, `mode` and `log_prob` speak of them, and `to_environment` squashes. The slope
+    Its actions are the $u$: `sample`, `mode` and `log_prob` speak of them, and `squash` makes $a$ of them. The slope
     has no parameters, so ratios, scores and divergences of $u$ are those of $a$. But $a$ in single precision tells
     $u$ to 3e-4 at $|u| = 5$ and not at all beyond 8, where the ratio of a policy to itself would be far from 1.
 
@@ -50,7 +50,7 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
       distribution is and not parameters of it: static, so that they are no leaves, receive no gradient, and a tangent
       has none of their own.
 
-    Actions are unbounded, [*batch, d]; what `to_environment` makes of them lies in the box. `from_environment` takes
+    Actions are unbounded, [*batch, d]; what `squash` makes of them lies in the box. `unsquash` takes
     the edge of the box, where $u$ is infinite, for the greatest number inside. `entropy` is that of $a$: the entropy of
     $u$ grows without end where $a$ is hardly random any more.
 
@@ -59,7 +59,7 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
     >>> policy = TanhGaussian(jnp.ones(1), jnp.zeros(1), low=[0.0], high=[4.0])
     >>> policy.mode()
     Array([1.], dtype=float32)
-    >>> print(f"{policy.to_environment(policy.mode())[0]:.4f}")  # 2 + 2 tanh 1
+    >>> print(f"{policy.squash(policy.mode())[0]:.4f}")  # 2 + 2 tanh 1
     3.5232
 
     **Reference** Haarnoja et al., *Soft Actor-Critic*, 2018, appendix C.
@@ -99,14 +99,12 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
         """$\\log N(u; \\mu, \\mathrm{diag}\\,\\sigma^2)$."""
         return self.unsquashed().log_prob(action)
 
-    def to_environment(self, action: Float[Array, "*shape d"]) -> Float[Array, "*shape d"]:
+    def squash(self, action: Float[Array, "*shape d"]) -> Float[Array, "*shape d"]:
         """$a$, within the box."""
         centre, half = self._box(action)
         return centre + half * accurate_tanh(action)
 
-    def from_environment(
-        self, taken: Float[Array, "*shape d"]
-    ) -> tuple[Float[Array, "*shape d"], Float[Array, "*shape"]]:
+    def unsquash(self, taken: Float[Array, "*shape d"]) -> tuple[Float[Array, "*shape d"], Float[Array, "*shape"]]:
         """$u = \\mathrm{artanh}$ of the rescaled $a$, and $\\sum_i\\log da_i/du_i$ there."""
         centre, half = self._box(taken)
         edge = 1 - float(jnp.finfo(taken.dtype).eps)
@@ -151,7 +149,7 @@ class TanhGaussian(AbstractDistribution["TanhGaussian"]):
 def accurate_tanh(u: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """$\\tanh u$, rounded once where it is close to ±1; XLA's own errs eight times as much there on a CPU.
 
-    It matters where `TanhGaussian.from_environment` has to find u again. The gradient at 0 is 1.
+    It matters where `TanhGaussian.unsquash` has to find u again. The gradient at 0 is 1.
 
     >>> print(f"{accurate_tanh(jnp.ones(())):.4f}")
     0.7616
