@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import inspect
-import itertools
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import steepest
 from steepest.cli.main import main
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
+from steepest.core.interrupts import Stop
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.experiments.trained import WithoutNoise
@@ -245,10 +245,18 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(recorded, tmp_path, monkeypa
         experiments.execute(experiments.reopen(cut), show=False)
 
 
-def stopping_after_the_first_call():
+class AfterTheFirstQuestion(Stop):
     """As if Ctrl-C had come: not before training begins, but at the first question after that."""
-    answers = itertools.chain([False], itertools.repeat(True))
-    return contextlib.nullcontext(lambda: next(answers))
+
+    asked = False
+
+    def __call__(self):
+        before, self.asked = self.asked, True
+        return before
+
+
+def stopping_after_the_first_call():
+    return contextlib.nullcontext(AfterTheFirstQuestion())
 
 
 def test_where_a_run_is_cut_into_calls_does_not_matter(recorded):
