@@ -1,5 +1,6 @@
 """Runs that are made longer: as if they had been so from the start, or refused, since their schedules have ended."""
 
+import inspect
 import json
 import shutil
 
@@ -95,12 +96,14 @@ def test_schedules_begin_anew_for_the_steps_that_are_added(run, capsys):
     [
         ({"total_steps": 100}, "total_steps is 100; it must be a whole number and at least 160"),
         ({"total_steps": 10**12, "restart_schedules": True}, "total_steps is 1000000000000; it must be"),
+        ({"total_steps": "320"}, "total_steps is '320'; it must be a whole number"),
+        ({"total_steps": 320, "restart_schedules": "False"}, "restart_schedules is 'False'; it must be True or False"),
         ({"restart_schedules": True}, "restart_schedules is given without total_steps"),
     ],
 )
 def test_what_cannot_be_is_refused(annealed, options, message):
     with pytest.raises(InputError, match=message):
-        steepest.resume(annealed, **options)
+        inspect.unwrap(steepest.resume)(annealed, **options)
 
 
 def test_as_many_steps_as_before_change_nothing(run):
