@@ -1,5 +1,6 @@
 """Runs that are made longer: as if they had been so from the start, or refused, since their schedules have ended."""
 
+import inspect
 import json
 import shutil
 
@@ -95,12 +96,14 @@ def test_schedules_begin_anew_for_the_steps_that_are_added(run, capsys):
     [
         ({"total_steps": 100}, "total_steps is 100; it must be a whole number and at least 160"),
         ({"total_steps": 10**12, "restart_schedules": True}, "total_steps is 1000000000000; it must be"),
+        ({"total_steps": "320"}, "total_steps is '320'; it must be a whole number"),
+        ({"total_steps": 320, "restart_schedules": "False"}, "restart_schedules is 'False'; it must be True or False"),
         ({"restart_schedules": True}, "restart_schedules is given without total_steps"),
     ],
 )
 def test_what_cannot_be_is_refused(annealed, options, message):
     with pytest.raises(InputError, match=message):
-        steepest.resume(annealed, **options)
+        inspect.unwrap(steepest.resume)(annealed, **options)
 
 
 def test_as_many_steps_as_before_change_nothing(run):
@@ -130,7 +133,7 @@ def test_until_it_has_learnt_more_a_longer_run_is_what_it_was(run, monkeypatch):
     assert result.metrics["steps"][-1] == 480
 
 
-def test_an_algorithm_of_ones_own_is_made_longer_too(tmp_path):
+def test_an_algorithm_of_ones_own_is_made_longer_too(tmp_path, monkeypatch):
     """Though its description names the updates of the run; and its schedules are found."""
 
     def own(spec):
@@ -139,14 +142,15 @@ def test_an_algorithm_of_ones_own_is_made_longer_too(tmp_path):
     def annealed(spec):
         return steepest.A2C(num_envs=4, segment_length=8, hidden=(4,), anneal=True).build(spec)
 
-    options = {"num_envs": 4, "evaluation_episodes": 0}
-    steepest.train(own, "CartPole-v1", total_steps=64, run_dir=tmp_path / "run", **options)
-    longer = steepest.resume(tmp_path / "run", algorithm=own, total_steps=128)
-    assert longer.metrics["steps"][-1] == 128
-    assert steepest.resume(tmp_path / "run", algorithm=own).config.total_steps == 128
-    steepest.train(annealed, "CartPole-v1", total_steps=64, run_dir=tmp_path / "annealed", **options)
-    with pytest.raises(InputError, match="total_steps is 128, but numbers of this run"):
-        steepest.resume(tmp_path / "annealed", algorithm=annealed, total_steps=128)
+    options = {"num_envs": 4, "evaluation_episodes": 0, "total_steps": 32}
+    steepest.train(own, "CartPole-v1", run_dir=tmp_path / "run", **options)
+    longer = steepest.resume(tmp_path / "run", algorithm=own, total_steps=64)
+    assert longer.metrics["steps"].tolist() == [32, 64]
+    with monkeypatch.context() as patched:
+        patched.setattr("steepest.experiments.train.train_seeds", lambda *_, **__: {})
+        steepest.train(annealed, "CartPole-v1", run_dir=tmp_path / "annealed", **options)
+    with pytest.raises(InputError, match="total_steps is 64, but numbers of this run"):
+        steepest.resume(tmp_path / "annealed", algorithm=annealed, total_steps=64)
 
 
 def test_a_ring_that_grows_keeps_every_transition_and_one_that_went_round_is_refused():

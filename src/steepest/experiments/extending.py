@@ -9,7 +9,7 @@ from steepest.core.errors import InputError
 from steepest.core.files import write_atomically
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.schedules import AbstractSchedule
-from steepest.core.validation import check_number
+from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Task
 from steepest.experiments.building import build_algorithm, each_newest_state
 from steepest.experiments.configuration import OWN, RunConfiguration
@@ -18,19 +18,21 @@ from steepest.runs.directory import RunDirectory
 
 
 def check_longer(
-    config: RunConfiguration, task: Task, parameters: HyperParameters, total_steps: int, *, restart_schedules: bool
-) -> None:
-    """**Raises** `InputError` where a run cannot be made `total_steps` long, and says why."""
-    check_number(
-        "total_steps", total_steps, at_least=config.total_steps, at_most=2**31 - 1, whole=True, remedy="Give more."
+    config: RunConfiguration, task: Task, parameters: HyperParameters, total_steps: object, *, restart_schedules: object
+) -> int:
+    """The steps of a longer run, as Python's own number. **Raises** `InputError` where it cannot be, and says why."""
+    steps = whole_number(
+        "total_steps", total_steps, at_least=config.total_steps, at_most=2**31 - 1, remedy="Give more."
     )
+    converted("restart_schedules", restart_schedules, bool, "")
     scheduled = _has_schedules(build_algorithm(config, task, parameters, to_learn=False))
-    if scheduled and not restart_schedules and total_steps > config.total_steps:
+    if scheduled and not restart_schedules and steps > config.total_steps:
         raise InputError(
-            f"total_steps is {total_steps}, but numbers of this run (anneal, or another schedule) change so that they "
+            f"total_steps is {steps}, but numbers of this run (anneal, or another schedule) change so that they "
             f"get where they should at {config.total_steps}. Give --restart-schedules to begin them anew for the steps "
             f"that are added, or train anew with more steps."
         )
+    return steps
 
 
 def extend(

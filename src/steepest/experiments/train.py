@@ -322,8 +322,8 @@ def reopen(
     *,
     algorithm: AlgorithmLike | None = None,
     env: EnvironmentLike | None = None,
-    total_steps: int | None = None,
-    restart_schedules: bool = False,
+    total_steps: object = None,
+    restart_schedules: object = False,
 ) -> Experiment:
     """The experiment of a run directory. **Raises** `InputError` when it is not one.
 
@@ -336,11 +336,11 @@ def reopen(
     parameters = own_parameters(config, algorithm, task)
     if total_steps is None and restart_schedules:
         raise InputError("restart_schedules is given without total_steps. Give the steps of the longer run.")
+    extended = None
     if total_steps is not None:
-        total_steps = whole_number("total_steps", total_steps, at_least=1, remedy="Give more.")
-        check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
-        total_steps = None if total_steps == config.total_steps else int(total_steps)
-    return Experiment(config, parameters, task, run, extended=total_steps)
+        steps = check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
+        extended = None if steps == config.total_steps else steps
+    return Experiment(config, parameters, task, run, extended=extended)
 
 
 def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
