@@ -275,12 +275,17 @@ def test_the_library_and_its_version_are_told():
     assert (env.id, env.library, env.num_envs) == ("CartPole-v1", f"gymnasium {gymnasium.__version__}", 2)
 
 
-def test_a_module_may_register_the_environment(tmp_path, monkeypatch):
+@pytest.mark.parametrize("there", ["on the path", "in the working directory"])
+def test_a_module_may_register_the_environment(there, tmp_path, monkeypatch):
     source = "import gymnasium\ngymnasium.register('FromAfar-v0', 'gymnasium.envs.classic_control:CartPoleEnv')\n"
     (tmp_path / "from_afar.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
+    if there == "on the path":
+        monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
     assert make("from_afar:FromAfar-v0", num_envs=1, seed=0).observation_space.shape == (4,)
-    del gymnasium.registry["FromAfar-v0"]
+    assert sys.path == path
+    del gymnasium.registry["FromAfar-v0"], sys.modules["from_afar"]
 
 
 # What cannot work

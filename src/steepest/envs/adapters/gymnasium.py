@@ -140,11 +140,14 @@ def _check_registered(source: str) -> None:
 def _import(module: str) -> None:
     """Import a module, from the working directory too: scripts that an installation makes do not look there."""
     here = os.getcwd()
-    sys.path.append(here)  # last, so that nothing there stands in for anything else
+    missing = here not in sys.path
+    if missing:
+        sys.path.append(here)  # last, so that nothing there stands in for anything else
     try:
         importlib.import_module(module)
     finally:
-        sys.path.remove(here)
+        if missing:
+            sys.path.remove(here)
 
 
 @contextlib.contextmanager
