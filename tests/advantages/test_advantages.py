@@ -1,5 +1,7 @@
 """Advantages against a reference that follows the definitions word by word, in float64 and O(T²)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,6 +45,9 @@ def steps_left(t, terminated, truncated):
     return int(ended[0]) + 1 if len(ended) else T - t
 
 
+compiled_n_step_return = jax.jit(n_step_return, static_argnames="n")
+
+
 def as_float32(arrays):
     return [jnp.asarray(each, jnp.float32 if each.dtype == np.float64 else bool) for each in arrays]
 
@@ -61,7 +66,7 @@ def test_gae_is_the_weighted_sum_of_all_n_step_advantages(reward, value, next_va
         ]
         weights = [(1 - gae_lambda) * gae_lambda ** (k - 1) for k in range(1, left)] + [gae_lambda ** (left - 1)]
         expected.append(np.dot(weights, n_step))
-    found = gae(*as_float32(arrays), discount=discount, gae_lambda=gae_lambda)
+    found = jax.jit(gae)(*as_float32(arrays), discount=discount, gae_lambda=gae_lambda)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-4)
 
 
@@ -72,7 +77,7 @@ def test_n_step_returns_stop_after_n_rewards_or_at_the_end(reward, value, next_v
     reward, _, next_value, terminated, truncated = arrays
     expected = [k_step_return(t, n, reward, next_value, terminated, truncated, discount) for t in range(T)]
     reward, _, next_value, terminated, truncated = as_float32(arrays)
-    found = n_step_return(reward, next_value, terminated, truncated, discount=discount, n=n)
+    found = compiled_n_step_return(reward, next_value, terminated, truncated, discount=discount, n=n)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-4)
 
 
@@ -83,10 +88,11 @@ def test_reward_to_go_runs_to_the_end_of_the_episode(reward, value, next_value, 
     reward, _, next_value, terminated, truncated = arrays
     expected = [k_step_return(t, T, reward, next_value, terminated, truncated, discount) for t in range(T)]
     reward, _, next_value, terminated, truncated = as_float32(arrays)
-    found = reward_to_go(reward, next_value, terminated, truncated, discount=discount)
+    found = jax.jit(reward_to_go)(reward, next_value, terminated, truncated, discount=discount)
     np.testing.assert_allclose(found, expected, atol=2e-4, rtol=1e-4)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def random_trajectory(key, length=9, streams=4, obs=3):
     keys = jax.random.split(key, 6)
     terminated = jax.random.bernoulli(keys[3], 0.15, (length, streams))
@@ -115,10 +121,11 @@ RULES = {
 def test_streams_do_not_mix(rule):
     trajectory = random_trajectory(jax.random.key(0))
     value, next_value = (jax.random.normal(jax.random.key(seed), (9, 4)) for seed in (1, 2))
-    together = rule(trajectory, value, next_value)
+    estimate = jax.jit(rule)
+    together = estimate(trajectory, value, next_value)
     for column in range(4):
         alone = jax.tree.map(lambda each, column=column: each[:, column : column + 1], trajectory)
-        single = rule(alone, value[:, column : column + 1], next_value[:, column : column + 1])
+        single = estimate(alone, value[:, column : column + 1], next_value[:, column : column + 1])
         np.testing.assert_allclose(single.advantage[:, 0], together.advantage[:, column], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(together.value_target, together.advantage + value, rtol=1e-5, atol=1e-5)
 
@@ -131,6 +138,7 @@ def test_a_row_that_is_not_valid_never_reaches_the_others(rule):
     valid = trajectory.valid.at[5].set(False)
     value, next_value = (jax.random.normal(jax.random.key(seed), (9, 4)) for seed in (1, 2))
 
+    @jax.jit
     def estimate(nonsense):
         rows = Trajectory(
             obs=trajectory.obs,

@@ -175,13 +175,18 @@ def test_the_optimal_baseline_of_reinforce_is_that_of_the_estimator(baseline):
     )
     algorithm = parameters.build(Spec(env.observation_space, env.action_space, 6, 10))
     key = jax.random.key(2)
-    agent = algorithm.init(key)
+    agent = jax.jit(algorithm.init)(key)
     logits = jax.random.normal(key, agent.policy.logits.shape)
     agent = eqx.tree_at(lambda each: each.policy.logits, agent, logits)
     trajectory = jax.jit(lambda agent: sample(algorithm, agent, env, start(algorithm, env, key), key)[1])(agent)
-    found = algorithm.evaluate(agent, trajectory).problem.gradient(agent.policy)[0].logits
     estimator = VarianceOptimal(parameters.discount, per_parameter=baseline == "optimal")
-    wanted = estimator.gradient(agent.policy, trajectory)[0].logits
+
+    @jax.jit
+    def both(agent, trajectory):
+        found = algorithm.evaluate(agent, trajectory).problem.gradient(agent.policy)[0].logits
+        return found, estimator.gradient(agent.policy, trajectory)[0].logits
+
+    found, wanted = both(agent, trajectory)
     np.testing.assert_allclose(found * int(jnp.sum(trajectory.valid)) / 6, wanted, rtol=1e-4, atol=1e-5)
 
 

@@ -73,10 +73,14 @@ def test_the_gradient_is_the_mean_score_of_the_demonstrated_actions(kind):
     env = Match(kind=kind)
     obs, action = demonstrated(env, 16)
     algorithm, source = composed(SMALL, obs, action, env.observation_space, env.action_space)
-    agent = begin(algorithm, source, KEY).agent
-    _, trajectory, _ = source.sample(algorithm, agent, source.start(KEY, algorithm), KEY)
-    problem = algorithm.evaluate(agent, trajectory).problem
-    found, _ = problem.gradient(agent.policy)
+
+    @jax.jit
+    def first(source):
+        agent = begin(algorithm, source, KEY).agent
+        _, trajectory, _ = source.sample(algorithm, agent, source.start(KEY, algorithm), KEY)
+        return agent, trajectory, algorithm.evaluate(agent, trajectory).problem.gradient(agent.policy)[0]
+
+    agent, trajectory, found = first(source)
 
     def log_probability(policy, obs, action):
         return policy(agent.observations(obs)).log_prob(action)
@@ -131,12 +135,12 @@ def test_observations_are_normalised_by_what_is_learnt_from_once_and_for_all():
     parameters = dataclasses.replace(SMALL, held_out=0.2)
     data = obs, np.zeros(100, int), Box(-np.inf, np.inf, (2,)), Discrete(2)
     algorithm, source = composed(parameters, *data)
-    state = begin(algorithm, source, KEY)
+    state = jax.jit(lambda source: begin(algorithm, source, KEY))(source)
     moments = state.agent.observations.moments
     assert source.obs.shape == (80, 2)
     np.testing.assert_allclose(moments.mean, np.mean(source.obs, axis=0), rtol=1e-5)
     np.testing.assert_allclose(moments.variance, np.var(source.obs, axis=0), rtol=1e-5)
-    after, _ = update_once(algorithm, source, state)
+    after, _ = jax.jit(lambda source, state: update_once(algorithm, source, state))(source, state)
     jax.tree.map(np.testing.assert_array_equal, after.agent.observations, state.agent.observations)
 
 

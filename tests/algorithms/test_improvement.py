@@ -46,7 +46,7 @@ def test_the_ratio_has_the_off_policy_gradient():
         jnp.ones(len(obs)),
         jnp.asarray(share[obs] * behaviour[obs, action], jnp.float32),
     )
-    found = ByRatio(1).problem(KEY, POLICY, CRITIC, batch).gradient(POLICY)[0]
+    found = jax.jit(lambda batch: ByRatio(1).problem(KEY, POLICY, CRITIC, batch).gradient(POLICY)[0])(batch)
     np.testing.assert_allclose(found.logits, exact(share), rtol=1e-5, atol=1e-6)
 
 
@@ -54,7 +54,7 @@ def test_the_gradient_of_a_row_is_its_ratio_times_its_score():
     """ρ∇log π (Q − V), row by row."""
     for obs, action, log_prob in [(0, 1, -0.3), (2, 0, -2.0)]:
         batch = Batch(*(jnp.array([each]) for each in (obs, action)), *(jnp.array([x]) for x in (log_prob, 1.0, 1.0)))
-        found = ByRatio(1).problem(KEY, POLICY, CRITIC, batch).gradient(POLICY)[0].logits
+        found = jax.jit(lambda batch: ByRatio(1).problem(KEY, POLICY, CRITIC, batch).gradient(POLICY)[0])(batch).logits
         chance = softmax(LOGITS)
         score = np.eye(ACTIONS)[action] - chance[obs]
         advantage = TABLE[obs, action] - chance[obs] @ TABLE[obs]

@@ -194,10 +194,10 @@ def test_on_the_own_episodes_all_weights_are_one(mdp):
 def test_a_limit_bounds_every_weight(kind):
     behaviour = policy(9)
     trajectory, _ = episodes_of(finite(), behaviour)
-    log_ratio = policy()(trajectory.obs).log_prob(trajectory.action) - trajectory.log_prob
+    log_ratio = jax.jit(lambda each: each(trajectory.obs).log_prob(trajectory.action))(policy()) - trajectory.log_prob
     one = eqx.tree_at(lambda each: each.reward, trajectory, jnp.ones_like(trajectory.reward))
-    bounded, _ = ImportanceWeighted(0.0, kind, limit=1.5)(one, log_ratio)
-    free, _ = ImportanceWeighted(0.0, kind)(one, log_ratio)
+    bounded, _ = jax.jit(ImportanceWeighted(0.0, kind, limit=1.5))(one, log_ratio)
+    free, _ = jax.jit(ImportanceWeighted(0.0, kind))(one, log_ratio)
     np.testing.assert_allclose(bounded, np.minimum(free, 1.5), rtol=1e-5)
     assert float(free.max()) > 1.5
 
@@ -219,7 +219,8 @@ def test_the_effective_sample_size_is_reported():
     behaviour = policy(9)
     trajectory, _ = episodes_of(finite(), behaviour)
     for kind in ("whole", "causal", "first_order"):
-        _, info = ImportanceSampled(behaviour, ImportanceWeighted(DISCOUNT, kind)).gradient(policy(), trajectory)
+        estimator = ImportanceSampled(behaviour, ImportanceWeighted(DISCOUNT, kind))
+        _, info = jax.jit(estimator.gradient)(policy(), trajectory)
         log_ratio = policy()(trajectory.obs).log_prob(trajectory.action) - trajectory.log_prob
         log_ratio = np.where(trajectory.valid, log_ratio, 0)
         weight = {"whole": np.exp(log_ratio.sum(0)), "causal": np.exp(log_ratio.cumsum(0))}.get(kind, np.exp(log_ratio))
@@ -250,5 +251,6 @@ def test_streams_of_several_episodes_keep_them_apart():
         ImportanceSampled(policy(9), ImportanceWeighted(DISCOUNT, "whole")),
     ):
         # One stream counts as one episode, so the sum over two is twice the mean.
-        both = estimator.gradient(policy(), apart)[0].logits * 2
-        close(estimator.gradient(policy(), joined)[0].logits, both)
+        gradient = jax.jit(estimator.gradient)
+        both = gradient(policy(), apart)[0].logits * 2
+        close(gradient(policy(), joined)[0].logits, both)

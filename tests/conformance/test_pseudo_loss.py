@@ -1,5 +1,6 @@
 """G16: the automatic derivative of a pseudo-loss is the explicit sum, for every weight and every kind of policy."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ from steepest.objectives import Score, episode_scores
 from steepest.policies import network_policy
 
 LENGTH, STREAMS = 5, 4
+summed = eqx.filter_jit(score_gradient)
 ACTIONS = {
     "categorical": Discrete(3),
     "gaussian": Box(-1.0, 1.0, (2,)),
@@ -26,6 +28,7 @@ ACTIONS = {
 }
 
 
+@eqx.filter_jit
 def sampled(kind: str, gaussian="gaussian"):
     spec = Spec(Box(-1.0, 1.0, (2,)), ACTIONS[kind], num_envs=STREAMS, total_updates=1)
     keys = jax.random.split(jax.random.key(0), 6)
@@ -62,7 +65,7 @@ def test_automatic_and_explicit_sums_agree(kind, gaussian, factor):
         share = float(weight[row, stream]) * (1.0 if factor is None else factor ** int(time[row, stream]))
         one = score(vector, trajectory.obs[row, stream], trajectory.action[row, stream])
         explicit += share * np.asarray(one, np.float64)
-    found = ravel_pytree(score_gradient(Score(), acting, trajectory, weight, factor))[0]
+    found = ravel_pytree(summed(Score(), acting, trajectory, weight, factor))[0]
     scale = np.abs(explicit).max() / STREAMS
     np.testing.assert_allclose(found, explicit / STREAMS, rtol=1e-5, atol=1e-5 * scale)
 
@@ -74,9 +77,9 @@ def test_weights_of_one_are_maximum_likelihood():
     def log_likelihood(each):
         return jnp.sum(jnp.where(trajectory.valid, each(trajectory.obs).log_prob(trajectory.action), 0)) / STREAMS
 
-    wanted = ravel_pytree(jax.grad(log_likelihood)(acting))[0]
+    wanted = ravel_pytree(jax.jit(jax.grad(log_likelihood))(acting))[0]
     one = jnp.ones((LENGTH, STREAMS))
-    found = ravel_pytree(score_gradient(Score(), acting, trajectory, one, None))[0]
+    found = ravel_pytree(summed(Score(), acting, trajectory, one, None))[0]
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -102,22 +105,24 @@ def test_no_gradient_flows_through_the_weight(name):
     for row, stream in np.argwhere(np.asarray(trajectory.valid)):
         state, action = int(trajectory.obs[row, stream]), int(trajectory.action[row, stream])
         explicit[state] += float(weight[row, stream]) * (np.eye(len(probs[0]))[action] - probs[state])
-    found = score_gradient(Score(), acting, trajectory, weight, None).logits
+    found = summed(Score(), acting, trajectory, weight, None).logits
     np.testing.assert_allclose(found, explicit / trajectory.reward.shape[1], rtol=1e-4, atol=1e-6)
 
 
 def test_the_score_of_an_episode_is_the_sum_over_its_steps():
     """E8: the log of a trajectory's probability is the sum of the logs of its factors, differentiated by θ."""
     acting, trajectory, _ = sampled("categorical")
-    scores, _ = episode_scores(acting, trajectory.obs, trajectory.action, trajectory.valid)
+    scores, _ = jax.jit(episode_scores)(acting, trajectory.obs, trajectory.action, trajectory.valid)
     vector, unravel = ravel_pytree(acting)
+
+    @jax.jit
+    @jax.grad
+    def of_stream(v, obs, action, valid):
+        return jnp.sum(unravel(v)(obs).log_prob(action) * valid.astype(jnp.float32))
+
     for stream in range(STREAMS):
-        total = jax.grad(
-            lambda v, stream=stream: jnp.sum(
-                unravel(v)(trajectory.obs[:, stream]).log_prob(trajectory.action[:, stream])
-                * trajectory.valid[:, stream].astype(jnp.float32)
-            )
-        )(vector)
+        one = (np.asarray(each)[:, stream] for each in (trajectory.obs, trajectory.action, trajectory.valid))
+        total = of_stream(vector, *one)
         np.testing.assert_allclose(scores[stream], total, rtol=1e-4, atol=1e-6)
 
 

@@ -54,8 +54,8 @@ def test_however_a_layer_is_computed_it_is_the_same_affine_map_and_so_is_its_gra
         return lambda parameters: jnp.sum(jnp.square(function(parameters) - wanted))
 
     plain = error(lambda parameters: inputs @ parameters[0] + parameters[1][None, :])
-    found = jax.grad(error(lambda each: each(inputs)))(network)
-    expected = jax.grad(plain)((weight, bias))
+    found = jax.jit(jax.grad(error(lambda each: each(inputs))))(network)
+    expected = jax.jit(jax.grad(plain))((weight, bias))
     np.testing.assert_allclose(network(inputs), inputs @ weight + bias[None, :], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.weights[0], expected[0], rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(found.biases[0], expected[1], rtol=1e-4, atol=1e-3)
@@ -137,6 +137,7 @@ def test_a_weighted_mean_ignores_rows_of_weight_0_even_nan_and_is_0_over_nothing
     assert jnp.isnan(weighted_mean(values, jnp.ones(3)))
 
 
+@eqx.filter_jit
 def problem_for(policy, obs, weight):
     old = policy(obs)
     action, log_prob = old.sample_and_log_prob(KEY)
@@ -158,7 +159,8 @@ SPECS = {
 )
 def test_the_fisher_operator_is_the_hessian_of_the_kl(space, gaussian):
     """T5, on the parameters of a network, log σ among them; rows of weight 0 are left out of both."""
-    policy = network_policy(KEY, SPECS[space], hidden=(4,), output_scale=1.0, gaussian=gaussian, log_std=-0.3)
+    make = eqx.filter_jit(network_policy)
+    policy = make(KEY, SPECS[space], hidden=(4,), output_scale=1.0, gaussian=gaussian, log_std=-0.3)
     obs = jax.random.normal(KEY, (6, 3))
     problem = problem_for(policy, obs, jnp.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0]))
     vector, unravel = jax.flatten_util.ravel_pytree(policy)
@@ -172,7 +174,7 @@ def test_the_fisher_operator_is_the_hessian_of_the_kl(space, gaussian):
     columns = fisher(jnp.eye(len(vector)))
     np.testing.assert_allclose(columns, hessian, atol=2e-3)
     assert np.abs(np.asarray(hessian)).max() > 0.05
-    np.testing.assert_allclose(problem.kl(policy), 0, atol=1e-6)
+    np.testing.assert_allclose(eqx.filter_jit(problem.kl)(policy), 0, atol=1e-6)
 
 
 def test_a_mean_taken_before_the_product_is_another_matrix():

@@ -20,7 +20,8 @@ EVALUATED = TabularPolicy(jnp.log(jnp.asarray(POLICY, jnp.float32)))
 
 
 def drawn(action, observation=None, hidden=(), key=KEY):
-    return ActionValue.initial(key, Spec(observation or Box(-1.0, 1.0, (2,)), action, 1, 1), hidden=hidden)
+    spec = Spec(observation or Box(-1.0, 1.0, (2,)), action, 1, 1)
+    return jax.jit(lambda key: ActionValue.initial(key, spec, hidden=hidden))(key)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_fresh_draws_are_right_on_average():
     def target(key, sampled):
         return expected_target(key, critic, EVALUATED, reward, STATES, terminated, discount=DISCOUNT, sampled=sampled)
 
-    draws = np.asarray(jax.vmap(lambda key: target(key, True))(jax.random.split(KEY, 20_000)), np.float64)
+    draws = np.asarray(jax.jit(jax.vmap(lambda key: target(key, True)))(jax.random.split(KEY, 20_000)), np.float64)
     expected = np.asarray(reward) + DISCOUNT * np.array([1, 1, 0]) * np.sum(POLICY * truth, axis=1)
     np.testing.assert_allclose(target(KEY, False), expected, rtol=1e-6)
     error = draws.std(axis=0) / np.sqrt(len(draws))
@@ -129,7 +130,7 @@ def test_of_actions_that_cannot_be_summed_over_one_is_drawn(space, distribution,
         none = jnp.zeros(1, bool)
         return expected_target(key, critic, lambda obs: distribution, jnp.ones(1), obs, none, discount=DISCOUNT)[0]
 
-    draws = np.asarray(jax.vmap(target)(jax.random.split(KEY, 20_000)), np.float64)
+    draws = np.asarray(jax.jit(jax.vmap(target))(jax.random.split(KEY, 20_000)), np.float64)
     expected = 1 + DISCOUNT * critic(obs, jnp.array([mean]))[0]
     assert abs(draws.mean() - expected) < 4 * draws.std() / np.sqrt(len(draws))
 

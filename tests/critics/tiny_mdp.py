@@ -157,5 +157,9 @@ def fitted(problem, critic):
     def slope(parameters):
         return ravel_pytree(problem.gradient(unravel(parameters))[0])[0]
 
-    curvature = -jax.jacobian(slope)(vector)
-    return unravel(vector + jnp.linalg.pinv(curvature, rtol=1e-5, hermitian=True) @ slope(vector))
+    @jax.jit
+    def top(vector):
+        curvature = -jax.jacobian(slope)(vector)
+        return vector + jnp.linalg.pinv(curvature, rtol=1e-5, hermitian=True) @ slope(vector)
+
+    return unravel(top(vector))

@@ -1,5 +1,6 @@
 """The linear-quadratic problem against quadrature, differences and the equations it solves."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,11 +121,11 @@ def test_the_problem_has_the_gradient_the_fisher_information_and_the_surrogate(h
     with jax.enable_x64(True):
         policy = jax.tree.map(jnp.asarray, double(POLICY))
         posed = problem.problem(policy, **options)
-        gradient, _ = posed.gradient(policy)
+        gradient, _ = eqx.filter_jit(posed.gradient)(policy)
         vector, unravel = ravel_pytree(policy)
-        hessian = jax.hessian(lambda each: posed.kl(unravel(each)))(vector)
+        hessian = jax.jit(jax.hessian(lambda each: posed.kl(unravel(each))))(vector)
         moved = unravel(vector + 0.2)
-        surrogate = posed.evaluate(moved)[0]
+        surrogate = eqx.filter_jit(posed.evaluate)(moved)[0]
     exact = problem.policy_gradient(policy, **options)
     np.testing.assert_allclose(np.asarray(gradient.gain) * weight, exact.gain, rtol=1e-8)
     np.testing.assert_allclose(np.asarray(gradient.log_std) * weight, exact.log_std, rtol=1e-8)

@@ -166,8 +166,9 @@ def test_the_fisher_information_is_the_hessian_of_the_kl_of_the_exact_problem(ho
         policy = jax.tree.map(jnp.asarray, double(tabular_policy(mdp)))
         vector, unravel = ravel_pytree(policy)
         problem = mdp.problem(policy)
-        hessian = jax.hessian(lambda each: problem.kl(unravel(each)))(vector)
-        products = [ravel_pytree(problem.fisher(policy).mv(unravel(each)))[0] for each in jnp.eye(len(vector))]
+        hessian = jax.jit(jax.hessian(lambda each: problem.kl(unravel(each))))(vector)
+        product = jax.jit(lambda each: ravel_pytree(problem.fisher(policy).mv(unravel(each)))[0])
+        products = [product(each) for each in np.eye(len(vector))]
     fisher = mdp.fisher(policy)
     np.testing.assert_allclose(fisher, hessian, atol=1e-12)
     np.testing.assert_allclose(fisher, np.stack(products), atol=1e-12)
@@ -182,8 +183,8 @@ def test_the_problem_has_the_policy_gradient_and_the_first_order_model_of_j(hori
     with jax.enable_x64(True):
         policy, other = (jax.tree.map(jnp.asarray, double(tabular_policy(mdp, seed))) for seed in (0, 1))
         problem = mdp.problem(policy, **options)
-        gradient, info = problem.gradient(policy)
-        surrogate = problem.evaluate(other)[0]
+        gradient, info = eqx.filter_jit(problem.gradient)(policy)
+        surrogate = eqx.filter_jit(problem.evaluate)(other)[0]
     weight, coefficient = mdp.decisions(mdp.probabilities(policy), **options)
     exact = mdp.policy_gradient(policy, **options)
     np.testing.assert_allclose(np.asarray(gradient.logits) * weight.sum(), exact.logits, rtol=1e-10, atol=1e-13)
@@ -205,7 +206,7 @@ def test_actions_that_are_ruled_out_do_no_harm():
     mdp = random_mdp(8, 3, 3)
     policy = TabularPolicy(jnp.array([[0.0, 1.0, -jnp.inf]] * 3))
     problem = mdp.problem(policy)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(problem.gradient(policy)[0]))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter_jit(problem.gradient)(policy)[0]))
     assert np.isfinite(mdp.fisher(policy)).all()
     assert np.isfinite(mdp.policy_gradient(policy).logits).all()
 

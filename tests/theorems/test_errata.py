@@ -134,10 +134,10 @@ def test_the_log_of_a_product_is_the_sum_of_logs_and_the_slope_is_in_the_paramet
     def chance(each):
         return probability(mdp, jax.nn.softmax(each), every)
 
-    slope = jax.jacobian(lambda each: jnp.log(chance(each)))(logits).reshape(-1, 4)
-    total = scores(jax.nn.softmax(logits), every).sum(axis=1)
+    slope = jax.jit(jax.jacobian(lambda each: jnp.log(chance(each))))(logits).reshape(-1, 4)
+    total = jax.jit(lambda each: scores(jax.nn.softmax(each), every).sum(axis=1))(logits)
     np.testing.assert_allclose(slope, total, rtol=1e-9, atol=1e-12)
-    assert not np.allclose(jax.jacobian(chance)(logits).reshape(-1, 4), total, atol=0.1)
+    assert not np.allclose(jax.jit(jax.jacobian(chance))(logits).reshape(-1, 4), total, atol=0.1)
 
 
 def test_the_factor_of_004_is_what_makes_it_the_gradient_of_j():
