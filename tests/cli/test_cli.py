@@ -1,5 +1,6 @@
 """The command line: what it prints, how it exits, and that wrong words get one clear line."""
 
+import contextlib
 import json
 import os
 import resource
@@ -10,10 +11,12 @@ import sys
 import jax
 import pytest
 
+import steepest
 from steepest.cli.main import COMMANDS, main
 
 SMALL = ["--num-envs", "4", "--segment-length", "32", "--minibatch-size", "32", "--epochs", "1", "--hidden", "8"]
 TRAIN = ["train", "ppo", "--env", "CartPole-v1"]
+LONG = "x" * 5000
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,11 @@ def one_line(capsys, words):
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot"], "no run directory given"),
         (["list", "env"], "'env'"),
+        ([*TRAIN, "--run-dir", LONG], "File name too long"),
+        (["evaluate", LONG], "File name too long"),
+        (["resume", f"{LONG}/x"], "File name too long"),
+        (["demonstrate", LONG, "--out", "x.npz"], "File name too long"),
+        (["gradients", "--env", "CartPole-v1", "--out", LONG], "File name too long"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -227,6 +235,24 @@ def test_the_version_is_that_of_the_package(capsys):
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.split() == ["steepest", steepest.__version__]
+
+
+def test_an_output_that_cannot_be_written_is_one_line():
+    command = f"{sys.executable} -m steepest list algorithms > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 2
+    assert done.stderr == "steepest: the output: No space left on device. Give another place, or make room.\n"
+
+
+def test_a_log_on_a_full_disk_does_not_end_the_run(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("steepest.experiments.progress._LINE_EVERY", 0.0)
+    shutil.copytree(run, tmp_path / "copy")
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        steepest.resume(tmp_path / "copy", total_steps=640, progress=True)
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

@@ -19,6 +19,7 @@ import steepest
 from steepest.cli.main import main
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
+from steepest.core.interrupts import Stop
 from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.experiments.trained import WithoutNoise
@@ -248,7 +249,12 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(recorded, tmp_path, monkeypa
 def stopping_after_the_first_call():
     """As if Ctrl-C had come: not before training begins, but at the first question after that."""
     answers = itertools.chain([False], itertools.repeat(True))
-    return contextlib.nullcontext(lambda: next(answers))
+
+    class Answers(Stop):
+        def __call__(self):
+            return next(answers)
+
+    return contextlib.nullcontext(Answers())
 
 
 def test_where_a_run_is_cut_into_calls_does_not_matter(recorded):

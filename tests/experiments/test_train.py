@@ -48,7 +48,8 @@ def test_a_result_holds_the_policy_the_metrics_and_the_evaluation(result):
     expected = {"steps", "wall_time", "return", "length", "objective", "value_loss", "entropy", "kl", "clip_fraction"}
     assert expected | {"explained_variance", "gradient_norm", "steps_per_second"} <= set(result.metrics)
     assert [each["seed"] for each in result.evaluation["seeds"]] == [3, 4]
-    assert set(result.evaluation) == {"algorithm", "env", "backend", "episodes", "seeds", "iqm", "iqm_ci95"}
+    expected = {"algorithm", "env", "backend", "episodes", "cut_after_steps", "seeds", "iqm", "iqm_ci95"}
+    assert set(result.evaluation) == expected
     assert result.run_directory is None
 
 

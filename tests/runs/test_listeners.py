@@ -1,6 +1,8 @@
 """Listeners: what they hear, in what order, and what becomes of one that raises."""
 
 import csv
+import inspect
+import json
 import os
 import pathlib
 import queue
@@ -20,7 +22,7 @@ from steepest.experiments.train import execute, prepare
 from steepest.experiments.worker import Reporter
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
-from steepest.runs.listeners import Listeners
+from steepest.runs.listeners import EvaluationsInMemory, Listeners
 
 SMALL = {"num_envs": 4, "segment_length": 8, "hidden": (8,), "preset": False}
 
@@ -227,3 +229,13 @@ def test_a_run_is_held_until_the_last_worker_of_a_killed_process_has_ended(tmp_p
     worker.communicate(b"\n")
     with other.held():
         assert other.lock is not None
+
+
+def test_a_process_tells_how_far_an_evaluation_is_and_how_many_episodes_were_cut():
+    told, heard = [], EvaluationsInMemory()
+    reporter = Reporter(told.append, lambda: None)
+    for ended, cut in ((0, 0), (4, 1), (10, 3)):
+        reporter.evaluating(5, 10, ended, cut)
+    for event in told:
+        inspect.unwrap(processes._tell)(Listeners([heard]), json.loads(json.dumps(event)), None)
+    assert heard.cut == {5: 3}

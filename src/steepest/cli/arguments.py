@@ -91,4 +91,5 @@ def program() -> str:
 
 def say(*text: str) -> None:
     """Tell a person something; the standard output is for results."""
-    print(*text, file=sys.stderr)
+    with contextlib.suppress(OSError):  # a log that cannot be written must not end what it is about
+        print(*text, file=sys.stderr)

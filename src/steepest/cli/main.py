@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 import steepest
 from steepest.core import interrupts
@@ -21,6 +22,7 @@ from steepest.core.errors import (
     out_of_memory,
     unknown,
 )
+from steepest.core.validation import shown
 
 Command = Callable[[Sequence[str]], int]
 
@@ -59,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return _dispatch(words)
+            status = _dispatch(words)
+            sys.stdout.flush()
+            return status
     except (InputError, EnvironmentFault, NonFiniteError, ProcessLost, StorageFault) as error:
         if whole:
             traceback.print_exception(error)
@@ -69,13 +73,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("steepest: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more(sys.stdout)
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            if error.filename is None:
+                _say_no_more(sys.stdout)  # or Python would try again to write what it could not
+            where = "the output" if error.filename is None else shown(error.filename)
+            print(f"steepest: {where}: {error.strerror}. Give another place, or make room.", file=sys.stderr)
+            return 2
         if not out_of_memory(error):
             raise
         print("steepest: memory has run out. Use fewer environments, or a smaller batch or network.", file=sys.stderr)
         return 2
+
+
+def _say_no_more(stream: TextIO) -> None:
+    """Let whatever else is written to a stream go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -38,7 +38,8 @@ def from_environment(space: Space, given: Shaped[np.ndarray, "*batch"]) -> Shape
         case Box():
             return in_single_precision(given)
         case _:
-            return (given - first_choice(space)).astype(space.dtype)
+            with np.errstate(invalid="ignore"):  # of NaN, which checks refuse
+                return (given - first_choice(space)).astype(space.dtype)
 
 
 def first_choice(space: Space) -> int | np.ndarray:

@@ -111,7 +111,7 @@ def resolve(
 
     **Raises** `InputError` when there is no such environment, or not on this backend, or what it does not use.
     """
-    check_number("max_episode_steps", max_episode_steps, at_least=1, whole=True, remedy="Leave it out for the usual.")
+    check_number("max_episode_steps", max_episode_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="500, say.")
     given = _checked(env_kwargs or {})
     task = _within(_find(env, backend, action_bounds, given), action_bounds)
     if max_episode_steps is None:

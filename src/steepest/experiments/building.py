@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import equinox as eqx
 import jax
@@ -206,24 +206,31 @@ def newest_states(
     parameters: HyperParameters,
     seeds: Sequence[int] | None = None,
 ) -> dict[int, checkpoints.Found]:
-    """The newest whole checkpoint of each seed that has one.
+    """The newest whole checkpoint of each seed that has one; see `each_newest_state`."""
+    return dict(each_newest_state(config, task, run, parameters, config.seeds if seeds is None else seeds))
 
-    One from before the run was made longer becomes what it would have been in a run of that length.
+
+def each_newest_state(
+    config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters, seeds: Sequence[int]
+) -> Iterator[tuple[int, checkpoints.Found]]:
+    """Seeds and their newest whole checkpoints, one after the other: a replay buffer may be large.
+
+    One from before the run was made longer becomes what it would have been in a run of that length. Seeds without a
+    checkpoint are left out.
 
     **Raises** `InputError` where none of a seed is whole.
     """
-    versions, found = config.history(), {}
+    versions = config.history()
 
     @functools.cache
     def like(index: int) -> PyTree:
         return _state_like(versions[index], task, parameters)
 
-    for seed in config.seeds if seeds is None else seeds:
+    for seed in seeds:
         if checkpoints.latest(run.checkpoints(seed)) is not None:
-            index, each = _newest_of(versions, like, run, seed)
+            index, found = _newest_of(versions, like, run, seed)
             restarts = versions[index].schedules_begin != config.schedules_begin
-            found[seed] = dataclasses.replace(each, tree=_extended(each.tree, like(0), restarts)) if index else each
-    return found
+            yield seed, dataclasses.replace(found, tree=_extended(found.tree, like(0), restarts)) if index else found
 
 
 def _newest_of(

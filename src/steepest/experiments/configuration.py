@@ -116,9 +116,8 @@ class RunConfiguration:
             raise InputError(
                 f"evaluation_every is {self.evaluation_every}, but evaluation_episodes is 0. Give 10, say."
             )
-        check_number(
-            "evaluation_steps", self.evaluation_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say."
-        )
+        for name in ("max_episode_steps", "evaluation_steps"):
+            check_number(name, getattr(self, name), at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say.")
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, at_most=10**7, remedy="10 is usual.")
 
     @property

@@ -69,7 +69,7 @@ def evaluate(
     steps = converted("evaluation_steps", steps, int | None, "1000, say.")
     check_number("evaluation_steps", steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say.")
     played = {}
-    with ProgressDisplay(config, show=progress) as display:
+    with ProgressDisplay(config, show=progress, trained=True) as display:
         for seed, agent in agents.items():
             tell = functools.partial(display.evaluating, seed, episodes)
             found = evaluate_agent(

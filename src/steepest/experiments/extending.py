@@ -11,7 +11,7 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.schedules import AbstractSchedule
 from steepest.core.validation import check_number
 from steepest.envs.tasks import Task
-from steepest.experiments.building import build_algorithm, newest_states
+from steepest.experiments.building import build_algorithm, each_newest_state
 from steepest.experiments.configuration import OWN, RunConfiguration
 from steepest.experiments.own import describe
 from steepest.runs.directory import RunDirectory
@@ -44,9 +44,9 @@ def extend(
     **Returns** the new configuration. **Raises** `InputError` where there is no checkpoint to go on from, or a replay
     buffer cannot grow any more; `StorageFault` where nothing can be written.
     """
-    found = newest_states(config, task, run, parameters)
+    steps = [found.manifest.steps for _, found in each_newest_state(config, task, run, parameters, config.seeds)]
     scheduled = _has_schedules(build_algorithm(config, task, parameters, to_learn=False))
-    begin = min((each.manifest.steps for each in found.values()), default=0) if scheduled else config.schedules_begin
+    begin = min(steps, default=0) if scheduled else config.schedules_begin
     longer = dataclasses.replace(
         config, total_steps=total_steps, schedules_begin=begin, earlier=(*config.earlier, config.extent)
     )
@@ -54,7 +54,8 @@ def extend(
         recorded = {name: value for name, value in config.hyper_parameters.items() if name != "description"}
         longer = dataclasses.replace(longer, hyper_parameters=recorded)
         recorded["description"] = describe(build_algorithm(longer, task, parameters))
-    newest_states(longer, task, run, parameters)  # refuses what cannot grow, while nothing is written
+    for _ in each_newest_state(longer, task, run, parameters, config.seeds):
+        pass  # refuses what cannot grow, while nothing is written
     write_atomically(run.config, longer.dump())
     return longer
 

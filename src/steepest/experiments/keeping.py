@@ -11,7 +11,7 @@ from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import StorageFault
 from steepest.core.files import remove_leftovers, write_atomically
 from steepest.envs.tasks import Task
-from steepest.experiments.building import newest_states
+from steepest.experiments.building import each_newest_state
 from steepest.experiments.configuration import RunConfiguration
 from steepest.experiments.results import dump
 from steepest.runs import demonstration_files as files
@@ -52,10 +52,12 @@ def cut_back(run: RunDirectory, config: RunConfiguration, task: Task, parameters
     **Returns** the seconds of training so far.
     """
     remove_leftovers(run.path)
-    found = newest_states(config, task, run, parameters)
-    for text in (text for each in found.values() for text in each.notices):
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
-    return metrics.cut(run.metrics, {seed: each.manifest.update for seed, each in found.items()})
+    updates = {}
+    for seed, found in each_newest_state(config, task, run, parameters, config.seeds):
+        updates[seed] = found.manifest.update
+        for text in found.notices:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+    return metrics.cut(run.metrics, updates)
 
 
 def write_evaluation(run: RunDirectory, evaluation: dict) -> None:

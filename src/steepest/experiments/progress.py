@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import warnings
@@ -19,9 +20,14 @@ _LINE_EVERY = 10.0
 
 
 class ProgressDisplay(AbstractListener):
-    """A bar for each seed with its steps, its latest return and its speed; plain lines where there is no terminal."""
+    """A bar for each seed with its steps, its latest return and its speed; plain lines where there is no terminal.
 
-    def __init__(self, config: RunConfiguration, *, show: bool):
+    **Arguments**
+
+    - `trained`: whether the seeds have made their steps, and are evaluated only.
+    """
+
+    def __init__(self, config: RunConfiguration, *, show: bool, trained: bool = False):
         self._console = Console(stderr=True)
         self._show, self._live = show, show and self._console.is_terminal
         self._recent: dict[TaskID, str] = {}
@@ -38,7 +44,14 @@ class ProgressDisplay(AbstractListener):
             disable=not self._live,
         )
         self._tasks: dict[int, TaskID] = {
-            seed: self._bars.add_task("", total=config.total_steps, seed=seed, recent="–", speed="starting")
+            seed: self._bars.add_task(
+                "",
+                total=config.total_steps,
+                completed=config.total_steps if trained else 0,
+                seed=seed,
+                recent="–",
+                speed="starting",
+            )
             for seed in config.seeds
         }
 
@@ -52,7 +65,8 @@ class ProgressDisplay(AbstractListener):
     def say(self, text: str) -> None:
         """Show a line, where anything is shown."""
         if self._show:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            with contextlib.suppress(OSError):  # a log on a full disk must not end what it is about
+                self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def notice(self, seed: int | None, text: str) -> None:
         if self._show:
@@ -94,4 +108,5 @@ class ProgressDisplay(AbstractListener):
         now = time.monotonic()
         if always or now - self._last_line > _LINE_EVERY:
             self._last_line = now
-            print(text, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                print(text, file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from steepest.core.validation import whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
 from steepest.envs.tasks import EnvironmentLike, Task
-from steepest.experiments.configuration import RunConfiguration, check_episodes
+from steepest.experiments.configuration import check_episodes, read_configuration
 from steepest.experiments.trained import Trained, WithoutNoise, trained
 from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
@@ -101,7 +101,7 @@ def _expert(path: pathlib.Path, task: Task) -> Trained:
     try:
         return trained(path)
     except InputError:
-        if RunConfiguration.parse(RunDirectory.existing(path).read_config()).importable:
+        if read_configuration(RunDirectory.existing(path)).importable:
             raise
         return trained(path, env=task.source)
 

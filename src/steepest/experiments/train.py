@@ -339,7 +339,7 @@ def reopen(
     if total_steps is not None:
         total_steps = whole_number("total_steps", total_steps, at_least=1, remedy="Give more.")
         check_longer(config, task, parameters, total_steps, restart_schedules=restart_schedules)
-        total_steps = None if total_steps == config.total_steps else total_steps
+        total_steps = None if total_steps == config.total_steps else int(total_steps)
     return Experiment(config, parameters, task, run, extended=total_steps)
 
 

@@ -13,6 +13,7 @@ import safetensors.numpy
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically
+from steepest.replay import available_memory
 
 SUFFIXES = (".safetensors", ".npz")
 
@@ -54,6 +55,9 @@ def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:
     """
     check_suffix(path)
     try:
+        size, free = path.stat().st_size, available_memory()
+        if free is not None and size > free:
+            raise InputError(f"demonstrations {path}: it has {size} bytes, and {free} of memory are free. Give fewer.")
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"demonstrations {path}: {error.strerror}. Give a file that exists.") from error
@@ -74,6 +78,7 @@ def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:
         KeyError,
         OSError,
         EOFError,
+        MemoryError,
         zipfile.BadZipFile,
         safetensors.SafetensorError,
     ) as error:

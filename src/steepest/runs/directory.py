@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from steepest.core.errors import InputError
 from steepest.core.files import read_at_most
+from steepest.core.validation import shown
 
 _LONGEST = 2**24
 """Bytes of a configuration: that of an algorithm of the user's own describes all of its parts."""
@@ -148,6 +149,12 @@ class RunDirectory:
         """
         run = cls(_numbered(label) if path is None else path)
         run.new, run._label = True, label if path is None else None
+        try:
+            run.path.exists()
+        except OSError as error:
+            raise InputError(
+                f"run directory {_short(run.path)}: {error.strerror}. Choose another with --run-dir."
+            ) from error
         if run.path.exists() and not run.path.is_dir():
             raise InputError(f"run directory {run.path}: a file of that name exists. Choose another with --run-dir.")
         if run.path.is_dir():
@@ -158,7 +165,11 @@ class RunDirectory:
     def existing(cls, path: str | os.PathLike) -> "RunDirectory":
         """The directory of a run. **Raises** `InputError` when it is not one."""
         run = cls(path)
-        if not run.config.is_file():
+        try:
+            found = run.config.is_file()
+        except OSError as error:
+            raise InputError(f"run directory {_short(run.path)}: {error.strerror}. Give another.") from error
+        if not found:
             what = "it has no config.json" if run.path.is_dir() else "there is no such directory"
             raise InputError(f"run directory {run.path}: {what}. Give one that steepest train has written.")
         return run
@@ -172,6 +183,10 @@ class RunDirectory:
             raise InputError(f"{self.config}: its brackets are nested too deeply. Restore it from a copy.") from error
         except ValueError as error:
             raise InputError(f"{self.config}: not valid JSON ({error}). Restore it from a copy.") from error
+
+
+def _short(path: pathlib.Path) -> str:
+    return shown(str(path)).strip("'")
 
 
 def _numbered(label: str) -> pathlib.Path:

@@ -365,6 +365,8 @@ NAN = np.array([0.0, np.nan], np.float32)
             r"an observation of environment 0 has shape \(1, 2\); its space says \(2,\)",
         ),
         (PLANE, [ORIGIN, {"a": 1}], [0.0], r"an observation of environment 0 has type dict; its space says \(2,\)"),
+        (spaces.Discrete(3), [1.5], [0.0], "observation of environment 0 is 1.5; its space has whole numbers"),
+        (spaces.Discrete(3), [np.nan], [0.0], "observation of environment 0 is nan; its space has whole numbers"),
         (spaces.Discrete(3), [3], [0.0], "observation of environment 0 is 3; its space has the choices 0 to 2"),
         (spaces.Discrete(3, start=1), [1, 0], [0.0], "observation of environment 0 is -1; its space has the choices"),
         (spaces.MultiDiscrete([2, 3]), [np.array([1, 3])], [0.0], r"observation\[1\] .* is 3; .* 0 to \[1, 2\]"),

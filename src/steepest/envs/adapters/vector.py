@@ -102,6 +102,8 @@ def checked_observation(
         last = _last_choice(space)
         wrong = (converted < 0) | (converted > last)
         rule = f"its space has the choices 0 to {np.asarray(last).tolist()}, counted from its start"
+        if array.dtype.kind == "f" and (broken := array != np.rint(array)).any():
+            converted, wrong, rule = array, broken, "its space has whole numbers"
     if wrong.any():
         where = np.argwhere(wrong)[0].tolist()
         component = f"[{', '.join(map(str, where[1:]))}]" if space.shape else ""
