@@ -80,6 +80,16 @@ def test_an_environment_that_truncates_itself_is_accepted_with_a_limit(limit, ex
         prepare("reinforce", EndsItself, total_steps=100, seeds=(0,))
 
 
+def test_whole_episodes_that_no_memory_holds_are_refused_in_one_line():
+    """On a compiled environment, where there is room for the whole time limit from the first step on."""
+    limit = 2 * 10**9
+    with pytest.raises(InputError, match=rf"^max_episode_steps is {limit}; its transitions of .* Use at most \d+\.$"):
+        prepare(
+            "reinforce", "CartPole-v1", total_steps=100, seeds=(0,), max_episode_steps=limit, hyper={"num_envs": 99}
+        )
+    assert prepare("reinforce", EndsItself, total_steps=100, seeds=(0,), max_episode_steps=limit)
+
+
 def test_the_shorter_of_two_limits_of_a_function_is_the_limit():
     task = resolve(lambda: gymnasium.wrappers.TimeLimit(EndsItself(), 3), max_episode_steps=4)
     assert (task.max_episode_steps, lasts(task)) == (3, 3)

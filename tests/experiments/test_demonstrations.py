@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import inspect
-import itertools
 import json
 import subprocess
 import sys
@@ -246,15 +245,18 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit(recorded, tmp_path, monkeypa
         experiments.execute(experiments.reopen(cut), show=False)
 
 
-def stopping_after_the_first_call():
+class AfterTheFirstQuestion(Stop):
     """As if Ctrl-C had come: not before training begins, but at the first question after that."""
-    answers = itertools.chain([False], itertools.repeat(True))
 
-    class Answers(Stop):
-        def __call__(self):
-            return next(answers)
+    asked = False
 
-    return contextlib.nullcontext(Answers())
+    def __call__(self):
+        before, self.asked = self.asked, True
+        return before
+
+
+def stopping_after_the_first_call():
+    return contextlib.nullcontext(AfterTheFirstQuestion())
 
 
 def test_where_a_run_is_cut_into_calls_does_not_matter(recorded):

@@ -130,6 +130,25 @@ def test_until_it_has_learnt_more_a_longer_run_is_what_it_was(run, monkeypatch):
     assert result.metrics["steps"][-1] == 480
 
 
+def test_an_algorithm_of_ones_own_is_made_longer_too(tmp_path):
+    """Though its description names the updates of the run; and its schedules are found."""
+
+    def own(spec):
+        return steepest.A2C(num_envs=4, segment_length=8, hidden=(4,), anneal=False).build(spec)
+
+    def annealed(spec):
+        return steepest.A2C(num_envs=4, segment_length=8, hidden=(4,), anneal=True).build(spec)
+
+    options = {"num_envs": 4, "evaluation_episodes": 0}
+    steepest.train(own, "CartPole-v1", total_steps=64, run_dir=tmp_path / "run", **options)
+    longer = steepest.resume(tmp_path / "run", algorithm=own, total_steps=128)
+    assert longer.metrics["steps"][-1] == 128
+    assert steepest.resume(tmp_path / "run", algorithm=own).config.total_steps == 128
+    steepest.train(annealed, "CartPole-v1", total_steps=64, run_dir=tmp_path / "annealed", **options)
+    with pytest.raises(InputError, match="total_steps is 128, but numbers of this run"):
+        steepest.resume(tmp_path / "annealed", algorithm=annealed, total_steps=128)
+
+
 def test_a_ring_that_grows_keeps_every_transition_and_one_that_went_round_is_refused():
     spec = Spec(Box(-1, 1, (3,)), Box(-1, 1, (1,)), num_envs=2, total_updates=1)
     ring = Ring.initial(spec, 8)

@@ -250,7 +250,8 @@ def _print_evaluation(evaluation: dict) -> None:
     if cut:
         console.print(
             f"{cut} of {evaluation['episodes'] * len(evaluation['seeds'])} episodes had not ended after "
-            f"{evaluation['cut_after_steps']:,} steps and were cut there, with the return so far: --evaluation-steps"
+            f"{evaluation['cut_after_steps']:,} steps and were cut there; they count with their return so far. Give "
+            "--evaluation-steps for longer ones."
         )
     if len(evaluation["seeds"]) == 1:
         return  # of one, no interval tells how seeds differ

@@ -71,6 +71,9 @@ def _check_rows(config: RunConfiguration, task: Task, algorithm: AbstractAlgorit
     """**Raises** `InputError` where what is played side by side does not fit into memory."""
     if algorithm.rollout.length is not None:
         check_memory(algorithm.spec, algorithm.spec.num_envs, field="num_envs", transitions=algorithm.rollout.length)
+    elif task.env is not None:  # on the host rows grow with what is played
+        limit, streams = task.max_episode_steps or 0, algorithm.spec.num_envs
+        check_memory(algorithm.spec, limit, field="max_episode_steps", transitions=streams)
     if task.env is not None and config.evaluation_episodes:
         check_memory(algorithm.spec, config.evaluation_episodes, field="evaluation_episodes")
 
