@@ -51,7 +51,7 @@ imports:
 	$(BIN)/lint-imports
 
 tests:
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15
 
 mutants: $(VENV)/installed-for-tests
 	$(BIN)/python tests/mutants/run.py

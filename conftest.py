@@ -32,9 +32,9 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Every compiled program keeps some pages of its own, and Linux lets a process have 65,530 of them: past that, compiling
-# fails by a crash. Half of them is time to forget what earlier tests compiled.
+# fails by a crash. Two thirds of them is time to forget what earlier tests compiled.
 MAPPINGS = pathlib.Path("/proc/self/maps")
-MOST_MAPPINGS = 30_000
+MOST_MAPPINGS = 45_000
 
 
 def pytest_runtest_teardown(item, nextitem):

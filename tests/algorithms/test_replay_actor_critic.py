@@ -200,7 +200,7 @@ def test_a_fault_keeps_the_agent_and_what_was_really_seen():
     ("kind", "options", "message"),
     [
         (DDPG, {"replay_ratio": 0.3}, r"2 × 4 × 0.3 gradient steps cannot be made. The nearest that can is 0.25"),
-        (DDPG, {"replay_ratio": 0}, "replay_ratio is 0; it must be above 0"),
+        (DDPG, {"replay_ratio": 0}, "replay_ratio is 0.0; it must be above 0"),
         (DDPG, {"batch_size": 0}, "batch_size is 0; it must be"),
         (DDPG, {"capacity": 7}, "capacity is 7; it must be a whole number and at least 8. An update adds 8"),
         (DDPG, {"warm_up_steps": -1}, "warm_up_steps is -1"),

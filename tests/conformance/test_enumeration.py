@@ -220,7 +220,7 @@ def test_the_effective_sample_size_is_reported():
     trajectory, _ = episodes_of(finite(), behaviour)
     for kind in ("whole", "causal", "first_order"):
         estimator = ImportanceSampled(behaviour, ImportanceWeighted(DISCOUNT, kind))
-        _, info = jax.jit(estimator.gradient)(policy(), trajectory)
+        _, info = eqx.filter_jit(estimator.gradient)(policy(), trajectory)
         log_ratio = policy()(trajectory.obs).log_prob(trajectory.action) - trajectory.log_prob
         log_ratio = np.where(trajectory.valid, log_ratio, 0)
         weight = {"whole": np.exp(log_ratio.sum(0)), "causal": np.exp(log_ratio.cumsum(0))}.get(kind, np.exp(log_ratio))
@@ -251,6 +251,6 @@ def test_streams_of_several_episodes_keep_them_apart():
         ImportanceSampled(policy(9), ImportanceWeighted(DISCOUNT, "whole")),
     ):
         # One stream counts as one episode, so the sum over two is twice the mean.
-        gradient = jax.jit(estimator.gradient)
+        gradient = eqx.filter_jit(estimator.gradient)
         both = gradient(policy(), apart)[0].logits * 2
         close(gradient(policy(), joined)[0].logits, both)

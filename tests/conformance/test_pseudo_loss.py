@@ -112,7 +112,7 @@ def test_no_gradient_flows_through_the_weight(name):
 def test_the_score_of_an_episode_is_the_sum_over_its_steps():
     """E8: the log of a trajectory's probability is the sum of the logs of its factors, differentiated by θ."""
     acting, trajectory, _ = sampled("categorical")
-    scores, _ = jax.jit(episode_scores)(acting, trajectory.obs, trajectory.action, trajectory.valid)
+    scores, _ = eqx.filter_jit(episode_scores)(acting, trajectory.obs, trajectory.action, trajectory.valid)
     vector, unravel = ravel_pytree(acting)
 
     @jax.jit
