@@ -107,21 +107,27 @@ def sampled(kind, env, **options):
 
 @pytest.mark.parametrize("case", SPLIT)
 def test_gradients_and_then_the_step_are_the_update_in_every_bit(case):
-    """Nothing else of the agent travels than a copy, and nothing else comes back than what `gradients` returns."""
+    """Nothing else of the agent travels than a copy, and nothing else comes back than what `gradients` returns.
+
+    In every bit where operation follows operation; programs that are compiled whole may add in another order.
+    """
     kind, env, options = SPLIT[case]
     algorithm, agent, trajectory = sampled(kind, env, **options)
-    expected, info = jax.jit(algorithm.update)(KEY, agent, trajectory)
+    compiled, tolerance = (lambda function: function, 0.0) if case == "plain" else (jax.jit, 2e-6)
+
+    def same(one, other):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+    expected, info = compiled(algorithm.update)(KEY, agent, trajectory)
     copy = copy_of(agent)
     assert jax.tree.leaves((copy.policy_state, copy.critic_state)) == []
-    arrived = jax.jit(lambda copy: gradients(algorithm, copy, trajectory)[0])(copy)
-    found, split_info = jax.jit(algorithm.improve)(KEY, agent, arrived)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    arrived = compiled(lambda copy: gradients(algorithm, copy, trajectory)[0])(copy)
+    found, split_info = compiled(algorithm.improve)(KEY, agent, arrived)
+    jax.tree.map(same, found, expected)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     assert {*split_info.metrics, "kl"} == set(info.metrics)
     for name, value in split_info.metrics.items():
-        np.testing.assert_allclose(
-            value, info.metrics[name], rtol=2e-6, atol=1e-7, err_msg=name
-        )  # sums, in other orders
+        same(value, info.metrics[name])
     assert split_info.finite.names == info.finite.names
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (agent.policy, expected.policy)), strict=True))
 
