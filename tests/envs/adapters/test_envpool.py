@@ -109,6 +109,22 @@ def test_a_time_limit_truncates_and_does_not_terminate():
     np.testing.assert_array_equal(np.argwhere(~trajectory.valid[:, 0]).ravel(), [200, 401])
 
 
+def test_a_time_limit_holds_where_the_pool_has_no_clock():
+    """CliffWalking's pool takes a limit and does not keep it: upwards from the start for ever."""
+    env = EnvPoolEnvironment("CliffWalking-v1", num_envs=3, seed=0, max_episode_steps=4)
+    assert env.reset().tolist() == [36] * 3
+    for time in range(1, 10):
+        env.send(np.array([0, 0, 1 if time == 1 else 0]))  # the last one falls from the cliff and walks on
+        step = env.receive()
+        over = time % 4 == 0
+        assert step.truncated.tolist() == [over] * 3
+        assert not step.terminated.any()
+        assert step.valid.all()
+        assert step.next_obs[0] == [24, 12, 0, 0][(time - 1) % 4]
+        assert step.obs[0] == (36 if over else step.next_obs[0])
+    env.close()
+
+
 def test_mujoco_is_what_it_says():
     env = EnvPoolEnvironment("HalfCheetah-v5", num_envs=2, seed=0)
     assert env.observation_space == Box(-np.inf, np.inf, (17,))

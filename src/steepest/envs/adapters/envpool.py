@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault, InputError, unknown
@@ -73,13 +73,14 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         limit = int(self._pool.spec.config.max_episode_steps)
         self.max_episode_steps = limit if 0 < limit < _NO_LIMIT else None
         self._which, self._ended = np.arange(num_envs), np.zeros(num_envs, bool)
+        self._elapsed = np.zeros(num_envs, np.int64)
 
     def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
         """Begin an episode in every environment, also in those that are in the middle of one. None of them rests."""
         with self._named():
             raw, _ = self._pool.reset()
-        self._ended = np.zeros(self.num_envs, bool)
-        return self._observation(raw)
+        self._ended[:], self._elapsed[:] = False, 0
+        return self._observation(raw, self._which)
 
     def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
         """Hand the actions to the pool's threads, and return at once."""
@@ -90,9 +91,21 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         """Wait for every environment of the pool."""
         with self._named():
             raw, reward, terminated, truncated, _ = self._pool.recv()
-        obs = self._observation(raw)
+        obs = next_obs = self._observation(raw, self._which)
         valid, self._ended = ~self._ended, terminated | truncated
-        return Step(obs, obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
+        self._elapsed = np.where(valid, self._elapsed + 1, 0)
+        late = valid & ~self._ended & (self._elapsed >= (self.max_episode_steps or _NO_LIMIT))
+        if late.any():
+            obs, truncated = self._cut(next_obs, late), truncated | late
+        return Step(obs, next_obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
+
+    def _cut(self, obs: Shaped[np.ndarray, "N ..."], late: Bool[np.ndarray, " N"]) -> Shaped[np.ndarray, "N ..."]:
+        """Begin new episodes where the time is over and the pool does not see that: CliffWalking's has no clock."""
+        with self._named():
+            raw, _ = self._pool.reset(options={"reset_mask": late})
+        begun, self._elapsed[late] = obs.copy(), 0
+        begun[late] = self._observation(raw, np.flatnonzero(late))
+        return begun
 
     def close(self) -> None:
         """Stop the pool's threads. The pool's own `close` leaves them running; they end with the last reference."""
@@ -108,8 +121,8 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         except Exception as error:
             raise raised(self.id, error) from error
 
-    def _observation(self, raw: object) -> Shaped[np.ndarray, "N ..."]:
-        return checked_observation(self.id, self.observation_space, raw, self._which)
+    def _observation(self, raw: object, which: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, "n ..."]:
+        return checked_observation(self.id, self.observation_space, raw, which)
 
 
 def _base(seed: int) -> int:
