@@ -52,7 +52,7 @@ class Here(Cluster):
     def ask(self, worker, *question):
         self.questions[worker] = question
 
-    def next_answer(self):
+    def next_answer(self, patience):
         warm = [each for each in self.questions if each._policy is None]
         wanted = self.coming.pop(0) if self.coming and not warm else None
         worker = next(each for each in warm or self.questions if wanted is None or each._index == int(wanted))

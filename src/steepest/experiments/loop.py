@@ -64,7 +64,8 @@ def train_seeds(
     - `parameters`: of the algorithm, where the configuration cannot tell them.
     - `demonstrations`: what to learn from, where it is not an environment; None takes those in the run directory.
 
-    **Raises** `NonFiniteError` and `EnvironmentFault`, with the agents from before it, once these are saved.
+    **Raises** `NonFiniteError` and `EnvironmentFault`, with the agents from before it, once these are saved. A number
+    of one seed that is not finite is raised once the others have finished.
     """
     parameters = config.parameters() if parameters is None else parameters
     if config.demonstrations is not None and demonstrations is None:
@@ -114,8 +115,10 @@ def train_seeds(
             training.close()
         finished, agents = training.finished, training.agents()
         if finished and config.evaluation_episodes:
-            for _ in evaluate(agents):
+            for _ in evaluate({seed: agent for seed, agent in agents.items() if seed not in training.diverged}):
                 pass
+        if finished and training.diverged:
+            raise next(iter(training.diverged.values()))
     except EndsTraining as error:
         error.agents = training.agents()
         if run is not None and isinstance(error, EnvironmentFault):
@@ -137,6 +140,7 @@ def _loop(
     begin = saved = time.monotonic()
     pause = config.checkpoint_seconds
     every = int(config.evaluation_every)
+    told: set[int] = set()
     while not training.finished:
         before, mark, fault = training.steps, time.monotonic(), None
         returns: dict[int, np.ndarray] = {}
@@ -159,6 +163,10 @@ def _loop(
             rows = _with_evaluation(rows, returns)
             begin += time.monotonic() - now  # playing is not training
         listener.rows(rows)
+        for seed, error in training.diverged.items():
+            if seed not in told:
+                listener.notice(seed, f"{error} The other seeds go on.")
+        told |= training.diverged.keys()
         stopping = fault is not None or stop()
         if run is not None and (stopping or training.finished or now - saved >= pause):
             mark = time.monotonic()

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ _RAISED = {
     kind.__name__: kind
     for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, errors.StorageFault, MemoryError)
 }
+_SHARED = (errors.InputError, errors.StorageFault)
+"""What goes wrong in the other processes too: they share the configuration and the disk."""
+_PATIENCE = 600.0
+"""Seconds for which a process may stand still: compiling takes less, and steps of slow environments do."""
+_PAUSE = 1.0
+"""The most seconds that count between two looks at the clock: this process may have been stopped itself."""
 
 
 def cores() -> int:
@@ -54,7 +61,10 @@ def run_workers(
 ) -> bool:
     """Train every group of seeds in a process of its own, as many at a time as there are cores for.
 
-    **Returns** whether all of them finished. **Raises** what a worker raised; the others are stopped in an orderly way.
+    A process that does not move for `_PATIENCE` seconds is ended.
+
+    **Returns** whether all of them finished. **Raises** the first thing that went wrong in one of them, once the others
+    have finished; they are stopped in an orderly way where it would go wrong in them too.
     """
     compiled = config.backend == "compiled" or config.demonstrations is not None
     at_once = cores() if compiled else max(1, cores() // 2)
@@ -62,30 +72,40 @@ def run_workers(
     events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
     running: set[_Worker] = set()
     failure: Exception | None = None
-    finished = stopping = False
+    finished = stopping = shared = False
+    looked = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once and not stopping:
-                running.add(_Worker(run, waiting.pop(0), started, events))
+                group = waiting.pop(0)
+                running.add(_Worker(run, group, started, events, seed=config.seeds_per_process[group][0]))
             if not running:
                 break
             try:
                 worker, event = events.get(timeout=0.2)
             except queue.Empty:
                 worker, event = None, {}
+            passed, looked = min(time.monotonic() - looked, _PAUSE), time.monotonic()
+            for each in running:
+                each.wait(passed)
+            wrong: Exception | None = None
             if worker is not None and event is None:
                 running.discard(worker)
-                failure = failure or worker.failure()
+                wrong = worker.failure()
                 worker.end()  # its pipes are still open
             elif event and event["event"] == "error":
-                failure = failure or _RAISED.get(event["kind"], RuntimeError)(event["message"])
+                wrong = _RAISED.get(event["kind"], RuntimeError)(event["message"])
             elif event and worker is not None:
+                worker.hear(event)
                 _tell(listener, event, worker)
-            if (failure or stop()) and not stopping:
+            if wrong is not None and worker is not None:
+                listener.notice(worker.seed, str(wrong) or "memory has run out")
+                failure, shared = failure or wrong, shared or isinstance(wrong, _SHARED)
+            if (shared or stop()) and not stopping:
                 stopping = True
                 for each in running:
                     each.ask_to_stop()
-        finished = not stopping
+        finished = not stopping and failure is None
     finally:
         for each in running:
             each.end()
@@ -113,8 +133,9 @@ def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
 
 
 class _Worker:
-    def __init__(self, run: RunDirectory, group: int, started: float, events: queue.SimpleQueue):
-        self._path, self._group = run.path, group
+    def __init__(self, run: RunDirectory, group: int, started: float, events: queue.SimpleQueue, *, seed: int):
+        self._path, self._group, self.seed = run.path, group, seed
+        self._still, self._where, self._hangs = 0.0, "", False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "steepest.experiments.worker", str(run.path), str(group), str(started)],
             stdin=subprocess.PIPE,
@@ -134,6 +155,20 @@ class _Worker:
         self._process.wait()
         events.put((self, None))
 
+    def hear(self, event: dict) -> None:
+        """It has said something; only that it stands still is no sign of life."""
+        if event["event"] == "still":
+            self._where = event["where"]
+        else:
+            self._still, self._where = 0.0, ""
+
+    def wait(self, seconds: float) -> None:
+        """So many seconds more have passed; one that has stood still for too long is ended."""
+        self._still += seconds
+        if self._still > _PATIENCE and not self._hangs:
+            self._hangs = True
+            self._process.kill()
+
     def ask_to_stop(self) -> None:
         self.tell("stop")
 
@@ -151,6 +186,9 @@ class _Worker:
             return None
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         short = " (memory may have run out)" if -status == signal.SIGKILL else ""
+        if self._hangs:
+            how = f"did not move for {_PATIENCE:.0f} s and was ended"
+            short = f" ({self._where})" if self._where else ""
         return errors.ProcessLost(
             f"the process that trained group {self._group} of the seeds {how}{short}. What was saved is kept. Go on "
             f"with it: steepest resume {self._path}"

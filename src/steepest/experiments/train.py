@@ -377,7 +377,9 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
                 finished = run_workers(config, run, listener=listener, stop=stop, started=started)
             else:
                 for group in config.seeds_per_process:
-                    if not stop():
+                    if stop():
+                        break
+                    try:
                         outcomes |= train_seeds(
                             config,
                             task,
@@ -389,9 +391,12 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
                             parameters=parameters,
                             demonstrations=experiment.demonstrations,
                         )
+                    except EndsTraining as error:  # the other groups are trained none the less
+                        outcomes |= {seed: Outcome(agent, finished=False) for seed, agent in error.agents.items()}
+                        fault = fault or error
+                        listener.notice(group[0], str(error))
                 finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
         except EndsTraining as error:
-            outcomes |= {seed: Outcome(agent, finished=False) for seed, agent in error.agents.items()}
             fault = error
     experiment = dataclasses.replace(experiment, config=config, extended=None)
     result = _result(experiment, outcomes, evaluations, memory.kept, finished)

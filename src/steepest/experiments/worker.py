@@ -6,6 +6,8 @@ import pathlib
 import signal
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +18,11 @@ from steepest.experiments.configuration import read_configuration
 from steepest.experiments.processes import WRITTEN
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import AbstractListener, Row
+
+_BEAT = 1.0
+"""Seconds between two signs of life."""
+_COMPUTES = 1e-3
+"""Seconds of computing that make a sign of life. A step of a slow environment takes less, several take more."""
 
 
 def main() -> int:
@@ -28,13 +35,19 @@ def main() -> int:
     os.dup2(2, 1)
     stopping, written = threading.Event(), threading.Semaphore(0)
     threading.Thread(target=_listen, args=(stopping, written), daemon=True).start()
+    lock = threading.Lock()
+
+    def report(event: dict) -> None:
+        with lock:
+            reports.write(json.dumps(event) + "\n")
+
+    ended = threading.Event()
+    beat = threading.Thread(target=_beat, args=(report, ended), daemon=True)
+    beat.start()
 
     from steepest._platform import configure_platform
     from steepest.experiments.building import task_of
     from steepest.experiments.loop import train_seeds
-
-    def report(event: dict) -> None:
-        reports.write(json.dumps(event) + "\n")
 
     configure_platform()
     run = RunDirectory.existing(path)
@@ -49,6 +62,9 @@ def main() -> int:
         if not out_of_memory(error):
             raise
         report({"event": "error", "kind": MemoryError.__name__, "message": ""})
+    finally:
+        ended.set()
+        beat.join()
     return 0
 
 
@@ -83,6 +99,24 @@ class Reporter(AbstractListener):
         # A checkpoint must never be ahead of the table of metrics: a resumed run would leave a gap in it.
         self._report({"event": "flush"})
         self._wait()
+
+
+def _beat(report: Callable[[dict], None], ended: threading.Event) -> None:
+    """Say every second whether this process computes, or where its main thread stands still; until it has ended.
+
+    A process that is stopped says nothing.
+    """
+    used = 0.0
+    while not ended.wait(_BEAT):
+        now = time.process_time() - time.thread_time()  # this thread does not count
+        if now - used > _COMPUTES:
+            used = now
+            report({"event": "moves"})
+        else:
+            from steepest.envs.adapters.faults import place_in  # not beside what the main thread imports
+
+            stack = traceback.extract_stack(sys._current_frames()[threading.main_thread().ident or 0])
+            report({"event": "still", "where": place_in(stack)})
 
 
 def _listen(stopping: threading.Event, written: threading.Semaphore) -> None:

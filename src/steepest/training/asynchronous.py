@@ -46,6 +46,9 @@ _WARMING_UP = 2**31 - 1
 _DEATHS = 3
 """So many workers in a row may die before they have answered once."""
 
+_PATIENCE, _PATIENCE_OF_A_STEP = 600.0, 10.0
+"""Seconds in which a worker must answer: to open and to compile, and for each step of its segment."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
@@ -191,7 +194,8 @@ class AsynchronousTraining(OneSeedTraining):
     """One seed, whose parameters are here and whose environments are with workers on Ray.
 
     A gradient is applied when it arrives, to parameters that may have moved since they were copied. Its staleness is
-    how many times. A worker that dies is replaced.
+    how many times. A worker that dies is replaced; so is one that does not answer any more, or whose environment
+    raises though it has sampled segments before.
 
     **Arguments**
 
@@ -221,7 +225,9 @@ class AsynchronousTraining(OneSeedTraining):
         self._learn = jax.jit(self._learn_if_finite)
         self._cluster: Cluster | None = None
         self._asked: dict[object, tuple[int, int]] = {}
+        self._proven: set[object] = set()
         self._deaths = 0
+        self._patience = _PATIENCE + _PATIENCE_OF_A_STEP * (algorithm.rollout.length or 1)
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         if self._cluster is None:
@@ -253,12 +259,18 @@ class AsynchronousTraining(OneSeedTraining):
     def _arrival(self, cluster: Cluster) -> tuple[object, int, int, Segment]:
         """The next worker that has a segment, its index, and the update of its copy; the dead are replaced."""
         while True:
-            worker, answer = cluster.next_answer()
+            worker, answer = cluster.next_answer(self._patience)
             index, copied = self._asked.pop(worker)
             if isinstance(answer, Segment):
                 self._deaths = 0
+                self._proven.add(worker)
                 return worker, index, copied, answer
-            if isinstance(answer, Died):
+            if isinstance(answer, EnvironmentFault):
+                if worker not in self._proven:
+                    raise answer
+                cluster.end(worker)
+            if isinstance(answer, Died | EnvironmentFault):
+                self._proven.discard(worker)
                 self._replace(index, answer)
             else:
                 self._ask(worker, index)
@@ -288,14 +300,15 @@ class AsynchronousTraining(OneSeedTraining):
             "kl": segment.kl,
         } | {name: float(value) for name, value in metrics.numbers().items()}
 
-    def _replace(self, index: int, death: Died) -> None:
+    def _replace(self, index: int, death: Died | EnvironmentFault) -> None:
         self._deaths += 1
         if self._deaths > _DEATHS:
             raise EnvironmentFault(
                 f"{self._deaths} workers in a row died before they had sampled anything; the environment may end its "
                 f"process, or something is not installed where they run. The last one: {death}"
             )
-        self._notice(f"worker {index} died and is replaced ({death})")
+        happened = "died" if isinstance(death, Died) else "failed"
+        self._notice(f"worker {index} {happened} and is replaced ({death})")
         self._start(index)
 
     def _learn_if_finite(self, key: Key[Array, ""], agent: Agent, evaluation: Sequence[AnyArray]):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 import re
 import shutil
 import socket
 import tempfile
+import time
 import warnings
 from typing import Any
 
@@ -20,6 +22,8 @@ from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 
 _PATIENCE = 5.0
 """Seconds in which a cluster must answer."""
+_LOOK = 1.0
+"""Seconds between two looks at who does not answer. Not more than two count: this process may have been stopped."""
 _OBJECT_STORE = 2**28
 """Bytes for messages that are on their way."""
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
@@ -92,6 +96,8 @@ class Cluster:
 
         self._ray, self._owned, self._directory = ray, False, ""
         self._pending: dict[Any, Any] = {}
+        self._waited: dict[Any, float] = {}
+        self._looked = time.monotonic()
         self._actors: list[Any] = []
         if not ray.is_initialized():
             self._owned = True
@@ -141,24 +147,47 @@ class Cluster:
 
     def ask(self, actor: Any, *question: object) -> None:
         """Have a process call `answer(*question)`; `next_answer` will return it."""
-        self._pending[actor.answer.remote(*question)] = actor
+        asked = actor.answer.remote(*question)
+        self._pending[asked], self._waited[asked] = actor, 0.0
 
-    def next_answer(self) -> tuple[Any, Any]:
+    def next_answer(self, patience: float = math.inf) -> tuple[Any, Any]:
         """Wait for the first answer to any question; returns the process and what it said.
 
-        That is `Died` when it ended before. Those that asked first are served first when several are ready.
+        That is `Died` when it ended before, or did not answer within `patience` seconds, and what it raised, where that
+        was an `EnvironmentFault`. Those that asked first are served first when several are ready.
 
-        **Raises** what the process raised.
+        **Raises** what else the process raised.
         """
-        (ready, *_), _ = self._ray.wait(list(self._pending), num_returns=1)
-        actor = self._pending.pop(ready)
+        while True:
+            ready, waiting = self._ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+            passed, self._looked = min(time.monotonic() - self._looked, 2 * _LOOK), time.monotonic()
+            for each in waiting:
+                self._waited[each] += passed
+                if self._waited[each] > patience:
+                    actor = self._forget(each)
+                    self.end(actor)
+                    return actor, Died(f"it did not answer for {patience:.0f} s, and was ended")
+            if ready:
+                return self._answer(ready[0])
+            self._ray.wait(waiting, num_returns=1, timeout=_LOOK)
+
+    def _forget(self, question: Any) -> Any:
+        """The process that was asked, which is not waited for any more."""
+        del self._waited[question]
+        return self._pending.pop(question)
+
+    def _answer(self, question: Any) -> tuple[Any, Any]:
+        actor = self._forget(question)
         errors = self._ray.exceptions
         try:
-            return actor, self._ray.get(ready)
+            return actor, self._ray.get(question)
         except errors.RayTaskError as error:
             cause = getattr(error, "cause", None)
-            if isinstance(cause, InputError | EnvironmentFault | NonFiniteError):
-                raise cause from error  # whose words hold the whole traceback
+            if isinstance(cause, EnvironmentFault):
+                cause.__cause__ = error  # whose words hold the whole traceback
+                return actor, cause
+            if isinstance(cause, InputError | NonFiniteError):
+                raise cause from error
             raise error from None
         except errors.RayError as error:
             self.end(actor)
@@ -174,7 +203,7 @@ class Cluster:
         if self._ray.is_initialized():
             for actor in self._actors:
                 self._ray.kill(actor, no_restart=True)
-        self._actors, self._pending = [], {}
+        self._actors, self._pending, self._waited = [], {}, {}
         if self._owned:
             self._ray.shutdown()
         if self._directory:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from steepest._platform import configure_platform
+from steepest.core.errors import NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
@@ -173,6 +174,7 @@ class CompiledTraining(AbstractTraining):
         self._start = jax.jit(functools.partial(begin, algorithm, env))
         self._states: list[TrainingState] = [self._start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
+        self._diverged: dict[int, NonFiniteError] = {}
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         before = [int(state.update) for state in self._states]
@@ -213,21 +215,29 @@ class CompiledTraining(AbstractTraining):
 
     def _check(self, rows: list[Row]) -> None:
         for seed, state in zip(self.seeds, self._states, strict=True):
-            if state.fault >= 0:
+            if state.fault >= 0 and seed not in self._diverged:
                 names = fault_names(self.algorithm, self.env, state.key)
                 error = not_finite(names[int(state.fault)], seed, int(state.update), int(state.steps))
-                error.rows = rows
-                raise error
+                self._diverged[seed] = error
+        if len(self._diverged) == len(self.seeds):
+            error = next(iter(self._diverged.values()))
+            error.rows = rows
+            raise error
 
     @property
     def steps(self) -> int:
-        return min(int(state.steps) for state in self._states)
+        going_on = [state for seed, state in self.states().items() if seed not in self._diverged]
+        return min(int(state.steps) for state in going_on or self._states)
+
+    @property
+    def diverged(self) -> dict[int, NonFiniteError]:
+        return dict(self._diverged)
 
     def states(self) -> dict[int, PyTree]:
         return dict(zip(self.seeds, self._states, strict=True))
 
     def restore(self, states: dict[int, PyTree]) -> None:
-        self._states = [self._mended(states[seed]) for seed in self.seeds]
+        self._states, self._diverged = [self._mended(states[seed]) for seed in self.seeds], {}
 
     def _mended(self, state: TrainingState) -> TrainingState:
         """The state; one that was at fault may try again, with new episodes, as those it had may hold what is wrong."""

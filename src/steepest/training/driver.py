@@ -60,21 +60,27 @@ class AbstractTraining(abc.ABC):
 
         - `until`: go no further than the first update at which a seed has made so many steps, though there be time.
 
-        **Raises** `NonFiniteError` when a quantity stops being finite, and `EnvironmentFault` when an environment
-        misbehaves, with the rows of the updates before it. What `states` returns after that is from before it, too.
+        **Raises** `NonFiniteError` when a quantity of the last seed that goes on stops being finite, and
+        `EnvironmentFault` when an environment misbehaves, with the rows of the updates before it. What `states` returns
+        after that is from before it, too.
         """
 
     @property
     @abc.abstractmethod
     def steps(self) -> int:
-        """Environment steps that the seed which has fewest has made."""
+        """Environment steps that the seed which has fewest has made, of those that go on."""
+
+    @property
+    def diverged(self) -> dict[int, NonFiniteError]:
+        """Seeds that rest since a quantity of theirs stopped being finite, while others go on."""
+        return {}
 
     def _end(self, until: int | None) -> int:
         return self.total_steps if until is None else min(until, self.total_steps)
 
     @property
     def finished(self) -> bool:
-        """Whether every seed has made its steps."""
+        """Whether every seed that has not diverged has made its steps."""
         return self.steps >= self.total_steps
 
     @abc.abstractmethod

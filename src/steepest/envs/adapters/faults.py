@@ -6,6 +6,7 @@ import functools
 import pathlib
 import sysconfig
 import traceback
+from collections.abc import Sequence
 
 import gymnasium
 import numpy as np
@@ -43,7 +44,12 @@ def in_words(action: np.ndarray) -> str:
 
 def place_of(error: Exception) -> str:
     """File, line and source of where an exception was raised: in the user's code where that was on the way, if any."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _within(frame, _ours())]
+    return place_in(traceback.extract_tb(error.__traceback__))
+
+
+def place_in(stack: Sequence[traceback.FrameSummary]) -> str:
+    """File, line and source of the last call on a stack: in the user's code where that is on the way, if any."""
+    frames = [frame for frame in stack if not _within(frame, _ours())]
     theirs = [frame for frame in frames if not _within(frame, (*_ours(), *_installed()))]
     others = [frame for frame in frames if not _within(frame, _gymnasium())]
     found = next((kind[-1] for kind in (theirs, others) if kind), None)
