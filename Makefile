@@ -8,12 +8,13 @@ TEST_EXTRAS := mujoco,envpool,demos,ray
 CODE := src tests examples benchmarks docs conftest.py
 
 .DEFAULT_GOAL := help
-.PHONY: help train test types imports tests mutants format bench bench-peers clean
+.PHONY: help train test types imports tests mutants reliability format bench bench-peers clean
 
 help:
 	@echo "make train        train PPO on CartPole and look at the result"
 	@echo "make test         formatting, lint, types, import rule and tests"
 	@echo "make mutants      break the code on purpose, one bug at a time, and see that the tests notice"
+	@echo "make reliability  kill runs, damage them, fill the disk, and much more, hundreds of times; writes a table"
 	@echo "make format       put the code into the project's format"
 	@echo "make bench        measure speed on this machine"
 	@echo "make bench-peers  the same hyper-parameters, here and in other libraries, in one run"
@@ -55,6 +56,9 @@ tests:
 
 mutants: $(VENV)/installed-for-tests
 	$(BIN)/python tests/mutants/run.py
+
+reliability: $(VENV)/installed-for-tests
+	$(BIN)/python tests/reliability/run.py $(TRIALS)
 
 format: $(VENV)/installed-for-tests
 	$(BIN)/ruff format $(CODE)

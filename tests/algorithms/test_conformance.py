@@ -151,6 +151,14 @@ def test_every_option_of_every_algorithm_runs_and_stays_finite(name, options):
 
 
 @pytest.mark.parametrize("name", SMALL)
+def test_an_algorithm_that_is_composed_again_is_equal_to_the_first(name):
+    """Else JAX compiles again for every training in a process, and keeps all of the programs."""
+    env = Corridor() if name in CHOOSING else fitting(name)
+    one, other = (composed(dataclasses.replace(SMALL[name]), env) for _ in range(2))
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_an_update_keeps_the_types_and_shapes_of_the_agent(name):
     """No float64, no weak type: the second update of a run is not traced again."""
     env = fitting(name)

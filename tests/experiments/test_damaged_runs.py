@@ -1,40 +1,24 @@
 """Whole runs that something happened to: what is whole is used, the rest is named, and nothing is executed."""
 
 import json
-import pathlib
 import resource
 import shutil
-import sys
 import warnings
 
 import jax
 import numpy as np
 import pytest
+from reliability.small_runs import begun, newest, trained
 
 import steepest
 from steepest.cli.main import main
 from steepest.core.errors import InputError, StorageFault
 from steepest.experiments import keeping
-from steepest.experiments.train import execute, prepare
+from steepest.experiments.train import execute
 from steepest.runs import checkpoints, metrics
 from steepest.runs.directory import RunDirectory
 
-SMALL = {"num_envs": 4, "segment_length": 8, "hidden": (4,), "anneal": False}
-STEPS = 320
 TIMES = ("wall_time", "steps_per_second")
-
-
-def begun(path, seeds=(0, 1), **more):
-    options = {"total_steps": STEPS, "evaluation_episodes": 2, "checkpoint_seconds": 0.0, "preset": False}
-    return prepare("a2c", "CartPole-v1", seeds=seeds, run=RunDirectory.fresh(path, ""), hyper=SMALL, **options | more)
-
-
-def trained(path):
-    with pytest.MonkeyPatch.context() as patched:  # a checkpoint after every call
-        patched.setattr("steepest.experiments.loop._SAVING", 0)
-        patched.setattr("steepest.experiments.loop._BEAT", 0.0)
-        patched.setattr("steepest.experiments.train.share_out", lambda seeds, **_: (tuple(seeds),))
-        return execute(begun(path), show=False)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +32,6 @@ def whole(tmp_path_factory):
 def run(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     return RunDirectory(tmp_path / "run")
-
-
-def newest(run, seed):
-    return checkpoints.latest(run.checkpoints(seed))
 
 
 def columns(run):
@@ -152,89 +132,3 @@ def test_a_result_stands_though_its_picture_and_evaluation_cannot_be_written(run
     with pytest.warns(RuntimeWarning, match="it cannot be written"):
         result = steepest.resume(run.path)
     assert result.evaluation is not None
-
-
-def test_nothing_that_lies_in_a_run_directory_is_executed(run, monkeypatch, capsys):
-    """Whoever looks at a run that somebody sent must not run a program of theirs."""
-    monkeypatch.chdir(run.path.parent)
-    monkeypatch.syspath_prepend(str(run.path.parent))
-    (run.path / "harm").mkdir()
-    for name in ("harm/__init__.py", "harm/deep.py", "evil.py"):
-        (run.path / name).write_text(f"import pathlib; pathlib.Path({str(run.path.parent / 'done')!r}).write_text('')")
-    config = json.loads(run.config.read_text())
-    for env in ("run.evil:X-v0", "run.harm:X-v0", "run.harm.deep:X-v0"):
-        run.config.write_text(json.dumps(config | {"env": env, "backend": "gymnasium"}))
-        for words in (["evaluate"], ["resume"], ["plot"], ["demonstrate", "--out", "x.npz"]):
-            assert main([words[0], "run", *words[1:]]) == 2
-            assert "a module in the run directory itself" in capsys.readouterr().err
-    assert not (run.path.parent / "done").exists()
-    assert not [name for name in sys.modules if name.startswith("run.")]
-
-
-def damaged(run):
-    """Files as an enemy would make them, each with the name of what is damaged."""
-    config = json.loads(run.config.read_text())
-    arrays = newest(run, 0).with_suffix(".safetensors")
-    sizes = {"total_steps": 10**18, "seeds": [10**18], "seeds_per_process": [[10**18]], "evaluation_episodes": 10**18}
-    for name, value in sizes.items():
-        yield run.config, json.dumps(config | {name: value}).encode()
-    for name, value in {
-        "num_envs": 10**18,
-        "segment_length": 10**18,
-        "hidden": [10**18],
-        "policy": "__import__",
-    }.items():
-        hyper = config["hyper_parameters"] | {name: value}
-        yield run.config, json.dumps(config | {"hyper_parameters": hyper}).encode()
-    yield (
-        run.config,
-        json.dumps(config | {"hyper_parameters": config["hyper_parameters"] | {"num_envs": 10**6}}).encode(),
-    )
-    yield run.config, b"[" * 10**6
-    yield run.config, b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94."  # a pickle
-    yield run.config, json.dumps(config | {"env": "../../etc/passwd"}).encode()
-    yield run.config, json.dumps(config | {"seeds": ["../../x", 1]}).encode()
-    yield run.config, 10**12
-    for content in (
-        10**12,
-        b"\xff" * 8 + b"{",
-        (10**18).to_bytes(8, "little") + b'{"a":{"dtype":"F32"}}',
-        b"\x80\x04.",
-    ):
-        yield arrays, content
-    yield newest(run, 0), b'{"a":' * 10_000
-
-
-def test_a_malicious_run_is_refused_at_once_and_in_little_memory(run, capsys):
-    for path in run.checkpoints(0).glob("000000009.*"):
-        path.unlink()
-    kept = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    main(["evaluate", "nowhere"])  # what is imported is imported
-    capsys.readouterr()
-    outside = sorted(run.path.parent.iterdir())
-    for path, content in damaged(run):
-        if isinstance(content, int):
-            with path.open("wb") as file:
-                file.truncate(content)  # none of it is on the disk
-        else:
-            path.write_bytes(content)
-        before, began = _peak(), _seconds()
-        assert main(["evaluate", str(run.path)]) == 2, content
-        assert _seconds() - began < 1, content
-        assert _peak() - before < 300 * 2**20, content
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1, said
-        assert said.startswith("steepest: ")
-        path.write_bytes(kept[path])
-    assert sorted(run.path.parent.iterdir()) == outside
-    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == kept
-    assert pathlib.Path("/etc/passwd").exists()
-
-
-def _peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _seconds():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

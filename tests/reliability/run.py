@@ -20,17 +20,18 @@ if __name__ == "__main__":
 
 import numpy as np
 
+from reliability import kills
 from reliability.trial import Seen, Setting, Trial
 from steepest.experiments.configuration import versions
 
-NAMES = ("siblings", "workers")
-TRIALS: dict[str, Trial] = {name: importlib.import_module(f"reliability.{name}").TRIAL for name in NAMES}
+FILES = ("siblings", "inputs", "damage", "malice", "full_disk", "memory", "workers")
+TRIALS: dict[str, Trial] = kills.TRIALS | {name: importlib.import_module(f"reliability.{name}").TRIAL for name in FILES}
 REPORT = pathlib.Path(__file__).parents[2] / "docs" / "reliability.md"
 HEAD = """# What befalls runs
 
-Made by `make reliability`. What happens to runs is tried many times, and every time it is seen whether anything was lost,
-whether what is wrong was said in one line, and whether the run goes on. The trials are in `tests/reliability/`; `make test`
-makes each of them a few times.
+Made by `make reliability`. What happens to runs is tried many times, and every time it is seen whether anything was
+lost, whether what is wrong was said in one line, and whether the run goes on. The trials are in `tests/reliability/`;
+`make test` makes each of them a few times.
 
 | trial | how many | what was seen | worst case | seconds | verdict | with |
 |---|---|---|---|---|---|---|
@@ -55,7 +56,7 @@ def written(path: pathlib.Path) -> dict[str, str]:
 def main() -> int:
     """Make trials, one after the other; returns the exit status."""
     parser = argparse.ArgumentParser(description="what befalls runs, tried many times")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--only", nargs="+", choices=TRIALS, default=TRIALS, metavar="NAME", help=", ".join(TRIALS))
     parser.add_argument("--trials", type=int, help="how many of each; its own number when left out")
     parser.add_argument("--seed", type=int, default=0, help="of what is left to chance")
     parser.add_argument("--out", type=pathlib.Path, default=REPORT, help="where the table is written")

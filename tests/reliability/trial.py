@@ -51,7 +51,7 @@ class Trial:
     """A kind of trial.
 
     - `title`: what happens, in words.
-    - `count`: how often the long form tries it; `few`: how often the quick one does.
+    - `count`: how often the long form tries it; `few`: how often the quick one does; 0 where it is like another.
     - `run`: tries it.
     """
 

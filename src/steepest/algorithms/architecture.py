@@ -1,6 +1,7 @@
 """The networks of an algorithm: what its hyper-parameters describe, or any modules of the user's own."""
 
 import dataclasses
+import functools
 import math
 from typing import Literal, Protocol, runtime_checkable
 
@@ -99,3 +100,18 @@ class Architecture:
         if self.action_value == "compatible":
             return CompatibleActionValue.initial(key, spec, policy, hidden=self.hidden, activation=self.activation)
         return ActionValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+
+
+def architecture(**described: object) -> Architecture:
+    """The `Architecture` with these fields: the same object each time, where they are numbers and names.
+
+    Algorithms hold its methods, which are equal only if they are of one object; and only for an equal algorithm does
+    JAX take the program that it has compiled and kept.
+    """
+    try:
+        return _kept(**described)
+    except TypeError:  # a field is an array
+        return Architecture(**described)  # pyright: ignore[reportArgumentType]  types are those of the fields
+
+
+_kept = functools.lru_cache(maxsize=256, typed=True)(Architecture)

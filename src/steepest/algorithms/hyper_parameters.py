@@ -105,11 +105,11 @@ class HyperParameters(metaclass=abc.ABCMeta):
 
     def architecture(self, **changes: object) -> Architecture:
         """The networks that the fields describe: `policy`, `hidden`, `activation` and what else of them there is."""
-        from steepest.algorithms.architecture import Architecture
+        from steepest.algorithms.architecture import Architecture, architecture
 
         names = [field.name for field in dataclasses.fields(Architecture)]
         described = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        return Architecture(**described | changes)  # pyright: ignore[reportArgumentType]  types are those of the fields
+        return architecture(**described | changes)
 
     def actor_critic(
         self,

@@ -20,6 +20,9 @@ class Discrete:
     n: int
     start: int = 0
 
+    def __post_init__(self):
+        _check_count("Discrete: n", self.n)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return ()
@@ -41,6 +44,8 @@ class MultiDiscrete:
 
     def __post_init__(self):
         object.__setattr__(self, "start", self.start or (0,) * len(self.nvec))
+        for index, count in enumerate(self.nvec):
+            _check_count(f"MultiDiscrete: nvec[{index}]", count)
 
     def __str__(self):
         counted = f", start={self.start}" if any(self.start) else ""
@@ -61,6 +66,9 @@ class MultiBinary:
 
     n: int
 
+    def __post_init__(self):
+        _check_count("MultiBinary: n", self.n)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.n,)
@@ -68,6 +76,11 @@ class MultiBinary:
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(np.int32)
+
+
+def _check_count(name: str, count: int) -> None:
+    if count < 1:
+        raise InputError(f"{name} is {count}; it must be at least 1.")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -155,8 +155,10 @@ class RunDirectory:
             raise InputError(
                 f"run directory {_short(run.path)}: {error.strerror}. Choose another with --run-dir."
             ) from error
-        if run.path.exists() and not run.path.is_dir():
-            raise InputError(f"run directory {run.path}: a file of that name exists. Choose another with --run-dir.")
+        there = next((each for each in (run.path, *run.path.parents) if each.exists()), run.path)
+        if there.exists() and not there.is_dir():
+            what = "a file of that name exists" if there == run.path else f"{there} is a file"
+            raise InputError(f"run directory {run.path}: {what}. Choose another with --run-dir.")
         if run.path.is_dir():
             run._check_empty()
         return run
