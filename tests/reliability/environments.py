@@ -39,6 +39,7 @@ class Troubled(gymnasium.Env):
 
     def __init__(self, trouble, mark, after=40):
         self.trouble, self.mark, self.left = trouble, pathlib.Path(mark), after
+        self.later = self.mark.exists()
 
     def reset(self, *, seed=None, options=None):
         self.time = 0
@@ -52,6 +53,8 @@ class Troubled(gymnasium.Env):
                 reward = 3e38
             else:
                 TROUBLES[self.trouble]()
+        elif self.left < 0 and not self.later:
+            time.sleep(0.015)  # so that there is a time in which the others could be stopped
         return np.zeros(2, np.float32), reward, False, self.time == 5, {}
 
     def _first(self):

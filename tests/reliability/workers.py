@@ -53,7 +53,7 @@ def run(given: Setting) -> Seen:
             folder = given.folder / str(index)
             folder.mkdir()
             began = time.monotonic()
-            fault = (_a3c if asynchronous_ else _seeds)(folder, trouble)
+            fault = _a3c(folder, trouble) if asynchronous_ else _seeds(folder, trouble, resumes=given.count > 1)
             name = f"{'a3c' if asynchronous_ else 'seeds'}, {trouble}"
             seconds[name] = max(seconds.get(name, 0.0), time.monotonic() - began)
             if fault or seconds[name] > BOUND:
@@ -68,7 +68,7 @@ def run(given: Setting) -> Seen:
     )
 
 
-def _seeds(folder, trouble):
+def _seeds(folder, trouble, *, resumes):
     """What was wrong where each of two seeds has a process; None where nothing was."""
     path, said = folder / "run", ""
     kwargs = {"trouble": trouble, "mark": str(folder / "mark")}
@@ -82,6 +82,8 @@ def _seeds(folder, trouble):
         return f"it said {said!r}"
     if ends[1] < STEPS or ends[0] >= STEPS:
         return f"the seeds made {ends} steps"
+    if not resumes:
+        return None
     resumed = steepest.resume(path)
     return None if resumed.finished and resumed.evaluation is not None else "it was not resumed"
 

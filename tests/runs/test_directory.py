@@ -84,11 +84,11 @@ def test_a_directory_in_which_nothing_was_begun_is_removed(tmp_path):
 
 def test_where_no_directory_can_be_made_or_locked_it_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"run directory .*/file/run: (Not a directory|File exists). Give another"):
+    with pytest.raises(InputError, match=r"run directory .*/file/run: .*/file is a file. Choose another"):
         RunDirectory.fresh(tmp_path / "file" / "run", "").held().__enter__()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("")
-    with pytest.raises(InputError, match="run directory runs/x-1: File exists"):
+    with pytest.raises(InputError, match="run directory runs/x-1: runs is a file"):
         RunDirectory.fresh(None, "x").held().__enter__()
 
     def cannot(*_):

@@ -153,7 +153,7 @@ def test_half_a_line_of_a_killed_worker_is_its_end_and_no_riddle(tmp_path, monke
         processes.subprocess, "Popen", lambda command, **options: start([sys.executable, "-c", dies], **options)
     )
     events = queue.SimpleQueue()
-    worker = processes._Worker(RunDirectory(tmp_path), 0, 0.0, events)
+    worker = processes._Worker(RunDirectory(tmp_path), 0, 0.0, events, seed=0)
     assert events.get(timeout=30)[1] == {"event": "flush"}
     assert events.get(timeout=30)[1] is None
     assert isinstance(worker.failure(), ProcessLost)
