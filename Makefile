@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/first
 # The extra that has no wheel for a platform must not stop the rest.
-TEST_EXTRAS := mujoco,envpool,demos,ray
+TEST_EXTRAS := mujoco,envpool,demos,ray,video,tensorboard,wandb,onnx,tune
 CODE := src tests examples benchmarks docs conftest.py
 
 .DEFAULT_GOAL := help

@@ -1,0 +1,1 @@
+"""Policies that leave the library: as NumPy arrays, as ONNX, as StableHLO."""

@@ -1,0 +1,1 @@
+"""A page that compares runs, and the tables and pictures beside it."""
