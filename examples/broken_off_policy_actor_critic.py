@@ -22,21 +22,21 @@ from steepest.critics import AbstractActionValue, ValueRegression
 from steepest.envs.cart_pole import CartPole
 from steepest.objectives import Entropy, Score
 from steepest.policies import AbstractPolicy
-from steepest.replay import Replayed
+from steepest.replay import Transitions
 from steepest.training.compiled import train
 
 
 class BrokenOffPolicyActorCritic(ReplayActorCritic):
     """V from replayed rewards, and the score of replayed actions."""
 
-    def _regression(self, key: jax.Array, agent: Agent, rows: Replayed) -> ValueRegression:
+    def _regression(self, key: jax.Array, agent: Agent, rows: Transitions) -> ValueRegression:
         # Mistake 1: r came of the action in the ring, so this is the value of the policy that acted then.
         follows = jnp.where(rows.terminated, 0, value(agent.experience.target_critics[0], rows.next_obs))
         target = rows.reward + rows.discount * follows
         return ValueRegression((rows.obs, jnp.zeros_like(rows.action)), target, jnp.ones(self.batch_size))
 
     def _problem(
-        self, key: jax.Array, policy: AbstractPolicy, critic: AbstractActionValue, rows: Replayed
+        self, key: jax.Array, policy: AbstractPolicy, critic: AbstractActionValue, rows: Transitions
     ) -> SampledProblem:
         follows = jnp.where(rows.terminated, 0, value(critic, rows.next_obs))
         advantage = rows.reward + rows.discount * follows - value(critic, rows.obs)

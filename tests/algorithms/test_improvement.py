@@ -13,7 +13,7 @@ from steepest.core.trajectory import Batch, Trajectory
 from steepest.critics import AbstractActionValue, CompatibleActionValue, TabularActionValue, ValueRegression
 from steepest.oracles import LinearQuadratic
 from steepest.policies import LinearGaussian, TabularPolicy
-from steepest.replay import Ring
+from steepest.replay import ReplayBuffer
 
 KEY = jax.random.key(0)
 STATES, ACTIONS = 4, 3
@@ -70,7 +70,7 @@ def replayed():
     obs = jax.random.categorical(KEY, jnp.array([0.0, 1.0, -1.0, 0.5]), shape=(100, 2)).astype(jnp.int32)
     zero, no = jnp.zeros((100, 2)), jnp.zeros((100, 2), bool)
     rows = Trajectory(obs, jnp.full((100, 2), 2), obs, zero, zero, no, no, ~no)
-    ring = Ring.initial(spec, 200).add(rows)
+    ring = ReplayBuffer.initial(spec, 200).add(rows)
     share = np.bincount(np.asarray(ring.obs), minlength=STATES) / 200
     one = jnp.ones(200)
     return Batch(ring.obs, ring.action, ring.log_prob, one, one), share

@@ -45,7 +45,7 @@ def test_a_compiled_environment_has_a_sampled_reference(capsys, tmp_path):
     assert found["policy"] == "NetworkPolicy with 30 parameters, fresh"
     assert found["reference"]["exact"] is False
     assert 0 < found["reference"]["standard_error"] < found["reference"]["norm"]
-    assert "400 other episodes" in found["reference"]["says"]
+    assert "400 other episodes" in found["reference"]["meaning"]
     assert [each["estimates"] for each in found["estimators"]] == ["∇J", "∇J", "other"]
     assert all(100 < each["steps"] <= 300 for each in found["estimators"])
     assert (tmp_path / "table.csv").read_text().startswith("name,identifier,")

@@ -49,7 +49,7 @@ def everything():
 def test_all_that_can_be_had_are_compared(everything):
     assert [row.name for row in everything.rows] == [name for name in ESTIMATORS if name != "deterministic"]
     assert everything.reference.exact
-    assert "first 4 steps" in everything.reference.says
+    assert "first 4 steps" in everything.reference.meaning
 
 
 def test_what_estimates_the_gradient_is_not_called_biased(everything):
@@ -127,8 +127,8 @@ def test_without_an_oracle_the_reference_has_an_error_of_its_own():
     )
     assert not found.reference.exact
     assert 0 < found.reference.standard_error < 0.2 * found.reference.norm
-    assert "4,000 other episodes" in found.reference.says
-    assert "first 30 steps" in found.reference.says
+    assert "4,000 other episodes" in found.reference.meaning
+    assert "first 30 steps" in found.reference.meaning
     assert found["reward_to_go"].verdict == "no bias found"
     assert found["gae"].estimates == "other"  # its critic is fitted
     assert told[0] == ("reference", 1, 60)

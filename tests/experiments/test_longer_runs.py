@@ -12,7 +12,7 @@ import steepest
 from steepest.cli.main import main
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Spec
-from steepest.replay import Ring
+from steepest.replay import ReplayBuffer
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
 
@@ -155,9 +155,9 @@ def test_an_algorithm_of_ones_own_is_made_longer_too(tmp_path, monkeypatch):
 
 def test_a_ring_that_grows_keeps_every_transition_and_one_that_went_round_is_refused():
     spec = Spec(Box(-1, 1, (3,)), Box(-1, 1, (1,)), num_envs=2, total_updates=1)
-    ring = Ring.initial(spec, 8)
+    ring = ReplayBuffer.initial(spec, 8)
     obs = jnp.arange(24, dtype=jnp.float32).reshape(8, 3)
-    ring = Ring(
+    ring = ReplayBuffer(
         **{
             **{name: getattr(ring, name) for name in ring.__annotations__},
             "obs": obs,
@@ -171,7 +171,7 @@ def test_a_ring_that_grows_keeps_every_transition_and_one_that_went_round_is_ref
     np.testing.assert_array_equal(grown.written, ring.written)
     with pytest.raises(InputError, match="holds 8 transitions and cannot become one of 4"):
         ring.grown(2)
-    round_it = Ring(
+    round_it = ReplayBuffer(
         **{**{name: getattr(ring, name) for name in ring.__annotations__}, "written": jnp.array([5, 3], jnp.int32)}
     )
     with pytest.raises(InputError, match="holds 8 transitions and cannot become one of 14"):

@@ -30,7 +30,7 @@ def trained(path, *, stops):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path):
-    """Ring, noise, statistics, targets and rules: all of it is in the checkpoint."""
+    """ReplayBuffer, noise, statistics, targets and rules: all of it is in the checkpoint."""
     assert trained(tmp_path / "one", stops=0) == trained(tmp_path / "other", stops=2)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steepest.core.spaces import Box, Discrete, Spec
-from steepest.oracles import LinearQuadratic, double, exact, random_mdp
+from steepest.oracles import LinearQuadratic, double, in_float64, random_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
 
 POLICY = TabularPolicy(jnp.zeros((3, 2)))
@@ -24,7 +24,7 @@ def test_the_users_precision_is_not_touched(before):
 
 
 def test_the_precision_is_not_touched_by_an_error_either():
-    @exact()
+    @in_float64()
     def fails(number):
         raise RuntimeError(str(number.dtype))
 

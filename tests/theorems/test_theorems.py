@@ -13,7 +13,7 @@ from steepest.oracles import TabularMDP, random_mdp
 from steepest.policies import LinearGaussian
 from steepest.theorems import THEOREMS, Claim, Result, theorem
 from steepest.theorems.baselines import NAMES, variances
-from steepest.theorems.bootstrapping import STEPS, TRACES, curves
+from steepest.theorems.bootstrapping import LAMBDAS, STEPS, curves
 from steepest.theorems.constrained import natural_step, numerical_gain
 from steepest.theorems.directions import angle, fields, starting_at_rest
 from steepest.theorems.enumeration import discounted_to_go, every_trajectory, moments, probability, rewards, scores
@@ -170,7 +170,7 @@ def test_numbers_behind_the_pictures_are_in_order():
     np.testing.assert_array_equal(found[:, 0], 1)
     assert np.all(found[:, 5] <= found[:, 4] + 1e-12)  # one for each parameter is no worse than one for all
     bias, variance, _, _ = curves(0, 20)
-    assert bias.shape == variance.shape == (20, STEPS + len(TRACES))
+    assert bias.shape == variance.shape == (20, STEPS + len(LAMBDAS))
     # One step is λ = 0, and all of them are λ = 1.
     for one, other in ((0, STEPS), (STEPS - 1, -1)):
         np.testing.assert_allclose(bias[:, one], bias[:, other], rtol=1e-9, atol=1e-12)

@@ -195,7 +195,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def _write(given: Gradients, found: GradientComparison, about: dict, title: str) -> None:
     reference = {
-        "says": found.reference.says,
+        "meaning": found.reference.meaning,
         "exact": found.reference.exact,
         "norm": found.reference.norm,
         "standard_error": found.reference.standard_error,
@@ -278,7 +278,7 @@ def _print(found: GradientComparison) -> None:
     console.print(table)
     reference = found.reference
     accuracy = "" if reference.exact else f", standard error {100 * reference.standard_error / reference.norm:.2g} %"
-    say(f"∇J: {reference.says}; ‖∇J‖ = {reference.norm:.4g}{accuracy}")
+    say(f"∇J: {reference.meaning}; ‖∇J‖ = {reference.norm:.4g}{accuracy}")
     say(
         f"bias: in % of ‖∇J‖, against ∇J always; from {BIASED:g} standard errors on it is no chance. Steps needed: "
         "until the noise is as large as ∇J. Compiling is not in the time."

@@ -19,27 +19,27 @@ from steepest.critics.state_value import (
     ValueRegression,
 )
 from steepest.critics.target import polyak
-from steepest.critics.time_dependent import AbstractValue, Stationary, TabularValue
-from steepest.critics.views import LeastActionValue, WithinBounds, within_bounds
+from steepest.critics.time_dependent import AbstractTimeDependentValue, Stationary, TabularValue
+from steepest.critics.views import ClippedActions, MinimumActionValue, within_bounds
 
 __all__ = [
     "AbstractActionValue",
     "AbstractCriticObjective",
     "AbstractStateValue",
-    "AbstractValue",
+    "AbstractTimeDependentValue",
     "ActionValue",
+    "ClippedActions",
     "ClippedRegression",
     "ClippedSquaredError",
     "CompatibleActionValue",
-    "LeastActionValue",
     "LinearValue",
+    "MinimumActionValue",
     "SquaredError",
     "StateValue",
     "Stationary",
     "TabularActionValue",
     "TabularValue",
     "ValueRegression",
-    "WithinBounds",
     "deterministic_target",
     "expected_target",
     "polyak",

@@ -9,14 +9,14 @@ from steepest.core.problem import weighted_mean
 from steepest.core.spaces import Box, Space
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
-from steepest.critics.time_dependent import AbstractValue, inside
+from steepest.critics.time_dependent import AbstractTimeDependentValue, inside
 from steepest.networks import feature_count, features
 
 _LARGEST = 10.0
 """Observations are clipped so many deviations off their mean, since their squares would dominate the fit."""
 
 
-class LinearValue(AbstractValue):
+class LinearValue(AbstractTimeDependentValue):
     r"""A linear value function $V(s,t) = b + w^\top\phi(s,t)$, fitted in closed form by ridge regression.
 
     $$\phi(s,t) = \big(f(s),\ P_1(x),\ P_2(x),\ P_3(x)\big), \qquad x = 2t/H - 1$$

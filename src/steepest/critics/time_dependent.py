@@ -13,7 +13,7 @@ from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 
 
-class AbstractValue(eqx.Module):
+class AbstractTimeDependentValue(eqx.Module):
     """A time-dependent value function $V(s, t)$, the expected return after t steps of an episode."""
 
     @abc.abstractmethod
@@ -21,7 +21,7 @@ class AbstractValue(eqx.Module):
         """The value of each observation, [*batch, …], `time` steps after its episode began."""
 
 
-class Stationary(AbstractValue):
+class Stationary(AbstractTimeDependentValue):
     """A value function that ignores the time.
 
     - `critic`: from observations alone to values, such as `StateValue`.
@@ -33,7 +33,7 @@ class Stationary(AbstractValue):
         return self.critic(obs)
 
 
-class TabularValue(AbstractValue):
+class TabularValue(AbstractTimeDependentValue):
     r"""A table of values, one for each discrete observation, or for each pair of a time and an observation.
 
     A table by time holds the return before the horizon H. After its last row the value is 0, also where an episode was

@@ -11,7 +11,7 @@ from steepest.core.types import AnyArray
 from steepest.critics.action_value import AbstractActionValue
 
 
-class LeastActionValue(AbstractActionValue):
+class MinimumActionValue(AbstractActionValue):
     r"""The minimum $\min_i Q_i(s,a)$ of several critics (clipped double Q-learning).
 
     It counteracts the overestimation that maximising a single critic causes.
@@ -28,7 +28,7 @@ class LeastActionValue(AbstractActionValue):
         return functools.reduce(jnp.minimum, [critic.values(obs) for critic in self.critics])
 
 
-class WithinBounds(AbstractActionValue):
+class ClippedActions(AbstractActionValue):
     """An action-value critic of the clipped action, as the environment clips it to the bounds of `space`.
 
     $\\nabla_a Q$ is therefore 0 beyond the bounds.

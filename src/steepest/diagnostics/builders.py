@@ -22,7 +22,7 @@ from steepest.advantages.importance import WeightKind
 from steepest.core.interfaces import ActionValueFunction, Policy, ValueFunction
 from steepest.core.spaces import Discrete, Space
 from steepest.core.trajectory import Trajectory
-from steepest.critics import AbstractValue, LinearValue, TabularValue
+from steepest.critics import AbstractTimeDependentValue, LinearValue, TabularValue
 from steepest.estimators import (
     AbstractEstimator,
     DeterministicGradient,
@@ -62,7 +62,9 @@ class Context:
     action_value: ActionValueFunction | None = None
     parameters: int = 0
 
-    def fit(self, trajectory: Trajectory, time: Int[Array, "T N"], target: Float[Array, "T N"]) -> AbstractValue:
+    def fit(
+        self, trajectory: Trajectory, time: Int[Array, "T N"], target: Float[Array, "T N"]
+    ) -> AbstractTimeDependentValue:
         """A critic by least squares: a table by time for numbered states, else linear."""
         weight = trajectory.valid.astype(jnp.float32)
         space = self.observation
@@ -71,7 +73,7 @@ class Context:
         return LinearValue.fit(space, trajectory.obs, time, target, weight, self.horizon)
 
     @property
-    def player(self) -> Policy:
+    def policy_that_acts(self) -> Policy:
         """Whoever plays where another policy may, and need not."""
         return self.policy if self.behaviour is None else self.behaviour
 
@@ -119,7 +121,7 @@ _BUILDERS: dict[str, Callable[[Context], AbstractEstimator]] = {
     "temporal_difference": lambda given: _with_critic(given, NStep(given.discount, 1)),
     "n_step": lambda given: _with_critic(given, NStep(given.discount, given.n)),
     "gae": lambda given: _with_critic(given, GAE(given.discount, given.gae_lambda)),
-    "fresh_action": lambda given: FreshAction(given.player, _known(given.action_value), given.discount),
+    "fresh_action": lambda given: FreshAction(given.policy_that_acts, _known(given.action_value), given.discount),
     "deterministic": lambda given: DeterministicGradient(_known(given.action_value), given.discount, given.behaviour),
     "importance_whole": lambda given: _weighted(given, "whole"),
     "importance_causal": lambda given: _weighted(given, "causal"),

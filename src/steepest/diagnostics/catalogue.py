@@ -20,14 +20,14 @@ class Entry:
     - `needs`: its requirements, of `NEEDS`.
     - `biased_by`: what makes it estimate something else than ∇J: `discount` below 1, a `fitted` critic, a
       `behaviour` policy, or its own `definition`.
-    - `moves`: whether it perturbs the parameters, at a cost that grows with their number.
+    - `perturbs`: whether it perturbs the parameters, at a cost that grows with their number.
     """
 
     identifier: str
     meaning: str
     needs: tuple[str, ...] = ()
     biased_by: tuple[str, ...] = ()
-    moves: bool = False
+    perturbs: bool = False
 
     def estimates(self, present: Collection[str]) -> str:
         """The quantity estimated, `∇J` or `other`, given which causes of `biased_by` are `present`."""
@@ -81,13 +81,15 @@ ESTIMATORS: dict[str, Entry] = {
         needs=("behaviour", "exact_action_values"),
         biased_by=("behaviour",),
     ),
-    "finite_difference": Entry("G1", "each parameter moved up and down, by δ", biased_by=("definition",), moves=True),
-    "finite_difference_forward": Entry("G1", "each parameter moved up, by δ", biased_by=("definition",), moves=True),
+    "finite_difference": Entry(
+        "G1", "each parameter moved up and down, by δ", biased_by=("definition",), perturbs=True
+    ),
+    "finite_difference_forward": Entry("G1", "each parameter moved up, by δ", biased_by=("definition",), perturbs=True),
     "perturbation_regression": Entry(
         "G2",
         "all parameters moved at random, and a regression on what that earned",
         biased_by=("definition",),
-        moves=True,
+        perturbs=True,
     ),
 }
 """The estimators by name, in the order in which they are shown."""
@@ -120,7 +122,7 @@ def select(names: Iterable[str], available: Collection[str], parameters: int) ->
     if asked:
         return asked, []
     possible = [name for name, entry in ESTIMATORS.items() if set(entry.needs) <= set(available)]
-    costly = [name for name in possible if ESTIMATORS[name].moves and parameters > MANY_PARAMETERS]
+    costly = [name for name in possible if ESTIMATORS[name].perturbs and parameters > MANY_PARAMETERS]
     notes = []
     if costly:
         notes.append(

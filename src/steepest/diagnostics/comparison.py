@@ -242,10 +242,10 @@ def _reference(
     until = f"the return of the first {place.horizon:,} steps"
     if place.oracle is not None:
         return Reference(exact_gradient(place.oracle, policy), None, f"exact, of {until}")
-    says = f"the mean of {episodes * blocks:,} other episodes, by learned_baseline, of {until}"
+    meaning = f"the mean of {episodes * blocks:,} other episodes, by learned_baseline, of {until}"
     estimator, rollouts = build("learned_baseline", context), place.open(key)
     return sampled_reference(
-        estimator, policy, rollouts, key, episodes=episodes, blocks=blocks, says=says, report=report
+        estimator, policy, rollouts, key, episodes=episodes, blocks=blocks, meaning=meaning, report=report
     )
 
 

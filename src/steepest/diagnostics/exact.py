@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from steepest.core.interfaces import ActionValueFunction, Policy
 from steepest.core.types import AnyArray, PyTree
-from steepest.critics import AbstractValue, TabularValue
+from steepest.critics import AbstractTimeDependentValue, TabularValue
 from steepest.oracles import LinearQuadratic, TabularMDP
 
 Oracle = TabularMDP | LinearQuadratic
@@ -32,7 +32,7 @@ def exact_gradient(oracle: Oracle, policy: PyTree) -> Float[np.ndarray, " P"]:
     return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in leaves])
 
 
-def exact_values(oracle: Oracle, policy: Policy) -> AbstractValue:
+def exact_values(oracle: Oracle, policy: Policy) -> AbstractTimeDependentValue:
     """V(s, t) of an oracle with a horizon."""
     if isinstance(oracle, TabularMDP):
         return TabularValue(jnp.asarray(oracle.values(oracle.probabilities(policy)), jnp.float32))
@@ -42,7 +42,7 @@ def exact_values(oracle: Oracle, policy: Policy) -> AbstractValue:
 def exact_action_values(oracle: Oracle, policy: Policy) -> ActionValueFunction:
     """Q(s, a) of an oracle with a horizon, for rows whose time is known by where they stand."""
     if isinstance(oracle, TabularMDP):
-        return ByTime(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))
+        return TimeDependentActionValue(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))
     assert oracle.horizon is not None
     return QuadraticActionValue(
         _quadratic(oracle, policy), float(oracle.discount), float(oracle.process_std), oracle.horizon
@@ -59,7 +59,7 @@ def row_time(shape: tuple[int, ...], horizon: int) -> Int[Array, "..."]:
     return (jnp.arange(rows, dtype=jnp.int32) // (rows // horizon)).reshape(shape)
 
 
-class ByTime(eqx.Module):
+class TimeDependentActionValue(eqx.Module):
     """A table of time-dependent action values $Q_t(s,a)$, [H, S, A], for rows of whole episodes (see `row_time`)."""
 
     table: Float[Array, "H S A"]
@@ -68,7 +68,7 @@ class ByTime(eqx.Module):
         return self.table[row_time(obs.shape, self.table.shape[0]), obs, action]
 
 
-class QuadraticValue(AbstractValue):
+class QuadraticValue(AbstractTimeDependentValue):
     """The quadratic value function $V_t(s) = -(p_t s^2 + c_t)$.
 
     - `curvature`, `constant`: p and c, [H + 1]; the last are 0.

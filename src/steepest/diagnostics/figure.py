@@ -95,7 +95,7 @@ def draw(comparison: GradientComparison, title: str, out: pathlib.Path) -> None:
     first = rows[0]
     figure.suptitle(
         f"{title}\nestimates of {first.episodes:,} episodes, {first.repeats:,} of each estimator; "
-        f"reference: {comparison.reference.says}",
+        f"reference: {comparison.reference.meaning}",
         fontsize=10,
     )
     try:

@@ -20,12 +20,12 @@ class Reference:
 
     - `gradient`: [P].
     - `samples`: independent estimates that it is the mean of, [R, P]; None where it is exact.
-    - `says`: its origin, in words.
+    - `meaning`: its origin, in words.
     """
 
     gradient: Float[np.ndarray, " P"]
     samples: Float[np.ndarray, "R P"] | None
-    says: str
+    meaning: str
 
     @property
     def exact(self) -> bool:

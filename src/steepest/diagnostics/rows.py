@@ -174,7 +174,7 @@ def sampled_reference(
     *,
     episodes: int,
     blocks: int,
-    says: str,
+    meaning: str,
     report: Report,
 ) -> Reference:
     """A sampled reference: the mean of `blocks` estimates of `episodes` episodes each, by an unbiased estimator."""
@@ -185,4 +185,4 @@ def sampled_reference(
     finally:
         rollouts.close()
     matrix = np.asarray(samples.matrix, np.float64)
-    return Reference(matrix.mean(axis=0), matrix, says)
+    return Reference(matrix.mean(axis=0), matrix, meaning)

@@ -19,7 +19,7 @@ from steepest.core.types import PyTree
 from steepest.envs.tasks import EnvironmentLike, Task, resolve
 from steepest.experiments.configuration import OWN, RunConfiguration, read_configuration
 from steepest.experiments.own import describe
-from steepest.replay import Ring, available_memory, check_memory
+from steepest.replay import ReplayBuffer, available_memory, check_memory
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.demonstration_source import DemonstrationSource
@@ -269,10 +269,10 @@ def _extended(state: PyTree, like: PyTree, restarts: bool) -> PyTree:
     """The state of a run that was made longer: its replay buffer is as long as in `like`, and its schedules restart."""
 
     def is_ring(node: object) -> bool:
-        return isinstance(node, Ring)
+        return isinstance(node, ReplayBuffer)
 
     def grow(kept: PyTree, wanted: PyTree) -> PyTree:
-        return kept.grown(wanted.length) if isinstance(kept, Ring) else kept
+        return kept.grown(wanted.length) if isinstance(kept, ReplayBuffer) else kept
 
     state = jax.tree.map(grow, state, like, is_leaf=is_ring)
     if restarts:

@@ -4,7 +4,7 @@ from steepest.oracles.bandit import bandit
 from steepest.oracles.garnet import random_mdp
 from steepest.oracles.gymnasium_tables import gymnasium_mdp
 from steepest.oracles.linear_quadratic import LinearQuadratic
-from steepest.oracles.precision import double, exact
+from steepest.oracles.precision import double, in_float64
 from steepest.oracles.tabular import TabularMDP
 
-__all__ = ["LinearQuadratic", "TabularMDP", "bandit", "double", "exact", "gymnasium_mdp", "random_mdp"]
+__all__ = ["LinearQuadratic", "TabularMDP", "bandit", "double", "gymnasium_mdp", "in_float64", "random_mdp"]

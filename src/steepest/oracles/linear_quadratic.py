@@ -14,7 +14,7 @@ from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.objectives import AbstractObjective, Ratio
 from steepest.oracles.checks import check_steps, check_time
-from steepest.oracles.precision import exact
+from steepest.oracles.precision import in_float64
 from steepest.oracles.sampling import LinearQuadraticEnvironment, time_limit
 from steepest.policies import LinearGaussian
 
@@ -84,7 +84,7 @@ class LinearQuadratic(eqx.Module):
         self.discount, self.horizon = discount, horizon
         self.initial_std, self.initial_mean, self.process_std = initial_std, initial_mean, process_std
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def state_moments(self, policy: LinearGaussian, steps: int) -> tuple[Float[AnyArray, " T"], Float[AnyArray, " T"]]:
         """The moments $E[s_t]$ and $E[s_t^2]$ for t < `steps`; every $s_t$ is normal."""
         grows, noise = 1 + policy.gain, jnp.exp(2 * policy.log_std) + self.process_std**2
@@ -119,19 +119,19 @@ class LinearQuadratic(eqx.Module):
         curvature, constant = (jnp.concatenate([each, zero[None]]) for each in found)
         return curvature, constant
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def performance(self, policy: LinearGaussian) -> Float[AnyArray, ""]:
         """J, the expected discounted return."""
         curvature, constant = self._coefficients(policy)
         return -(curvature[0] * (self.initial_mean**2 + self.initial_std**2) + constant[0])
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def values(self, policy: LinearGaussian, state: Float[AnyArray, "*shape"]) -> Float[AnyArray, "*shape_or_H"]:
         """The value function V at each state, of the same shape; with a horizon [H, *shape]."""
         curvature, constant = self._coefficients(policy)
         return self._each_time(-(_times(curvature[:-1], state**2) + _times(constant[:-1], jnp.ones_like(state))))
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def action_values(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
@@ -141,7 +141,7 @@ class LinearQuadratic(eqx.Module):
         later = _times(curvature[1:], successor) + _times(constant[1:], jnp.ones_like(state))
         return self._each_time(-((state**2 + action**2)[None] + self.discount * later))
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def advantages(
         self, policy: LinearGaussian, state: Float[AnyArray, "*shape"], action: Float[AnyArray, "*shape"]
     ) -> Float[AnyArray, "*shape_or_H"]:
@@ -151,7 +151,7 @@ class LinearQuadratic(eqx.Module):
     def _each_time(self, values):
         return values[0] if self.horizon is None else values
 
-    @exact(check=_check)
+    @in_float64(check=_check)
     def _decisions(self, policy: LinearGaussian, discount_states: bool, steps: int | None):
         """$w_t$, $w_t E[s_t]$, $w_t E[s_t^2]$ and $p_{t+1}$, one for each time; summed over time without an end."""
         curvature, _ = self._coefficients(policy)
@@ -192,7 +192,7 @@ class LinearQuadratic(eqx.Module):
         """
         return self._gradient(policy, *self._checked_decisions(policy, discount_states, steps))
 
-    @exact()
+    @in_float64()
     def _gradient(self, policy: LinearGaussian, weight, first, second, curvature) -> LinearGaussian:
         worth = self.discount * curvature
         gain = -2 * jnp.sum(second * (policy.gain + worth * (1 + policy.gain)))
@@ -204,7 +204,7 @@ class LinearQuadratic(eqx.Module):
         """The Fisher information $F = \\mathrm{diag}(\\bar E[s^2]/\\sigma^2,\\ 2)$ in $(k, \\log\\sigma)$."""
         return self._fisher(policy, *self._checked_decisions(policy, discount_states, steps))
 
-    @exact()
+    @in_float64()
     def _fisher(self, policy: LinearGaussian, weight, first, second, curvature) -> Float[AnyArray, "2 2"]:
         mean_square = jnp.sum(second) / jnp.sum(weight)
         return jnp.diag(jnp.stack([mean_square * jnp.exp(-2 * policy.log_std), jnp.full_like(mean_square, 2)]))
@@ -245,7 +245,7 @@ class LinearQuadratic(eqx.Module):
         batch, old = jax.tree.map(jnp.asarray, (batch, old))
         return SampledProblem(Ratio() if objective is None else objective, Batch(**batch), old)
 
-    @exact()
+    @in_float64()
     def _rows(self, policy: LinearGaussian, standard, share, weight, first, second, curvature):
         mean, spread = first / weight, jnp.sqrt(jnp.maximum(second / weight - (first / weight) ** 2, 0))
         state = jnp.stack([mean - spread, mean + spread], axis=1)  # [T, 2]

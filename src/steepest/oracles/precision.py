@@ -42,7 +42,7 @@ def _double(leaf: PyTree) -> PyTree:
     return array.astype(np.float64) if jax.numpy.issubdtype(array.dtype, jax.numpy.floating) else array
 
 
-def exact(*, check: Check | None = None) -> Callable[[Function], Function]:
+def in_float64(*, check: Check | None = None) -> Callable[[Function], Function]:
     """A decorator that runs a function written in JAX in float64, whatever precision JAX is set to.
 
     Called with concrete values, it is compiled once for each shape and returns NumPy arrays, also inside another

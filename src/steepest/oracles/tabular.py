@@ -19,7 +19,7 @@ from steepest.oracles.checks import (
     check_time,
     checked_array,
 )
-from steepest.oracles.precision import exact, is_traced
+from steepest.oracles.precision import in_float64, is_traced
 from steepest.oracles.sampling import TabularEnvironment
 
 
@@ -97,18 +97,18 @@ class TabularMDP(eqx.Module):
         stays = self.transition[numbers, :, numbers] == 1
         return (stays & (self.reward == 0)).all(axis=1)
 
-    @exact(check=lambda mdp, policy: check_policy(policy, *mdp.reward.shape))
+    @in_float64(check=lambda mdp, policy: check_policy(policy, *mdp.reward.shape))
     def probabilities(self, policy: PyTree) -> Float[AnyArray, "S A"]:
         """The action probabilities $\\pi(a|s)$ of a policy, which is called on numbers of states."""
         return _probabilities(policy, *self.reward.shape)
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def performance(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, ""]:
         """J, the expected discounted return."""
         values = self.values(probs)
         return jnp.dot(self.initial, values if self.horizon is None else values[0])
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
         """The value function V(s), [S]; with a horizon $V_t(s)$, [H, S], discounted from t on."""
         transition, reward = self._chain(probs)
@@ -121,7 +121,7 @@ class TabularMDP(eqx.Module):
 
         return jax.lax.scan(earlier, jnp.zeros_like(reward), length=self.horizon, reverse=True)[1]
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def action_values(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
         """The action values $Q(s,a) = r(s,a) + \\gamma\\sum_{s'} P(s'|s,a) V(s')$, [S, A] or [H, S, A]."""
         values = self.values(probs)
@@ -130,19 +130,19 @@ class TabularMDP(eqx.Module):
         successors = jnp.concatenate([values[1:], jnp.zeros_like(values[:1])])
         return self.reward[None] + self.discount * jnp.einsum("saz,tz->tsa", self.transition, successors)
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def advantages(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S A"]:
         """The advantages $A(s,a) = Q(s,a) - V(s)$, [S, A] or [H, S, A]."""
         return self.action_values(probs) - self.values(probs)[..., None]
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def state_probabilities(self, probs: Float[AnyArray, "S A"], steps: int) -> Float[AnyArray, "steps S"]:
         """The state distributions $p_t(s)$ at times t < `steps`."""
         transition, _ = self._chain(probs)
         start = jnp.asarray(self.initial, transition.dtype)
         return jax.lax.scan(lambda now, _: (now @ transition, now), start, length=steps)[1]
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def state_distribution(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, "*H S"]:
         """The state weights $\\sum_t\\gamma^t p_t(s)$, [S], of sum $1/(1-\\gamma)$; with a horizon $p_t(s)$, [H, S]."""
         if self.horizon is not None:
@@ -176,7 +176,7 @@ class TabularMDP(eqx.Module):
             open_states = self._open_states(probs)
         return self._decisions(probs, discount_states, steps, open_states)
 
-    @exact(check=_check_probs)
+    @in_float64(check=_check_probs)
     def _decisions(
         self,
         probs: Float[AnyArray, "S A"],
@@ -221,7 +221,7 @@ class TabularMDP(eqx.Module):
             )
         return reachable & ~self.absorbing
 
-    @exact()
+    @in_float64()
     def gradient_of(self, policy: PyTree, coefficient: Float[AnyArray, "S A"]) -> PyTree:
         """The gradient $\\sum_{s,a} c(s,a)\\,\\nabla_\\theta\\pi_\\theta(a|s)$, a tree like the policy."""
         parameters, rest = eqx.partition(policy, eqx.is_inexact_array)
@@ -248,7 +248,7 @@ class TabularMDP(eqx.Module):
         weight, _ = self.decisions(self.probabilities(policy), discount_states=discount_states, steps=steps)
         return self._fisher(policy, weight / weight.sum())
 
-    @exact()
+    @in_float64()
     def _fisher(self, policy: PyTree, weight: Float[AnyArray, " S"]) -> Float[AnyArray, "n n"]:
         vector, unravel = ravel_pytree(policy)
         probs = _probabilities(policy, *self.reward.shape)
@@ -277,7 +277,7 @@ class TabularMDP(eqx.Module):
         batch, old = jax.tree.map(jnp.asarray, (batch, old))
         return SampledProblem(Ratio() if objective is None else objective, Batch(**batch), old)
 
-    @exact()
+    @in_float64()
     def _rows(self, policy, probs, weight, coefficient):
         count = weight[:, None]
         advantage = jnp.where(count > 0, coefficient / jnp.where(count > 0, count, 1), 0)

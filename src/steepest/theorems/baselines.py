@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import (
     discounted_to_go,
@@ -65,7 +65,7 @@ def variances(seed: int = 0, instances: int = 200) -> Float[np.ndarray, "B names
     return found / found[:, :1]
 
 
-@exact()
+@in_float64()
 def _measured(tables: Tables, probs, arbitrary, others) -> PyTree:
     every = every_trajectory(STATES, ACTIONS, STEPS)
     times = np.arange(STEPS)[None]

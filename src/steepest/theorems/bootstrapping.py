@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import (
     discounted_to_go,
@@ -20,7 +20,7 @@ from steepest.theorems.enumeration import (
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
 
 STATES, ACTIONS, STEPS, ERROR = 2, 2, 5, 0.1
-TRACES = (0.0, 0.25, 0.5, 0.75, 1.0)
+LAMBDAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 LEAST = 100
 """The smallest number of problems, so that averages over them are reliable."""
 
@@ -51,7 +51,7 @@ def bootstrapping(seed: int = 0, instances: int | None = None) -> Result:
 
 
 def curves(seed: int, instances: int) -> PyTree:
-    """Exact bias and variance for n = 1 … STEPS and then each of `TRACES`, [instances, STEPS + TRACES].
+    """Exact bias and variance for n = 1 … STEPS and then each of `LAMBDAS`, [instances, STEPS + LAMBDAS].
 
     The bias is relative to the gradient, the variance to that with no bootstrapping. Also the share of the bound on the
     bias that is used, and the relative bias where there should be none.
@@ -62,7 +62,7 @@ def curves(seed: int, instances: int) -> PyTree:
     return _measured(tables, probs, rng.normal(size=(instances, STEPS, STATES)))
 
 
-@exact()
+@in_float64()
 def _measured(tables: Tables, probs, errors) -> PyTree:
     every = every_trajectory(STATES, ACTIONS, STEPS)
     times = np.arange(STEPS)[None]
@@ -84,7 +84,7 @@ def _measured(tables: Tables, probs, errors) -> PyTree:
             return rest - mdp.discount**n * beyond
 
         estimates = [n_step(n) for n in range(1, STEPS + 1)]
-        estimates += [discounted_to_go(surprise, mdp.discount * trace) for trace in TRACES]
+        estimates += [discounted_to_go(surprise, mdp.discount * trace) for trace in LAMBDAS]
         truth = exact_gradient(mdp, probs, discount_states=True)
         found = [moments(chance, jnp.einsum("t,ktn,kt->kn", weight, score, each)) for each in estimates]
         bias = jnp.stack([jnp.linalg.norm(mean - truth) for mean, _ in found]) / jnp.linalg.norm(truth)

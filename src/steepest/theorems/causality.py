@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import (
     discounted_to_go,
@@ -50,7 +50,7 @@ def causality(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T12", "causality and both discountings: unbiased for what, and with what variance", count, claims)
 
 
-@exact()
+@in_float64()
 def _measured(tables: Tables, probs) -> PyTree:
     every = every_trajectory(STATES, ACTIONS, STEPS)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from steepest.core.distributions import Categorical
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_tables
 
@@ -36,7 +36,7 @@ def constrained(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T9", "gradient ascent is best within a ball, the natural gradient within a KL", count, claims)
 
 
-@exact()
+@in_float64()
 def _measured(tables: Tables, logits, starts) -> PyTree:
     def one(table, logits, starts):
         mdp = TabularMDP(*table)

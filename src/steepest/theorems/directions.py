@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from steepest.core.types import AnyArray
-from steepest.oracles import LinearQuadratic, exact
+from steepest.oracles import LinearQuadratic, in_float64
 from steepest.policies import LinearGaussian
 from steepest.theorems.claims import Claim, Result
 
@@ -46,7 +46,7 @@ def directions(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T7", "as σ → 0 the plain gradient forgets k, the natural gradient points at k*", len(gain), claims)
 
 
-@exact()
+@in_float64()
 def fields(
     gain: Float[AnyArray, " B"], std: Float[AnyArray, " B"]
 ) -> tuple[Float[AnyArray, "2 B"], Float[AnyArray, "2 B"]]:

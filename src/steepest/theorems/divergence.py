@@ -6,7 +6,7 @@ import numpy as np
 
 from steepest.core.distributions import Categorical
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.enumeration import every_trajectory, probability
 from steepest.theorems.instances import Tables, random_tables
@@ -34,7 +34,7 @@ def divergence(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T5", "KL = 0, ∇KL = 0, ∇²KL = F = −E[∇² log π]; KL(τ) = Σ KLₜ", count, claims)
 
 
-@exact()
+@in_float64()
 def _measured(tables: Tables, logits, other_logits) -> PyTree:
     every = every_trajectory(STATES, ACTIONS, STEPS)
 

@@ -148,7 +148,7 @@ def _bootstrapping(pyplot: ModuleType, seed: int) -> Figure:
     count = bootstrapping.STEPS
     kinds = (
         ("n (steps before bootstrapping)", np.arange(1, count + 1), slice(0, count)),
-        ("λ (trace)", np.array(bootstrapping.TRACES), slice(count, None)),
+        ("λ (trace)", np.array(bootstrapping.LAMBDAS), slice(count, None)),
     )
     for column, (name, places, chosen) in enumerate(kinds):
         for row, (found, colour) in enumerate(((bias, PLAIN), (variance, NATURAL))):

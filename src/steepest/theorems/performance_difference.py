@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
 
@@ -30,7 +30,7 @@ def performance_difference(seed: int = 0, instances: int | None = None) -> Resul
     return Result("T1", "J(π') − J(π) = E_π'[Σ γᵗ A_π]", count, tuple(claims))
 
 
-@exact()
+@in_float64()
 def _differences(tables: Tables, old, new, horizon: int | None) -> PyTree:
     def one(table, old, new):
         mdp = TabularMDP(*table, horizon=horizon)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from steepest.core.distributions import Categorical, Gaussian
 from steepest.core.types import AnyArray, PyTree
-from steepest.oracles import exact
+from steepest.oracles import in_float64
 from steepest.theorems.claims import Claim, Result
 
 ACTIONS = 5
@@ -35,14 +35,14 @@ def pinsker(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T4", "TV(p, q) ≤ √(KL(p‖q) / 2)", count, claims)
 
 
-@exact()
+@in_float64()
 def _categorical(logits) -> PyTree:
     old, new = Categorical(logits[0]), Categorical(logits[1])
     variation = 0.5 * jnp.sum(jnp.abs(jax.nn.softmax(old.logits) - jax.nn.softmax(new.logits)), axis=-1)
     return variation / jnp.sqrt(old.kl(new) / 2)
 
 
-@exact()
+@in_float64()
 def _gaussian(mean, log_std) -> PyTree:
     old, new = (Gaussian(mean[index][:, None], log_std[index][:, None]) for index in (0, 1))
     variation = gaussian_total_variation(mean, jnp.exp(log_std))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from steepest.core.types import PyTree
-from steepest.oracles import TabularMDP, exact
+from steepest.oracles import TabularMDP, in_float64
 from steepest.theorems.claims import Claim, Result
 from steepest.theorems.instances import Tables, random_probabilities, random_tables
 
@@ -59,7 +59,7 @@ def state_shift(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T2", "‖p'(sₜ) − p(sₜ)‖₁ ≤ 2εt", count, claims)
 
 
-@exact()
+@in_float64()
 def _shift(tables: Tables, old, new) -> PyTree:
     def one(table, old, new):
         mdp = TabularMDP(*table)
@@ -90,7 +90,7 @@ def lower_bound(seed: int = 0, instances: int | None = None) -> Result:
     return Result("T3", "J(π') − J(π) ≥ Σ γᵗ E_p[Ā] − 2εγ/(1−γ)² max|Ā|", count, claims)
 
 
-@exact()
+@in_float64()
 def _used(tables: Tables, old, new, functions, epsilon) -> PyTree:
     def one(table, old, new, function, epsilon):
         mdp = TabularMDP(*table)

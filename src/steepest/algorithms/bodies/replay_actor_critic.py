@@ -22,9 +22,9 @@ from steepest.core.trajectory import Batch, Trajectory
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import (
     AbstractActionValue,
-    LeastActionValue,
+    ClippedActions,
+    MinimumActionValue,
     ValueRegression,
-    WithinBounds,
     deterministic_target,
     expected_target,
     polyak,
@@ -32,7 +32,7 @@ from steepest.critics import (
 )
 from steepest.policies import AbstractPolicy
 from steepest.policies.behaviour import AbstractBehaviour, Uniform
-from steepest.replay import Replayed, Ring
+from steepest.replay import ReplayBuffer, Transitions
 
 Critics = tuple[AbstractActionValue, ...]
 
@@ -45,7 +45,7 @@ class Replay(eqx.Module):
     - `steps`, `gradient_steps`: transitions seen, and steps of policy and critics made.
     """
 
-    ring: Ring | None
+    ring: ReplayBuffer | None
     target_policy: AbstractPolicy | None
     target_critics: Critics
     steps: Int[Array, ""]
@@ -108,7 +108,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             critic_state=tuple(self.critic_rule.init(critic) for critic in critics),
             observations=fresh_normaliser(self.spec, self.normalise_observations),
             rewards=NoRewardScaler(),
-            experience=Replay(Ring.initial(self.spec, self.kept), target_policy, target_critics, zero, zero),
+            experience=Replay(ReplayBuffer.initial(self.spec, self.kept), target_policy, target_critics, zero, zero),
             updates=zero,
         )
 
@@ -173,7 +173,9 @@ class ReplayActorCritic(AbstractAlgorithm):
         }
         return _with_ring(agent, ring), UpdateInfo(metrics, sampled.then(finite))
 
-    def _gradient_step(self, key: Key[Array, ""], agent: Agent, ring: Ring) -> tuple[Agent, dict[str, Array], Finite]:
+    def _gradient_step(
+        self, key: Key[Array, ""], agent: Agent, ring: ReplayBuffer
+    ) -> tuple[Agent, dict[str, Array], Finite]:
         """One step of every critic, then of the policy, then of the targets."""
         for_rows, for_target, for_critics, for_problem, for_policy = jax.random.split(key, 5)
         progress = agent.progress(self.spec)
@@ -223,7 +225,7 @@ class ReplayActorCritic(AbstractAlgorithm):
         )
         return after, metrics, finite
 
-    def _regression(self, key: Key[Array, ""], agent: Agent, rows: Replayed) -> ValueRegression:
+    def _regression(self, key: Key[Array, ""], agent: Agent, rows: Transitions) -> ValueRegression:
         """What the critics are fitted to: the targets' value of what the policy would do next (C4)."""
         critic = self._judge(agent.experience.target_critics)
         successor = rows.reward, rows.next_obs, rows.terminated
@@ -237,7 +239,7 @@ class ReplayActorCritic(AbstractAlgorithm):
         return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size, jnp.float32))
 
     def _problem(
-        self, key: Key[Array, ""], policy: AbstractPolicy, critic: AbstractActionValue, rows: Replayed
+        self, key: Key[Array, ""], policy: AbstractPolicy, critic: AbstractActionValue, rows: Transitions
     ) -> SampledProblem:
         """The problem that moves the policy."""
         one = jnp.ones(self.batch_size, jnp.float32)
@@ -245,12 +247,12 @@ class ReplayActorCritic(AbstractAlgorithm):
 
     def _judge(self, critics: Critics) -> AbstractActionValue:
         """The critics as one, of actions as the environment takes them."""
-        critic = critics[0] if len(critics) == 1 else LeastActionValue(critics)
-        return WithinBounds(critic, self.spec.action) if isinstance(self.spec.action, Box) else critic
+        critic = critics[0] if len(critics) == 1 else MinimumActionValue(critics)
+        return ClippedActions(critic, self.spec.action) if isinstance(self.spec.action, Box) else critic
 
     def _warm(self, experience: Replay) -> Bool[Array, ""]:
         return experience.steps >= self.warm_up_steps
 
 
-def _with_ring(agent: Agent, ring: Ring | None) -> Agent:
+def _with_ring(agent: Agent, ring: ReplayBuffer | None) -> Agent:
     return dataclasses.replace(agent, experience=dataclasses.replace(agent.experience, ring=ring))

@@ -10,7 +10,7 @@ from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
 
 
-class Replayed(eqx.Module):
+class Transitions(eqx.Module):
     r"""A batch of B transitions drawn from a ring, of m steps from $s_t$ to $s_{t+m}$, $1 \le m \le n$.
 
     - `reward`: $\sum_{k<m}\gamma^k r_{t+k}$.
@@ -29,7 +29,7 @@ class Replayed(eqx.Module):
     discount: Float[Array, " B"]
 
 
-class Ring(eqx.Module):
+class ReplayBuffer(eqx.Module):
     """A ring buffer of the newest L transitions of each of N streams.
 
     Every stream has a ring of its own, so that the successor of a transition is in the next row. Rows that are not
@@ -43,7 +43,7 @@ class Ring(eqx.Module):
     **Example**
 
     >>> from steepest.core.spaces import Box, Discrete
-    >>> ring = Ring.initial(Spec(Box(-1, 1, (3,)), Discrete(2), num_envs=2, total_updates=1), capacity=10)
+    >>> ring = ReplayBuffer.initial(Spec(Box(-1, 1, (3,)), Discrete(2), num_envs=2, total_updates=1), capacity=10)
     >>> ring.obs.shape, int(ring.size)
     ((10, 3), 0)
     """
@@ -58,7 +58,7 @@ class Ring(eqx.Module):
     written: Int[Array, " N"]
 
     @classmethod
-    def initial(cls, spec: Spec, capacity: int) -> "Ring":
+    def initial(cls, spec: Spec, capacity: int) -> "ReplayBuffer":
         """An empty ring for `capacity` transitions of all streams together."""
         rows = max(1, capacity // spec.num_envs) * spec.num_envs
         observation, action = spec.observation, spec.action
@@ -83,7 +83,7 @@ class Ring(eqx.Module):
         """The number of transitions that can be drawn."""
         return jnp.sum(self._filled())
 
-    def add(self, trajectory: Trajectory, wanted: Bool[Array, ""] | bool = True) -> "Ring":
+    def add(self, trajectory: Trajectory, wanted: Bool[Array, ""] | bool = True) -> "ReplayBuffer":
         """Write the valid rows of a trajectory, of no more than L steps; none of them unless `wanted`."""
         length, streams = self.length, self.written.shape[0]
         steps = trajectory.reward.shape[0]
@@ -99,7 +99,7 @@ class Ring(eqx.Module):
             rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[1:])
             return kept.at[row].set(rows, mode="drop")
 
-        ring = Ring(
+        ring = ReplayBuffer(
             obs=write(self.obs, trajectory.obs),
             action=write(self.action, trajectory.action),
             next_obs=write(self.next_obs, trajectory.next_obs),
@@ -112,7 +112,7 @@ class Ring(eqx.Module):
         # Otherwise XLA writes once more for every reader, each time into a copy.
         return jax.lax.optimization_barrier(ring)
 
-    def grown(self, length: int) -> "Ring":
+    def grown(self, length: int) -> "ReplayBuffer":
         """The same transitions, with room for `length` of each stream.
 
         **Raises** `InputError` where it would shrink, or newer transitions have taken the place of older ones already.
@@ -132,7 +132,7 @@ class Ring(eqx.Module):
 
     def draw(
         self, key: Key[Array, ""], count: int, *, steps: int = 1, discount: float | Float[Array, ""] = 1.0
-    ) -> Replayed:
+    ) -> Transitions:
         """Draw transitions uniformly with replacement, from a ring that is not empty.
 
         **Arguments**
@@ -149,7 +149,7 @@ class Ring(eqx.Module):
 
     def _gathered(
         self, stream: Int[Array, " B"], age: Int[Array, " B"], steps: int, discount: float | Float[Array, ""]
-    ) -> Replayed:
+    ) -> Transitions:
         newest = self.written[stream]
 
         def row(age):
@@ -174,7 +174,7 @@ class Ring(eqx.Module):
 
         gathered = reward, factor, last, more
         reward, factor, last, _ = jax.lax.fori_loop(1, steps, one_more, gathered, unroll=min(8, max(steps - 1, 1)))
-        return Replayed(
+        return Transitions(
             obs=at(self.obs, first),
             action=at(self.action, first),
             next_obs=at(self.next_obs, last),

@@ -11,13 +11,13 @@ import pytest
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory
-from steepest.replay import Ring, check_memory
+from steepest.replay import ReplayBuffer, check_memory
 from steepest.replay.memory import transition_bytes
 
 KEY = jax.random.key(0)
 STREAMS = 2
 SPEC = Spec(Box(-np.inf, np.inf, (1,)), Discrete(2), STREAMS, 1)
-add = jax.jit(Ring.add)
+add = jax.jit(ReplayBuffer.add)
 
 
 def numbered(first, steps, *, valid=None, terminated=None, truncated=None):
@@ -45,7 +45,7 @@ def kept(ring):
 
 
 def test_the_oldest_rows_are_written_over():
-    ring = Ring.initial(SPEC, 11)  # five for each stream, and one that no stream can have
+    ring = ReplayBuffer.initial(SPEC, 11)  # five for each stream, and one that no stream can have
     for first in (0, 3, 6):
         ring = add(ring, numbered(first, 3))
     assert ring.length == 5
@@ -58,7 +58,7 @@ def test_the_oldest_rows_are_written_over():
 
 def test_rows_that_are_not_valid_are_not_written():
     valid = np.array([[True, False], [False, False], [True, True]])
-    ring = add(Ring.initial(SPEC, 10), numbered(0, 3, valid=valid))
+    ring = add(ReplayBuffer.initial(SPEC, 10), numbered(0, 3, valid=valid))
     assert kept(ring) == [{0, 2}, {1002}]
     assert int(ring.size) == 3
     assert kept(add(ring, numbered(7, 3), jnp.asarray(False))) == [{0, 2}, {1002}]
@@ -66,14 +66,14 @@ def test_rows_that_are_not_valid_are_not_written():
 
 def test_more_steps_than_rows_are_refused():
     with pytest.raises(ValueError, match="6 steps do not fit into a ring of 5"):
-        Ring.initial(SPEC, 10).add(numbered(0, 6))
+        ReplayBuffer.initial(SPEC, 10).add(numbered(0, 6))
 
 
 def test_every_row_is_as_likely_as_any_other():
     """χ² over the rows of streams that are filled unevenly, one of them once around."""
     valid = np.ones((7, STREAMS), bool)
     valid[:4, 1] = False
-    ring = add(Ring.initial(SPEC, 10), numbered(0, 4, valid=valid[:4]))
+    ring = add(ReplayBuffer.initial(SPEC, 10), numbered(0, 4, valid=valid[:4]))
     ring = add(ring, numbered(4, 3))
     count = 40_000
     drawn = np.asarray(ring.draw(KEY, count).obs)[:, 0].astype(int)
@@ -89,12 +89,12 @@ def test_every_row_is_as_likely_as_any_other():
 @pytest.mark.parametrize("flag", ["terminated", "truncated"])
 def test_several_steps_stop_at_an_end_and_at_the_newest_row(flag, steps):
     """Against sums that are written out: rows 2 … 8 remain, an episode ends with row 5."""
-    ring = Ring.initial(SPEC, 14)
+    ring = ReplayBuffer.initial(SPEC, 14)
     for first in (0, 3, 6):
         ended = np.zeros((3, STREAMS), bool)
         ended[2] = first == 3
         ring = add(ring, numbered(first, 3, **{flag: ended}))
-    rows = jax.jit(functools.partial(Ring.draw, count=500, steps=steps, discount=0.5))(ring, KEY)
+    rows = jax.jit(functools.partial(ReplayBuffer.draw, count=500, steps=steps, discount=0.5))(ring, KEY)
     seen = set()
     for obs, next_obs, reward, terminated, discount in zip(
         rows.obs[:, 0], rows.next_obs[:, 0], rows.reward, rows.terminated, rows.discount, strict=True
@@ -112,7 +112,7 @@ def test_several_steps_stop_at_an_end_and_at_the_newest_row(flag, steps):
 
 def test_several_steps_do_not_go_on_where_another_episode_was_begun_without_an_end():
     """As after a resume on the host, where the environments were made anew."""
-    ring = add(add(Ring.initial(SPEC, 10), numbered(0, 2)), numbered(50, 2))
+    ring = add(add(ReplayBuffer.initial(SPEC, 10), numbered(0, 2)), numbered(50, 2))
     rows = ring.draw(KEY, 200, steps=4, discount=1.0)
     assert set(np.asarray(rows.next_obs[:, 0]).astype(int).tolist()) == {2, 52, 1002, 1052}
 
@@ -121,7 +121,7 @@ def test_the_newest_row_is_not_counted_again_where_nothing_moves():
     """A state that leads to itself begins where it led to; even so nothing follows the newest row."""
     still = numbered(0, 3)
     still = dataclasses.replace(still, obs=still.obs * 0, next_obs=still.obs * 0, reward=still.reward * 0 + 1)
-    rows = add(Ring.initial(SPEC, 10), still).draw(KEY, 200, steps=5)
+    rows = add(ReplayBuffer.initial(SPEC, 10), still).draw(KEY, 200, steps=5)
     assert set(np.asarray(rows.reward).tolist()) == {1.0, 2.0, 3.0}
 
 
@@ -137,7 +137,7 @@ def test_writing_and_drawing_happen_where_the_ring_is():
 
         return jax.lax.fori_loop(0, 3, once, (ring, jnp.zeros(())))
 
-    ring = jax.jit(lambda: Ring.initial(SPEC, 100))()
+    ring = jax.jit(lambda: ReplayBuffer.initial(SPEC, 100))()
     where = ring.obs.unsafe_buffer_pointer(), ring.reward.unsafe_buffer_pointer()
     after, _ = use(ring, numbered(0, 3))
     assert (after.obs.unsafe_buffer_pointer(), after.reward.unsafe_buffer_pointer()) == where
@@ -145,7 +145,7 @@ def test_writing_and_drawing_happen_where_the_ring_is():
 
 def test_a_million_transitions_of_half_cheetah_fit_into_250_megabytes():
     spec = Spec(Box(-np.inf, np.inf, (17,)), Box(-1.0, 1.0, (6,)), 8, 1)
-    ring = jax.eval_shape(lambda: Ring.initial(spec, 1_000_000))
+    ring = jax.eval_shape(lambda: ReplayBuffer.initial(spec, 1_000_000))
     rows = [leaf for leaf in jax.tree.leaves(ring) if leaf.ndim and leaf.shape[0] == 1_000_000]
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in rows)
     assert size == transition_bytes(spec) * 1_000_000 <= 250e6
@@ -155,8 +155,8 @@ def test_a_return_over_many_steps_is_not_a_longer_program():
     """It was, and a return over a few hundred steps took minutes to compile."""
 
     def program(steps):
-        draw = functools.partial(Ring.draw, count=8, steps=steps)
-        return len(str(jax.make_jaxpr(draw)(Ring.initial(SPEC, 4000), KEY)))
+        draw = functools.partial(ReplayBuffer.draw, count=8, steps=steps)
+        return len(str(jax.make_jaxpr(draw)(ReplayBuffer.initial(SPEC, 4000), KEY)))
 
     assert program(1000) < 1.1 * program(20)
 
