@@ -18,6 +18,7 @@ from steepest.experiments.building import newest_states
 from steepest.experiments.train import reopen
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
+from steepest.runs.seal import Seal
 
 WHOLE = 50
 """One in so many damaged runs is evaluated and resumed by the command line; the others are read."""
@@ -53,7 +54,12 @@ CONTENT = (flip, flip, cut, zeros, left_out)
 def damage(run: RunDirectory, random: np.random.Generator) -> tuple[pathlib.Path, str]:
     """Damage one file, or swap two; returns which, and how."""
     checkpoints = sorted(run.path.glob("checkpoints/*/*"))
-    groups = ([run.config], [run.metrics], *([each for each in checkpoints if each.suffix == kind] for kind in _KINDS))
+    groups = (
+        [run.config],
+        [run.metrics],
+        [Seal(run.metrics).path],
+        *([each for each in checkpoints if each.suffix == kind] for kind in _KINDS),
+    )
     group = groups[random.integers(len(groups))]
     path = group[random.integers(len(group))]
     others = [each for each in group if each != path]
@@ -103,17 +109,24 @@ def run(given: Setting) -> Seen:
             counts["older"] += 1
             if how != "deleted":
                 faults.append(f"{name}: the checkpoint before is taken, and nothing is said")
+        elif _equal(rows, table):
+            counts["same"] += 1
         else:
-            counts["same" if _equal(rows, table) else "digits"] += 1
+            faults.append(f"{name}: numbers of the table are others, and nothing is said")
         if done % WHOLE == 0:
             faults += [f"{name}: {each}" for each in _commands(copy)]
         shutil.rmtree(copy.path)
         given.tell(done, name)
     found = (
-        f"{counts['said']} were said in a line; {counts['same']} changed nothing; {counts['digits']} changed a number "
-        f"of the table, which has no digest; {counts['older']} deleted manifests were like a save that was killed"
+        f"{counts['said']} were said in a line; {counts['same']} changed nothing; {counts['older']} deleted "
+        f"manifests were like a save that was killed"
     )
-    return Seen(given.count, found, f"{len(faults)} tracebacks, or unseen changes of an agent", faults)
+    return Seen(
+        given.count,
+        found,
+        f"{len(faults)} tracebacks, or changes of an agent or the table that nothing was said of",
+        faults,
+    )
 
 
 def _listened(run: RunDirectory):

@@ -20,7 +20,7 @@ class RunDirectory:
     """Where the parts of a run lie.
 
     - `config.json`: everything needed to repeat it.
-    - `metrics.csv`: a row for each update and seed.
+    - `metrics.csv`: a row for each update and seed; `metrics.csv.sha256` tells whether it was changed.
     - `checkpoints/seed-K/`: the newest states of each seed.
     - `demonstrations.safetensors`: what it learns from, where that is not an environment.
     - `evaluation.json`, `curve.png`: what came of it.

@@ -11,6 +11,7 @@ import numpy as np
 
 from steepest.core.files import writing
 from steepest.runs import metrics
+from steepest.runs.seal import Seal
 
 Row = Mapping[str, float]
 """One update of one seed; see `steepest.runs.metrics`."""
@@ -59,7 +60,7 @@ class MetricsTable(AbstractListener):
     """Writes rows into the file `metrics.csv` of a run."""
 
     def __init__(self, path: pathlib.Path):
-        self._path = path
+        self._path, self._seal = path, Seal(path)
 
     def rows(self, rows: Sequence[Row]) -> None:
         metrics.append(self._path, rows)
@@ -68,6 +69,7 @@ class MetricsTable(AbstractListener):
         if self._path.exists():  # there may be no rows yet
             with writing(self._path), self._path.open("rb") as file:
                 os.fsync(file.fileno())
+            self._seal.write()
 
 
 class RowsInMemory(AbstractListener):

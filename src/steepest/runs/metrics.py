@@ -15,6 +15,7 @@ import numpy as np
 
 from steepest.core.errors import InputError
 from steepest.core.files import write_all, write_atomically, writing
+from steepest.runs.seal import Seal
 
 FIRST = ("seed", "update", "steps", "wall_time", "steps_per_second", "episodes", "return", "length")
 """The columns that every algorithm has; `wall_time` is in seconds since training began."""
@@ -43,6 +44,7 @@ def append(path: pathlib.Path, rows: Sequence[Mapping[str, float]]) -> None:
         # Of the new columns, earlier rows have empty cells.
         blank = "," * (len(wider) - len(header))
         lines = path.read_text().splitlines()[1:]
+        Seal(path).remove()
         write_atomically(path, _lines([wider]) + "".join(f"{line}{blank}\n" for line in lines).encode())
     cells = [[_text(name, row[name]) if name in row else "" for name in wider] for row in rows]
     content = _lines(cells if header else [wider, *cells])
@@ -157,7 +159,8 @@ def _numbers(names: Sequence[str], cells: Sequence[str]) -> list[float] | None:
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """The columns of the table, NaN where a cell is empty, ordered by seed and update.
 
-    Lines that are no rows are left out, and a `RuntimeWarning` names them.
+    Lines that are no rows are left out, and a `RuntimeWarning` names them. Another says it where the table has changed
+    since it was written.
 
     **Raises** `InputError` when it is missing, has no rows, or is not such a table.
     """
@@ -166,8 +169,14 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no rows yet. Give a run that has made an update.")
     if table.damaged:
         warnings.warn(f"{path}: {_named(table.damaged)}, and left out.", RuntimeWarning, stacklevel=2)
+    elif Seal(path).broken():
+        warnings.warn(_changed(path), RuntimeWarning, stacklevel=2)
     order = np.lexsort((table.column("update"), table.column("seed")))
     return {name: values[order] for name, values in zip(table.header, table.values.T, strict=True)}
+
+
+def _changed(path: pathlib.Path) -> str:
+    return f"{path}: it has changed since it was written; its numbers may be others. Restore it from a copy."
 
 
 def _named(damaged: Sequence[int]) -> str:
@@ -203,6 +212,8 @@ def cut(path: pathlib.Path, updates: Mapping[int, int]) -> float:
         table, lost = scan(path, FIRST), str(error)
     if table.damaged and not lost:
         lost = f"{path}: {_named(table.damaged)}."
+    if not lost and Seal(path).broken():
+        warnings.warn(_changed(path), RuntimeWarning, stacklevel=2)
     if lost:
         asides = (path.with_name(f"{path.stem}.damaged-{number}.csv") for number in itertools.count(1))
         aside = next(each for each in asides if not each.exists())
@@ -215,5 +226,6 @@ def cut(path: pathlib.Path, updates: Mapping[int, int]) -> float:
     seeds, counts = (table.column(name).astype(int).tolist() for name in ("seed", "update"))
     kept = [updates.get(seed, 0) >= update for seed, update in zip(seeds, counts, strict=True)]
     lines = [line for line, stays in zip(table.lines, kept, strict=True) if stays]
+    Seal(path).remove()
     write_atomically(path, _lines([table.header]) + "".join(lines).encode())
     return float(np.fmax.reduce(table.column("wall_time")[kept], initial=0.0))
