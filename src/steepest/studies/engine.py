@@ -19,6 +19,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from steepest.experiments.configuration import RunConfiguration
+from steepest.studies.begun import checked
 from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import RunState, StudyDirectory
 
@@ -47,7 +49,15 @@ class Report:
 
 
 class AbstractExecutor(abc.ABC):
-    """Where runs are made: processes on this machine, or on a cluster."""
+    """Where runs are made: processes on this machine, or on a cluster.
+
+    **Arguments**
+
+    - `study`: where the runs are kept.
+    """
+
+    def __init__(self, study: StudyDirectory):
+        self.study = study
 
     @property
     @abc.abstractmethod
@@ -55,13 +65,20 @@ class AbstractExecutor(abc.ABC):
         """How many processors runs may keep busy at once."""
 
     @abc.abstractmethod
-    def check(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-        """See that all of these runs can be made, without making any.
+    def configurations(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
+        """Check everything that can be checked of runs without making any.
 
-        **Returns** them, each with the processors that it keeps busy.
+        **Returns** for each of them what its `config.json` says, or would say.
 
-        **Raises** `InputError` for the first that cannot, or that has begun in its directory as another run.
+        **Raises** `InputError` for the first that cannot be made.
         """
+
+    def check(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """The same runs, each with the processors that it keeps busy.
+
+        **Raises** `InputError` for the first that cannot be made, or has begun as another run.
+        """
+        return checked(self.study, runs, self.configurations(runs))
 
     @abc.abstractmethod
     def start(self, run: PlannedRun) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from steepest.experiments.processes import Worker, cores
 from steepest.studies.engine import AbstractExecutor, Report
 from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import StudyDirectory
-from steepest.studies.study_worker import check_began, processors
 
 _PAUSE = 1.0
 """The most seconds that count between two looks at the clock: this process may have been stopped itself."""
+_PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 _RUNS_PER_PROCESS = 25
 """After so many runs a process is replaced: whatever libraries do not let go of ends with it."""
 
@@ -40,10 +41,11 @@ class LocalExecutor(AbstractExecutor):
     def __init__(
         self, study: StudyDirectory, processes: int | None = None, *, variables: Mapping[str, str] | None = None
     ):
-        self._study, self._capacity = study, cores() if processes is None else processes
+        super().__init__(study)
+        self._capacity = cores() if processes is None else processes
         # Several processes may share an accelerator, whose memory the first would otherwise take.
-        self._variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"} if self._capacity > 1 else {}
-        self._variables |= variables or {}
+        shares = self._capacity > 1 and _PREALLOCATE not in os.environ
+        self._variables = ({_PREALLOCATE: "false"} if shares else {}) | dict(variables or {})
         self._events: queue.SimpleQueue[tuple[_StudyWorker, dict[str, Any] | None]] = queue.SimpleQueue()
         self._workers: set[_StudyWorker] = set()
         self._looked = time.monotonic()
@@ -53,72 +55,14 @@ class LocalExecutor(AbstractExecutor):
     def capacity(self) -> int:
         return self._capacity
 
-    def check(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    def configurations(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
         # Whether a run can be made does not depend on its seed.
         first = {run.but_for_the_seed: run for run in reversed(runs)}
-        found = dict(zip(first, self._configurations(list(first.values())), strict=True))
-        for run in runs:
-            if self._study.run(run.name).config.exists():
-                check_began(self._study, run, found[run.but_for_the_seed])
-        return [dataclasses.replace(run, processors=processors(found[run.but_for_the_seed])) for run in runs]
-
-    def _configurations(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
-        """What `config.json` would say of each of these runs. **Raises** `InputError` for the first that is refused."""
-        worker = self._free()
-        worker.check(runs)
-        found: list[RunConfiguration] = []
-        while len(found) < len(runs):
-            each, event = self._events.get()
-            if each is not worker:
-                continue
-            if event is None:
-                self._workers.discard(worker)
-                how = worker.failure() or "ended"
-                worker.end()
-                raise ProcessLost(
-                    f"the process that checked the runs {how}. Look into {self._study.path}, or try again."
-                )
-            if event["event"] == "refused":
-                raise InputError(f"{runs[event['index']].what}: {event['text']}")
-            if event["event"] == "checked":
-                found.append(RunConfiguration.parse(event["config"]))
-        return found
-
-    def _free(self) -> _StudyWorker:
-        """A process that does nothing yet, or one more."""
-        for each in self._workers:
-            if each.run is None and not each.ends:
-                return each
-        worker = _StudyWorker(self._study, self._events, self._variables)
-        self._workers.add(worker)
-        return worker
-
-    def _told(self, worker: _StudyWorker, event: Mapping[str, Any]) -> Report | None:
-        """What an event of a process says of the run that it makes."""
-        worker.hear(event)
-        if worker.run is None:
-            return None
-        match event:
-            case {"event": "progress", **known}:
-                worker.last |= {name: value for name, value in known.items() if value is not None}
-                return Report(worker.run.name, "progress", **worker.last)
-            case {"event": "notice", "text": text}:
-                return Report(worker.run.name, "notice", text)
-            case {"event": "ended", "kind": kind, "text": text}:
-                return Report(worker.finish(last=worker.count >= _RUNS_PER_PROCESS), kind, text)
-        return None
-
-    def _ended(self, worker: _StudyWorker) -> Report | None:
-        """What it means that a process has ended."""
-        self._workers.discard(worker)
-        how = worker.failure()
-        worker.end()
-        if worker.run is None:
-            return None
-        name = worker.run.name
-        if how is None and self._stopping:
-            return Report(name, "interrupted")  # before it began
-        return Report(name, "lost", f"its process {how or 'ended'}")
+        found = dict(zip(first, self._check(list(first.values())), strict=True))
+        return [
+            dataclasses.replace(found[run.but_for_the_seed], seeds=(run.seed,), seeds_per_process=((run.seed,),))
+            for run in runs
+        ]
 
     def start(self, run: PlannedRun) -> None:
         worker = self._free()
@@ -146,6 +90,62 @@ class LocalExecutor(AbstractExecutor):
         for each in self._workers:
             each.end()
         self._workers.clear()
+
+    def _check(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
+        """The configurations of runs that differ in more than their seed."""
+        worker = self._free()
+        worker.check(runs)
+        found: list[RunConfiguration] = []
+        while len(found) < len(runs):
+            each, event = self._events.get()
+            if each is not worker:
+                continue
+            if event is None:
+                self._workers.discard(worker)
+                how = worker.failure() or "ended"
+                worker.end()
+                raise ProcessLost(f"the process that checked the runs {how}. Try again.")
+            if event["event"] == "refused":
+                raise InputError(f"{runs[event['index']].what}: {event['text']}")
+            if event["event"] == "checked":
+                found.append(RunConfiguration.parse(event["config"]))
+        return found
+
+    def _free(self) -> _StudyWorker:
+        """A process that does nothing yet, or one more."""
+        for each in self._workers:
+            if each.run is None and not each.ends:
+                return each
+        worker = _StudyWorker(self.study, self._events, self._variables)
+        self._workers.add(worker)
+        return worker
+
+    def _told(self, worker: _StudyWorker, event: Mapping[str, Any]) -> Report | None:
+        """What an event of a process says of the run that it makes."""
+        worker.hear(event)
+        if worker.run is None:
+            return None
+        match event:
+            case {"event": "progress", **known}:
+                worker.last |= {name: value for name, value in known.items() if value is not None}
+                return Report(worker.run.name, "progress", **worker.last)
+            case {"event": "notice", "text": text}:
+                return Report(worker.run.name, "notice", text)
+            case {"event": "ended", "kind": kind, "text": text, "last": last}:
+                return Report(worker.finish(last=last or worker.count >= _RUNS_PER_PROCESS), kind, text)
+        return None
+
+    def _ended(self, worker: _StudyWorker) -> Report | None:
+        """What it means that a process has ended."""
+        self._workers.discard(worker)
+        how = worker.failure()
+        worker.end()
+        if worker.run is None:
+            return None
+        name = worker.run.name
+        if how is None and self._stopping:
+            return Report(name, "interrupted")  # before it began
+        return Report(name, "lost", f"its process {how or 'ended'}")
 
 
 class _StudyWorker(Worker):

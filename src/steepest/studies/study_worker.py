@@ -7,7 +7,6 @@ It is told by its standard input which, and reports by its standard output, both
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
@@ -25,7 +24,6 @@ import numpy as np
 from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError, StorageFault, out_of_memory
 from steepest.core.files import remove_leftovers, write_atomically
 from steepest.core.interrupts import Stop
-from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.experiments.worker import Report, reporting
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import AbstractListener, Row
@@ -43,11 +41,6 @@ _MAPPINGS = pathlib.Path("/proc/self/maps")
 _MOST_MAPPINGS = 30_000
 """Linux lets a process have 65,530, and every compiled program keeps some."""
 _EXPECTED = (InputError, EnvironmentFault, NonFiniteError, StorageFault)
-_DECIDES = (
-    *("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps", "seeds"),
-    *("max_episode_steps", "env_kwargs", "evaluation_episodes", "evaluation_every", "evaluation_steps"),
-)
-"""What must be as it was for a run to be the same."""
 
 
 def main() -> int:
@@ -71,27 +64,35 @@ def main() -> int:
                 continue
             run = PlannedRun.parse(rest)
             with _printing_to(study.log(run.name)):
-                _make(study, run, stop, report)
-            if _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > _MOST_MAPPINGS:
-                break  # whoever asks next gets a fresh process
+                event = _make(study, run, stop, report)
+            # Whoever asks next gets a fresh process.
+            last = event["surprising"] or _mappings() > _MOST_MAPPINGS
+            report({"event": "ended", "last": last} | event)
+            if last:
+                break
     return 0
 
 
-def _make(study: StudyDirectory, run: PlannedRun, stop: Stop, report: Report) -> None:
-    """Make a run, and report how it went."""
+def _make(study: StudyDirectory, run: PlannedRun, stop: Stop, report: Report) -> dict[str, object]:
+    """Make a run. Returns how it ended, and whether nobody could expect that."""
     place = study.run(run.name)
     try:
-        kind = "finished" if make_run(study, run, stop, [_Reporter(report)]) else "interrupted"
-        report({"event": "ended", "kind": kind, "text": ""})
+        finished = make_run(study, run, stop, [_Reporter(report)])
+        return {"kind": "finished" if finished else "interrupted", "text": "", "surprising": False}
     except Exception as error:
-        text = str(error) if isinstance(error, _EXPECTED) else f"{type(error).__name__}: {error}"
+        surprising = not isinstance(error, _EXPECTED)
+        text = f"{type(error).__name__}: {error}" if surprising else str(error)
         if out_of_memory(error):
             text = "memory has run out. Run fewer at once (--processes), or use fewer environments."
         traceback.print_exc()  # into the log
-        with contextlib.suppress(StorageFault):  # what raised matters more
-            if place.path.is_dir() and not place.traceback.exists():
+        if surprising and place.path.is_dir():
+            with contextlib.suppress(StorageFault):  # what raised matters more
                 write_atomically(place.traceback, traceback.format_exc().encode())
-        report({"event": "ended", "kind": "failed", "text": " ".join(text.split())})
+        return {"kind": "failed", "text": " ".join(text.split()), "surprising": surprising}
+
+
+def _mappings() -> int:
+    return _MAPPINGS.read_bytes().count(b"\n") if _MAPPINGS.exists() else 0
 
 
 def make_run(study: StudyDirectory, run: PlannedRun, stop: Stop | None, listeners: Sequence[AbstractListener]) -> bool:
@@ -139,44 +140,6 @@ def _check(study: StudyDirectory, runs: Sequence[PlannedRun], report: Report) ->
             continue
         report({"event": "checked", "index": index, "config": json.loads(config.dump())})
     report({"event": "all checked"})
-
-
-def processors(config: RunConfiguration) -> int:
-    """How many processors a run keeps busy."""
-    if config.hyper_parameters.get("workers") is not None:
-        return 1 + int(config.hyper_parameters["workers"])
-    return 1 if config.backend == "compiled" or config.demonstrations is not None else 2
-
-
-def check_began(study: StudyDirectory, run: PlannedRun, asked: RunConfiguration) -> None:
-    """**Raises** `InputError` where a run has begun with something else than is asked for now, or is damaged.
-
-    **Arguments**
-
-    - `asked`: its configuration, or that of a run which differs in its seed only.
-    """
-    differs = _differs(
-        read_configuration(study.run(run.name)),
-        dataclasses.replace(asked, seeds=(run.seed,), seeds_per_process=((run.seed,),)),
-    )
-    if differs is not None:
-        raise InputError(
-            f"run {run.name} has begun with another meaning: {differs}. Change it back, or give another place with "
-            f"--out."
-        )
-
-
-def _differs(began: RunConfiguration, asked: RunConfiguration) -> str | None:
-    """What is not the same in a run that has begun as in one that is asked for, in words; None where all is."""
-    for name in _DECIDES:
-        one, other = getattr(began, name), getattr(asked, name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            inner = next((each for each in {**one, **other} if one.get(each) != other.get(each)), None)
-            if inner is not None and inner != "ray_address":
-                return f"{inner} was {one.get(inner)!r} and is now {other.get(inner)!r}"
-        elif one != other:
-            return f"{name} was {one!r} and is now {other!r}"
-    return None
 
 
 class _Reporter(AbstractListener):
