@@ -100,9 +100,9 @@ def _print_runs(result: SweepResult) -> None:
 
 def _print_groups(result: SweepResult) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("runs", "complete", "interquartile mean", "95% interval")
+    table = Table(Column("runs", overflow="fold"), "complete", "interquartile mean", "95% interval")
     for group in result.groups():
         low_high = group["iqm_ci95"]
         table.add_row(

@@ -40,7 +40,7 @@ BY_ENV = ("total_steps", "max_episode_steps", "evaluation_steps")
 _BLOCK = ("algorithms", "envs", "seeds", *OPTIONS, "hyper_parameters", "grid", "settings")
 _LONGEST = 2**20
 """Bytes of a file."""
-_MOST = 100_000
+_MOST = 10_000
 """Runs of a study."""
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -124,11 +124,10 @@ def _block(given: Mapping[str, Any]) -> Iterator[PlannedRun]:
     algorithms, envs = _names(given, "algorithms", "ppo"), _names(given, "envs", "CartPole-v1")
     seeds = parsed_seeds(given.get("seeds", 1))
     fixed = _table(given, "hyper_parameters")
-    settings = list(_settings(given))
     for algorithm, env in itertools.product(algorithms, envs):
         algorithm_class(algorithm)
         options = _options(given, env, envs)
-        for setting, hyper in settings:
+        for setting, hyper in _settings(given):
             run = PlannedRun("", algorithm, env, 0, hyper={**fixed, **hyper}, options=options, setting=setting)
             _check_hyper_parameters(run)
             yield from (dataclasses.replace(run, seed=seed) for seed in seeds)

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
 
 from steepest.studies.engine import AbstractWatcher, Report
 from steepest.studies.planned import PlannedRun
@@ -18,7 +20,7 @@ from steepest.studies.study_directory import RunState
 
 _LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
-_WORDS = {"complete": "green", "failed": "red", "interrupted": "yellow"}
+_COLOURS = {"complete": "green", "failed": "red", "interrupted": "yellow"}
 
 
 class StudyDisplay(AbstractWatcher):
@@ -42,8 +44,8 @@ class StudyDisplay(AbstractWatcher):
         self._newest: dict[str, Report] = {}
         self._last_line = time.monotonic()
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.description}", table_column=Column(overflow="fold")),
+            BarColumn(bar_width=10),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[recent]}"),
             TextColumn("{task.fields[speed]}"),
@@ -129,11 +131,10 @@ class StudyDisplay(AbstractWatcher):
         if not self._show and not always:
             return
         if self._live:
-            colour = _WORDS.get(word, "")
-            shown = f"[{colour}]{word}[/{colour}]" if colour else word
-            self._console.print(f"{shown:<12} {escape(run.name)}  {escape(text)}", highlight=False, soft_wrap=True)
+            line = Text.assemble((f"{word:<12}", _COLOURS.get(word, "")), f"{run.name}  {text}")
+            self._console.print(line, soft_wrap=True)
         else:
-            self._print(f"{word:<12} {run.name}  {text}".rstrip())
+            self._print(f"{word:<12}{run.name}  {text}".rstrip())
 
     def _print(self, text: str) -> None:
         with contextlib.suppress(OSError):
