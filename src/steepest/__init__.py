@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from steepest.policies import AbstractPolicy as AbstractPolicy
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
+    from steepest.studies.sweeping import sweep as sweep
 
 __version__ = "0.1.0"
 
@@ -39,6 +40,7 @@ _WHOLE = {
     "resume": "steepest.experiments.train",
     "evaluate": "steepest.experiments.evaluating",
     "demonstrate": "steepest.experiments.recording",
+    "sweep": "steepest.studies.sweeping",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",

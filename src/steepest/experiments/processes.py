@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from steepest.runs.listeners import AbstractListener
 
 WRITTEN = "written"
 """What a worker is told once all that it has reported is written."""
-_RAISED = {
+RAISED = {
     kind.__name__: kind
     for kind in (errors.InputError, errors.EnvironmentFault, errors.NonFiniteError, errors.StorageFault, MemoryError)
 }
@@ -69,16 +69,15 @@ def run_workers(
     compiled = config.backend == "compiled" or config.demonstrations is not None
     at_once = cores() if compiled else max(1, cores() // 2)
     waiting = list(range(len(config.seeds_per_process)))
-    events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
-    running: set[_Worker] = set()
+    events: queue.SimpleQueue[tuple[_Group, dict[str, Any] | None]] = queue.SimpleQueue()
+    running: set[_Group] = set()
     failure: Exception | None = None
     finished = stopping = shared = False
     looked = time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < at_once and not stopping:
-                group = waiting.pop(0)
-                running.add(_Worker(run, group, started, events, seed=config.seeds_per_process[group][0]))
+                running.add(_Group(config, run, waiting.pop(0), started, events))
             if not running:
                 break
             try:
@@ -91,10 +90,10 @@ def run_workers(
             wrong: Exception | None = None
             if worker is not None and event is None:
                 running.discard(worker)
-                wrong = worker.failure()
+                wrong = worker.lost()
                 worker.end()  # its pipes are still open
             elif event and event["event"] == "error":
-                wrong = _RAISED.get(event["kind"], RuntimeError)(event["message"])
+                wrong = RAISED.get(event["kind"], RuntimeError)(event["message"])
             elif event and worker is not None:
                 worker.hear(event)
                 _tell(listener, event, worker)
@@ -114,7 +113,7 @@ def run_workers(
     return finished
 
 
-def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
+def _tell(listener: AbstractListener, event: dict, worker: "Worker") -> None:
     """Pass on one event of a worker."""
     match event:
         case {"event": "rows", "rows": rows}:
@@ -132,20 +131,41 @@ def _tell(listener: AbstractListener, event: dict, worker: "_Worker") -> None:
             worker.tell(WRITTEN)
 
 
-class _Worker:
-    def __init__(self, run: RunDirectory, group: int, started: float, events: queue.SimpleQueue, *, seed: int):
-        self._path, self._group, self.seed = run.path, group, seed
+class Worker:
+    """A process of ours that reports events on its standard output, and is spoken to by its standard input.
+
+    **Arguments**
+
+    - `words`: what Python is started with, after `-m`.
+    - `events`: where its events go, each beside the worker itself; None comes last, when it has ended.
+    - `locks`: descriptors that hold what it writes to for as long as it lives.
+    - `variables`: of the environment, beside ours.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        events: queue.SimpleQueue,
+        *,
+        locks: Sequence[int | None] = (),
+        variables: Mapping[str, str] | None = None,
+    ):
         self._still, self._where, self._hangs = 0.0, "", False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "steepest.experiments.worker", str(run.path), str(group), str(started)],
+            [sys.executable, "-m", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds the modules that we find
+            env=os.environ | (variables or {}) | {"PYTHONPATH": os.pathsep.join(sys.path)},  # it finds what we find
             start_new_session=True,  # Ctrl-C is the parent's to handle
-            pass_fds=() if run.lock is None else (run.lock,),
+            pass_fds=[each for each in locks if each is not None],
         )
         threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def _listen(self, events: queue.SimpleQueue) -> None:
         assert self._process.stdout is not None
@@ -155,7 +175,7 @@ class _Worker:
         self._process.wait()
         events.put((self, None))
 
-    def hear(self, event: dict) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
         """It has said something; only that it stands still is no sign of life."""
         if event["event"] == "still":
             self._where = event["where"]
@@ -170,9 +190,11 @@ class _Worker:
             self._process.kill()
 
     def ask_to_stop(self) -> None:
+        """Have it save and end."""
         self.tell("stop")
 
     def tell(self, line: str) -> None:
+        """Write one line to its standard input."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(f"{line}\n")
@@ -180,7 +202,8 @@ class _Worker:
         except BrokenPipeError:
             pass  # it has ended already
 
-    def failure(self) -> Exception | None:
+    def failure(self) -> str | None:
+        """How it ended, in words, once it has; None where that was as it should be."""
         status = self._process.returncode
         if not status:
             return None
@@ -189,15 +212,34 @@ class _Worker:
         if self._hangs:
             how = f"did not move for {_PATIENCE:.0f} s and was ended"
             short = f" ({self._where})" if self._where else ""
-        return errors.ProcessLost(
-            f"the process that trained group {self._group} of the seeds {how}{short}. What was saved is kept. Go on "
-            f"with it: steepest resume {self._path}"
-        )
+        return f"{how}{short}"
 
     def end(self) -> None:
+        """End it at once, if it has not ended, and let go of its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(BrokenPipeError):
                 assert pipe is not None
                 pipe.close()
+
+
+class _Group(Worker):
+    """The process that trains one group of the seeds of a run."""
+
+    def __init__(
+        self, config: RunConfiguration, run: RunDirectory, group: int, started: float, events: queue.SimpleQueue
+    ):
+        words = ("steepest.experiments.worker", str(run.path), str(group), str(started))
+        super().__init__(words, events, locks=[run.lock])
+        self.seed, self._group, self._path = config.seeds_per_process[group][0], group, run.path
+
+    def lost(self) -> errors.ProcessLost | None:
+        """What a person should know where it was killed, or crashed."""
+        how = self.failure()
+        if how is None:
+            return None
+        return errors.ProcessLost(
+            f"the process that trained group {self._group} of the seeds {how}. What was saved is kept. Go on with it: "
+            f"steepest resume {self._path}"
+        )

@@ -15,7 +15,7 @@ from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.interrupts import end_if_asked, interruptible
+from steepest.core.interrupts import Stop, end_if_asked, interruptible
 from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, newest_states, spaces, task_of
@@ -343,11 +343,17 @@ def reopen(
     return Experiment(config, parameters, task, run, extended=extended)
 
 
-def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = ()) -> TrainResult:
+def execute(
+    experiment: Experiment, *, show: bool, listeners: Sequence[AbstractListener] = (), stop: Stop | None = None
+) -> TrainResult:
     """Train, from the newest checkpoints where there are any; then evaluate, and draw the learning curve.
 
     Ctrl-C ends it in an orderly way: what was learnt is saved, and the result says `finished=False`. So do SIGTERM and
     SIGHUP, which schedulers send; after them the program ends too, unless it handles them itself.
+
+    **Arguments**
+
+    - `stop`: what asks it to end, where that is no signal.
     """
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
@@ -363,7 +369,8 @@ def execute(experiment: Experiment, *, show: bool, listeners: Sequence[AbstractL
             started = cut_back(run, config, task, parameters)
             if experiment.extended is not None:
                 config = extend(config, task, run, parameters, experiment.extended)
-        display, stop = held.enter_context(ProgressDisplay(config, show=show)), held.enter_context(interruptible())
+        display = held.enter_context(ProgressDisplay(config, show=show))
+        stop = held.enter_context(interruptible()) if stop is None else stop
         if run is not None:
             display.say(f"{'kept in' if run.new else 'going on with'} {run.path}")
         table = memory if run is None else MetricsTable(run.metrics)

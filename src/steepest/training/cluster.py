@@ -29,6 +29,8 @@ _OBJECT_STORE = 2**28
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """How a conversation in HTTP/2 begins, which Ray speaks: the preface, and settings of which none is changed."""
 _SETTINGS = 4
+_LOCAL = "local"
+"""In place of an address: start one here, whatever else there is."""
 
 
 _VARIABLES = {
@@ -42,15 +44,19 @@ class Died(Exception):  # noqa: N818  what happened to a process, and no mistake
     """A process ended before it answered."""
 
 
-def check(address: str | None) -> None:
+def check(address: str | None, whose: str = "a3c") -> None:
     """See that Ray is installed, and answers at the address if there is one; without importing or starting it.
+
+    **Arguments**
+
+    - `whose`: what is to run on it, for messages.
 
     **Raises** `InputError` with the way out, within seconds.
     """
     if importlib.util.find_spec("ray") is None:
-        raise InputError("a3c runs on Ray, which is not installed. Run: pip install 'steepest[ray]'.")
+        raise InputError(f"{whose} runs on Ray, which is not installed. Run: pip install 'steepest[ray]'.")
     address = _given(address)
-    if address in (None, "auto"):
+    if address in (None, "auto", _LOCAL):
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or "/" in host:
@@ -83,8 +89,9 @@ class Cluster:
 
     **Arguments**
 
-    - `address`: of one that runs, as `HOST:PORT` or `auto`. Where it is None, the one that this process is connected
-      to already is taken, then the one that the variable `RAY_ADDRESS` names, then one is started.
+    - `address`: of one that runs, as `HOST:PORT` or `auto`; `local` starts one here. Where it is None, the one that
+      this process is connected to already is taken, then the one that the variable `RAY_ADDRESS` names, then one is
+      started.
     - `size`: processes that will run at the same time, each with a processor of its own as Ray counts them.
     """
 
@@ -103,15 +110,20 @@ class Cluster:
             self._owned = True
             with interrupts.kept():
                 self._connect(_given(address), size)
-        processors = int(ray.cluster_resources().get("CPU", 0))
-        if processors < size:
+        if self.processors < size:
+            processors = self.processors
             self.close()
             raise InputError(f"workers is {size}; the Ray cluster has {processors} processors. Take no more than that.")
+
+    @property
+    def processors(self) -> int:
+        """How many the machines of the cluster have, as Ray counts them now."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
 
     def _connect(self, address: str | None, size: int) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            if address is not None:
+            if address not in (None, _LOCAL):
                 self._ray.init(address=address, **quiet)
                 return
             # Ray keeps its logs for ever, and the paths of its sockets must be short.
@@ -132,9 +144,9 @@ class Cluster:
             remedy = _START if address else "See that this machine has memory and processes left."
             raise InputError(f"Ray does not start or answer ({error}). {remedy}") from error
 
-    def start(self, kind: type, *arguments: object) -> Any:
+    def start(self, kind: type, *arguments: object, processors: int = 1) -> Any:
         """A process that holds one `kind(*arguments)`, a class whose `answer` it can be asked."""
-        make = self._ray.remote(num_cpus=1, max_restarts=0)(kind)
+        make = self._ray.remote(num_cpus=processors, max_restarts=0)(kind)
         try:
             actor = make.remote(*arguments)
         except TypeError as error:
@@ -158,18 +170,26 @@ class Cluster:
 
         **Raises** what else the process raised.
         """
-        while True:
-            ready, waiting = self._ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
-            passed, self._looked = min(time.monotonic() - self._looked, 2 * _LOOK), time.monotonic()
-            for each in waiting:
-                self._waited[each] += passed
-                if self._waited[each] > patience:
-                    actor = self._forget(each)
-                    self.end(actor)
-                    return actor, Died(f"it did not answer for {patience:.0f} s, and was ended")
-            if ready:
-                return self._answer(ready[0])
-            self._ray.wait(waiting, num_returns=1, timeout=_LOOK)
+        while (found := self.answer_within(_LOOK, patience)) is None:
+            pass
+        return found
+
+    def answer_within(self, timeout: float, patience: float = math.inf) -> tuple[Any, Any] | None:
+        """The same, or None where nobody answers within `timeout` seconds."""
+        if not self._pending:
+            return None
+        ready, waiting = self._ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+        passed, self._looked = min(time.monotonic() - self._looked, 2 * _LOOK), time.monotonic()
+        for each in waiting:
+            self._waited[each] += passed
+            if self._waited[each] > patience:
+                actor = self._forget(each)
+                self.end(actor)
+                return actor, Died(f"it did not answer for {patience:.0f} s, and was ended")
+        if ready:
+            return self._answer(ready[0])
+        self._ray.wait(waiting, num_returns=1, timeout=timeout)
+        return None
 
     def _forget(self, question: Any) -> Any:
         """The process that was asked, which is not waited for any more."""
