@@ -316,7 +316,7 @@ def uninterrupted(tmp_path_factory):
 
 def test_a_run_directory_holds_everything(uninterrupted):
     names = {path.name for path in uninterrupted.iterdir()}
-    assert names == {"config.json", "metrics.csv", "checkpoints", "evaluation.json", "curve.png"}
+    assert names == {"config.json", "metrics.csv", "metrics.csv.sha256", "checkpoints", "evaluation.json", "curve.png"}
     columns = metrics.read(uninterrupted / "metrics.csv")
     assert columns["update"].tolist() == [*range(1, 314)] * 2
     evaluation = json.loads((uninterrupted / "evaluation.json").read_text())
