@@ -40,7 +40,7 @@ class Captions:
         return image
 
 
-def _large(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+def _large(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "larger wider 3"]:
     times = -(-_SMALLEST // min(picture.shape[:2])) if min(picture.shape[:2]) < _SMALLEST else 1
     picture = picture.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else picture
     height, width = picture.shape[:2]
@@ -60,7 +60,7 @@ def _drawn_field(size: tuple[int, int]) -> Image.Image:
 @functools.lru_cache(maxsize=64)
 def _mask(size: tuple[int, int]) -> Image.Image:
     """How much of the field covers what is behind it."""
-    return _rounded("L", size, ground=0, rim=230, inside=215)
+    return _rounded("L", size, ground=0, rim=240, inside=232)
 
 
 def _rounded(mode: str, size: tuple[int, int], *, ground: object, rim: object, inside: object) -> Image.Image:

@@ -137,7 +137,7 @@ def record(
 def _recorded(policies: Sequence[TrainedPolicy], out: pathlib.Path, given: Options, progress: bool) -> Recording:
     last = policies[-1]
     config, stop = last.config, Stop(_STOPPING)
-    stage = open_stage(config, last.task, given.episode_seed)
+    stage = open_stage(last.task, given.episode_seed, action_bounds=config.action_bounds, env_kwargs=config.env_kwargs)
     each = given.episodes or (1 if given.through_training else EPISODES)
     fps = given.fps or stage.render_fps
     episodes: list[RecordedEpisode] = []

@@ -134,8 +134,12 @@ class GifFilm(AbstractFilm):
         box = (0, 0, *image.size) if self._before is None else ImageChops.difference(self._before, image).getbbox()
         if box is not None:  # else the one before it is shown for longer
             self._write()
-            part = image.crop(box)
-            self._waiting, self._before = (self._in_palette(image, part), (box[0], box[1])), image
+            part = self._in_palette(image.crop(box))
+            if part is None:
+                self._palette = image.quantize(256, dither=Image.Dither.NONE)
+                # All of it, or one could see where the new colours begin.
+                part, box = image.quantize(palette=self._palette, dither=Image.Dither.NONE), (0, 0)
+            self._waiting, self._before = (part, (box[0], box[1])), image
         self._due += 100 * seconds
 
     def finish(self) -> None:
@@ -149,15 +153,12 @@ class GifFilm(AbstractFilm):
     def abandon(self) -> None:
         self._file.close()
 
-    def _in_palette(self, image: Image.Image, part: Image.Image) -> Image.Image:
-        """A part of a picture in few colours: those of the palette, or of a new one."""
-        if self._palette is not None:
-            found = part.quantize(palette=self._palette, dither=Image.Dither.NONE)
-            seen, meant = (np.asarray(each.convert("RGB"), np.int16)[::2, ::2] for each in (found, part))
-            if (np.abs(seen - meant).max(axis=-1) > _FAR).mean() <= _FEW:
-                return found
-        self._palette = image.quantize(256, dither=Image.Dither.NONE)
-        return part.quantize(palette=self._palette, dither=Image.Dither.NONE)
+    def _in_palette(self, part: Image.Image) -> Image.Image | None:
+        """A part of a picture in the colours of the palette; None where too many lie too far from them."""
+        assert self._palette is not None
+        found = part.quantize(palette=self._palette, dither=Image.Dither.NONE)
+        seen, meant = (np.asarray(each.convert("RGB"), np.int16)[::2, ::2] for each in (found, part))
+        return None if (np.abs(seen - meant).max(axis=-1) > _FAR).mean() > _FEW else found
 
     def _write(self) -> None:
         """Write the picture that waits, now that it is known for how long it is shown."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import functools
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,7 @@ from steepest.core.spaces import Space
 from steepest.diagnostics.setting import same_kind
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
-from steepest.envs.tasks import Task, resolve
-from steepest.experiments.configuration import RunConfiguration
+from steepest.envs.tasks import Bounds, Task, resolve
 from steepest.sampling.compiled import advance, begin, clip_to
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -134,17 +134,20 @@ class HostStage(AbstractStage):
         self._env.close()
 
 
-def open_stage(config: RunConfiguration, task: Task, seed: int) -> AbstractStage:
-    """The environment of a run, to be seen. **Raises** `InputError` where it has no pictures, with what to do.
+def open_stage(
+    task: Task, seed: int, *, action_bounds: Bounds = (None, None), env_kwargs: Mapping[str, Any] | None = None
+) -> AbstractStage:
+    """An environment that is seen. **Raises** `InputError` where it has no pictures, with what to do.
 
     **Arguments**
 
     - `seed`: of its episodes.
+    - `action_bounds`, `env_kwargs`: what it was found with.
     """
     if task.env is not None:
         return CompiledStage(task.env, seed)
     if task.backend == "envpool":
-        task = _in_gymnasium(config, task)
+        task = _in_gymnasium(task, action_bounds, env_kwargs)
     assert task.make is not None
     env = task.make(1, seed, render=True)
     try:
@@ -158,11 +161,11 @@ def open_stage(config: RunConfiguration, task: Task, seed: int) -> AbstractStage
         raise
 
 
-def _in_gymnasium(config: RunConfiguration, task: Task) -> Task:
+def _in_gymnasium(task: Task, action_bounds: Bounds, env_kwargs: Mapping[str, Any] | None) -> Task:
     """Gymnasium's environment of the same id as one of EnvPool's, which has no pictures."""
     name = f"EnvPool's {task.id} has no pictures, so Gymnasium's environment of the same id is recorded"
     try:
-        found = resolve(task.id, "gymnasium", config.action_bounds, env_kwargs=config.env_kwargs)
+        found = resolve(task.id, "gymnasium", action_bounds, env_kwargs=env_kwargs)
     except (InputError, EnvironmentFault) as error:
         raise InputError(f"{name}, and that cannot be made: {error}") from error
     for role, theirs, ours, same in (

@@ -59,12 +59,13 @@ def watch(
     if toolkit is None:
         raise InputError(f"no window can be opened here. Record it instead: steepest record {run}")
     last = policies[-1]
-    stage = open_stage(last.config, last.task, given.episode_seed)
+    config = last.config
+    stage = open_stage(last.task, given.episode_seed, action_bounds=config.action_bounds, env_kwargs=config.env_kwargs)
     pace = given.fps or stage.render_fps
     captions, stop = Captions(), Stop("closing the window.")
     each = given.episodes or (1 if given.through_training else None)
     try:
-        with interruptible(stop), Window(toolkit, f"{last.config.env}, {last.config.algorithm}") as window:
+        with interruptible(stop), Window(toolkit, f"{config.env}, {config.algorithm}") as window:
             due = time.monotonic()
             for policy, moment in moments(stage, policies, given, each):
                 if stop() or window.closed:

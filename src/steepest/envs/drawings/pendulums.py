@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Picture = UInt8[np.ndarray, "height width 3"]
 UP = math.pi / 2
-_WIDE, _SQUARE = (600, 320), (440, 440)
+_WIDE, _ROUND = (600, 320), (600, 440)
 
 
 def draw_cart_pole(env: CartPole, state: CartPoleState, action: np.ndarray | None) -> Picture:
@@ -77,10 +77,10 @@ def draw_acrobot(env: Acrobot, state: AcrobotState, action: np.ndarray | None) -
 
 @functools.lru_cache(maxsize=8)
 def _height(goal: float, reach: float) -> Canvas:
-    canvas = Canvas(_SQUARE, unit=_SQUARE[0] / (2 * reach + 0.7))
+    canvas = Canvas(_ROUND, unit=_ROUND[1] / (2 * reach + 0.7))
     canvas.disc((0.0, 0.0), reach, "#efeadf")
     dash = 0.14
-    for number in range(-13, 14):
+    for number in range(-16, 17):
         canvas.line([(number * 2 * dash - dash / 2, goal), (number * 2 * dash + dash / 2, goal)], 0.022, GOAL)
     return canvas
 
@@ -102,7 +102,7 @@ def draw_pendulum(env: Pendulum, state: PendulumState, action: np.ndarray | None
 
 @functools.lru_cache(maxsize=8)
 def _upright(length: float) -> Canvas:
-    canvas = Canvas(_SQUARE, unit=_SQUARE[0] / (2.7 * length))
+    canvas = Canvas(_ROUND, unit=_ROUND[1] / (2.7 * length))
     canvas.disc((0.0, 0.0), 1.14 * length, "#efeadf")
     for hour in range(12):
         start, end = (ahead((0.0, 0.0), hour * math.pi / 6, share * length) for share in (1.17, 1.2))
