@@ -24,7 +24,7 @@ SAYS = {
 
 
 def test_every_example_is_here_or_has_a_test_of_its_own():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHORT, "broken_off_policy_actor_critic.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*SHORT, "a_day.py", "broken_off_policy_actor_critic.py"}
 
 
 @pytest.mark.parametrize("name", [name for name in SHORT if name != "grid_of_parts.py"])
@@ -47,3 +47,25 @@ def test_the_grid_is_typed_as_the_lecture_draws_it(capsys, monkeypatch):
     assert rows["trust region, score"] == "–"
     assert float(rows["ascent, ratio"]) > 0
     assert float(rows["trust region, ratio"]) > 0
+
+
+def test_a_day_with_a_notebook(capsys, monkeypatch, tmp_path):
+    """All of its cells, on a run of few updates."""
+    words = (EXAMPLES / "a_day.py").read_text()
+    for long, short in (("=40_000", "=2048"), ("=10_000", "=1024"), ("=50_000", "=3072")):
+        assert long in words
+        words = words.replace(long, short)
+    monkeypatch.setattr("tempfile.mkdtemp", lambda prefix: str(tmp_path))
+    cells = words.split("\n# %%")
+    assert len(cells) == 9
+    names = {}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for cell in cells:
+            exec(compile(f"#{cell}" if cell is not cells[0] else cell, "a_day.py", "exec"), names)
+    said = capsys.readouterr().out
+    assert "<TrainedPolicy: ppo on CartPole-v1, seed 0, 2,048 steps of training" in said
+    assert "after 1,024 steps of training" in said
+    assert "3,072 steps" in said
+    assert {"first", "curve.png", "play.gif", "training.gif", "expert.npz"} == {
+        each.name for each in tmp_path.iterdir()
+    }

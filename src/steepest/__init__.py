@@ -25,22 +25,30 @@ if TYPE_CHECKING:
     from steepest.envs.environment import AbstractEnvironment as AbstractEnvironment
     from steepest.estimators import *  # noqa: F403
     from steepest.experiments.evaluating import evaluate as evaluate
+    from steepest.experiments.plotting import plot as plot
     from steepest.experiments.recording import demonstrate as demonstrate
     from steepest.experiments.train import resume as resume
     from steepest.experiments.train import train as train
+    from steepest.experiments.trained import load as load
     from steepest.policies import AbstractPolicy as AbstractPolicy
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
+    from steepest.video.filming import record as record
+    from steepest.video.watching import watch as watch
 
 __version__ = "0.1.0"
 
 _WHOLE = {
     "train": "steepest.experiments.train",
     "resume": "steepest.experiments.train",
+    "load": "steepest.experiments.trained",
     "evaluate": "steepest.experiments.evaluating",
+    "plot": "steepest.experiments.plotting",
     "demonstrate": "steepest.experiments.recording",
     "sweep": "steepest.studies.sweeping",
+    "record": "steepest.video.filming",
+    "watch": "steepest.video.watching",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",

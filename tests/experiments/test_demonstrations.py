@@ -50,10 +50,8 @@ def recorded(expert):
 
 def test_what_is_recorded_is_what_the_policy_does_and_what_the_environment_answers(expert, recorded):
     """Played again in NumPy's CartPole: from an observation and its action follows the next observation."""
-    from steepest.experiments.trained import trained
-
     assert recorded.episodes == 5
-    policy = trained(expert).policy
+    policy = steepest.load(expert).module
     np.testing.assert_array_equal(recorded.action, policy(jnp.asarray(recorded.obs)).mode())
     world = gymnasium.make("CartPole-v1").unwrapped
     world.reset()

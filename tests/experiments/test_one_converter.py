@@ -16,7 +16,7 @@ from steepest.core.interfaces import RolloutSpec
 from steepest.core.spaces import Spec
 from steepest.envs.tasks import resolve
 from steepest.experiments.evaluating import evaluate_agent
-from steepest.experiments.recording import record
+from steepest.experiments.recording import demonstrations_of
 from steepest.experiments.trained import TrainedPolicy
 from steepest.sampling.host import HostStreams
 
@@ -74,8 +74,8 @@ def test_an_action_is_the_same_wherever_a_policy_acts(space):
         np.testing.assert_array_equal(deployed, action)
         assert space.contains(deployed)
         assert np.asarray(deployed).dtype == np.asarray(action).dtype
-    expert = types.SimpleNamespace(policy=agent.policy)
-    recorded, _ = inspect.unwrap(record)(expert, task, episodes=1, stochastic=False, max_episode_steps=6)
+    expert = types.SimpleNamespace(module=agent.policy)
+    recorded, _ = inspect.unwrap(demonstrations_of)(expert, task, episodes=1, stochastic=False, max_episode_steps=6)
     for (obs, action), *row in zip(noted(), recorded.obs, recorded.action, strict=True):
         np.testing.assert_array_equal(row[0], obs)
         np.testing.assert_array_equal(row[1], action)

@@ -255,3 +255,19 @@ def test_nothing_is_written_through_a_link(tmp_path):
     assert target.read_text() == "mine"
     assert path.read_text() == "new"
     assert not path.is_symlink()
+
+
+def test_besides_the_newest_two_the_first_of_every_so_many_steps_stays(tmp_path):
+    def kept(steps, keep_every):
+        for update, at in enumerate(steps):
+            checkpoints.save(
+                tmp_path, state(1, update), seed=1, update=update, steps=at, fingerprint="mine", keep_every=keep_every
+            )
+        assert len(list(tmp_path.iterdir())) == 2 * len(checkpoints.manifests(tmp_path))
+        return [checkpoints.read_manifest(path).steps for path in reversed(checkpoints.manifests(tmp_path))]
+
+    assert kept([0, 60, 100, 130, 210, 260, 290], 100) == [0, 100, 210, 260, 290]
+    checkpoints.manifests(tmp_path)[-2].write_text("{}")  # one that is damaged is not among them
+    save(tmp_path, update=7)
+    assert [int(path.stem) for path in checkpoints.manifests(tmp_path)] == [7, 6]
+    assert kept([0, 60, 100], 0) == [60, 100]

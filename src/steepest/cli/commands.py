@@ -118,7 +118,10 @@ class Train:
     evaluation_steps: Whole | None = None
     """Where an episode of an evaluation is cut; when left out, at the time limit, or at 1000 steps if there is none."""
     checkpoint_seconds: float = 10.0
-    """Time between two checkpoints."""
+    """Time between two checkpoints, of which the newest two stay."""
+    keep_every: Whole = 0
+    """Steps between two checkpoints that stay for good, the first of them before any training; 0 for none. steepest
+    record --through-training plays them one after the other."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache directory, so that the next run starts at once."""
 
@@ -168,6 +171,7 @@ def train(words: Sequence[str]) -> int:
         max_episode_steps=given.max_episode_steps,
         env_kwargs=given.env_kwargs,
         checkpoint_seconds=given.checkpoint_seconds,
+        keep_every=given.keep_every,
         **told,
     )
     _announce(experiment, preset(name, given.env) if given.preset else {})
@@ -338,25 +342,12 @@ class Plot:
 def plot(words: Sequence[str]) -> int:
     """`steepest plot RUN …`."""
     given = parse(Plot, words, program="steepest plot")
-    if not given.runs:
-        raise InputError("steepest plot: no run directory given. Give one or more.")
-
-    from steepest.runs import metrics
-    from steepest.runs.plot import plot_curves
-
-    curves, titles = {}, set()
     for path in given.runs:
-        config = _check_run(path)
-        label = config.algorithm if len(given.runs) == 1 else f"{config.algorithm}, {path.name}"
-        curves[label] = metrics.read(RunDirectory(path).metrics)
-        titles.add(config.env)
-    if len(titles) > 1:
-        raise InputError(
-            f"steepest plot: runs on {' and '.join(sorted(titles))} have no axis in common. Plot them apart."
-        )
-    out = given.out or RunDirectory(given.runs[0]).curve
-    plot_curves(curves, titles.pop(), out)
-    print(out)
+        _check_run(path)
+
+    from steepest.experiments.plotting import plot as plot_runs
+
+    print(plot_runs(given.runs, out=given.out))
     return 0
 
 

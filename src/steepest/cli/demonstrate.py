@@ -45,20 +45,19 @@ def demonstrate(words: Sequence[str]) -> int:
     check_episodes("episodes", given.episodes)
     RunDirectory.existing(given.run)
 
-    from steepest.experiments.recording import record
-    from steepest.experiments.trained import trained
-    from steepest.runs import demonstration_files as files
+    from steepest.experiments.recording import demonstrations_of
+    from steepest.experiments.trained import load
 
-    expert = trained(given.run, given.seed)
-    recorded, returns = record(
+    expert = load(given.run, given.seed)
+    recorded, returns = demonstrations_of(
         expert,
         expert.task,
         episodes=given.episodes,
         stochastic=given.stochastic,
         episode_seed=given.episode_seed,
         max_episode_steps=given.max_episode_steps,
+        out=given.out,
     )
-    files.save(given.out, recorded)
     env = expert.config.env
     say(
         f"{given.out}: {len(recorded):,} transitions of {given.episodes} episodes of {env}, mean return "

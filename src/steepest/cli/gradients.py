@@ -84,9 +84,9 @@ def gradients(words: Sequence[str]) -> int:
 
     from steepest.diagnostics.comparison import compare_gradients
     from steepest.diagnostics.setting import describe_policy, fresh_policy, setting
-    from steepest.experiments.trained import trained
+    from steepest.experiments.trained import load
 
-    taken = None if given.policy is None else trained(given.policy, given.policy_seed)
+    taken = None if given.policy is None else load(given.policy, given.policy_seed)
     env = given.env or (taken.config.env if taken else "")
     bounds = taken.config.action_bounds if taken else (None, None)
     options: dict[str, Any] = {"backend": given.backend, "max_episode_steps": given.max_episode_steps}
@@ -94,14 +94,14 @@ def gradients(words: Sequence[str]) -> int:
     for_policy, for_behaviour, for_rest = jax.random.split(jax.random.key(given.seed), 3)
     if taken:
         taken.check_fits(place)
-    policy = taken.policy if taken else fresh_policy(for_policy, place, given.hidden)
+    policy = taken.module if taken else fresh_policy(for_policy, place, given.hidden)
     behaviour = None
     if given.behaviour == "fresh":
         behaviour = fresh_policy(for_behaviour, place, given.hidden)
     elif given.behaviour is not None:
-        other = trained(given.behaviour)
+        other = load(given.behaviour)
         other.check_fits(place)
-        behaviour = other.policy
+        behaviour = other.module
 
     whose = f"{describe_policy(policy)}, {f'of {given.policy}' if taken else 'fresh'}"
     if not given.as_json:

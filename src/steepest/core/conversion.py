@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space
+from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 
 
 def to_environment(space: Space, action: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
@@ -51,6 +51,17 @@ def first_choice(space: Space) -> int | np.ndarray:
             return np.array(start)
         case _:
             return 0
+
+
+def last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
+    """The largest choice of each component, counted from 0."""
+    match space:
+        case Discrete(n=n):
+            return n - 1
+        case MultiDiscrete(nvec=nvec):
+            return np.array(nvec) - 1
+        case _:
+            return 1
 
 
 def in_single_precision(array: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:

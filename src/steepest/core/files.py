@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import pathlib
@@ -44,6 +45,39 @@ def write_atomically(path: pathlib.Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def written_aside(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A place to write a file at piece by piece; it gets the name `path` when it is whole, and goes when it is not.
+
+    **Raises** `StorageFault` where its directory cannot be made, or it cannot be renamed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            if left == temporary or not _runs(left.suffixes[-2][1:]):
+                left.unlink(missing_ok=True)
+    try:
+        yield temporary
+        with writing(path):
+            temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _runs(number: str) -> bool:
+    """Whether a process of this number runs, as far as one can tell."""
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, ValueError):  # somebody else's, or no number at all
+        return True
+    return True
 
 
 def write_all(descriptor: int, content: bytes) -> None:

@@ -19,9 +19,15 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class Stop:
-    """Whether something was asked to end, as a function, and the number of the signal that asked."""
+    """Whether something was asked to end, as a function, and the number of the signal that asked.
+
+    - `says`: what a person is told then.
+    """
 
     signal: int | None = None
+
+    def __init__(self, says: str = "stopping after this update. Once more ends it at once, and nothing more is saved."):
+        self.says = says
 
     def __call__(self) -> bool:
         return self.signal is not None
@@ -54,7 +60,7 @@ class _Listener:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), each)
         if first and self.answering is not None:
             self.answering.signal = number
-            say_stopping()
+            say_stopping(self.answering)
             return
         if first:
             _write("steepest: interrupted\n")
@@ -79,12 +85,16 @@ def status() -> int:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Stop]:
+def interruptible(stop: Stop | None = None) -> Iterator[Stop]:
     """Turn the first signal into a question's answer.
 
     The second ends the command line at once; in a program of somebody else's it does what it did before.
+
+    **Arguments**
+
+    - `stop`: the question, where it says something of its own.
     """
-    stop = Stop()
+    stop = stop or Stop()
     if _listener is not None:
         _listener.answering = stop
         try:
@@ -99,7 +109,7 @@ def interruptible() -> Iterator[Stop]:
 
     def ask(number: int, _: object) -> None:
         stop.signal = number
-        say_stopping()
+        say_stopping(stop)
         restore()
 
     def restore() -> None:
@@ -138,9 +148,9 @@ def kept() -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def say_stopping() -> None:
+def say_stopping(stop: Stop) -> None:
     """One line, at once."""
-    _write("steepest: stopping after this update. Once more ends it at once, and nothing more is saved.\n")
+    _write(f"steepest: {stop.says}\n")
 
 
 def _ours() -> list[signal.Signals]:

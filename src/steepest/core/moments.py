@@ -130,6 +130,10 @@ class AbstractRewardScaler(eqx.Module):
         """The rewards to learn from."""
 
     @abc.abstractmethod
+    def in_their_unit(self, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        """Values of what is learnt from, in the unit of the environment's rewards."""
+
+    @abc.abstractmethod
     def measure(
         self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
     ) -> RewardStatistics | None:
@@ -145,6 +149,9 @@ class NoRewardScaler(AbstractRewardScaler):
 
     def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
         return reward
+
+    def in_their_unit(self, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        return value
 
     def measure(
         self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array
@@ -174,7 +181,14 @@ class RewardScaler(AbstractRewardScaler):
 
     def __call__(self, reward: Float[Array, "T N"]) -> Float[Array, "T N"]:
         """The rewards in units of the standard deviation."""
-        return jnp.clip(reward / jnp.sqrt(self.moments.variance + 1e-8), -self.limit, self.limit)
+        return jnp.clip(reward / self._deviation, -self.limit, self.limit)
+
+    def in_their_unit(self, value: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+        return value * self._deviation
+
+    @property
+    def _deviation(self) -> Float[Array, ""]:
+        return jnp.sqrt(self.moments.variance + 1e-8)
 
     def measure(
         self, reward: Float[Array, "T N"], ended: Bool[Array, "T N"], valid: Bool[Array, "T N"], discount: float | Array

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from steepest.core.spaces import Box, Discrete
 from steepest.envs.environment import AbstractEnvironment
@@ -49,6 +49,7 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
 
     id: str = eqx.field(static=True, kw_only=True, default="Acrobot-v1")
     max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=500)
+    render_fps: int = eqx.field(static=True, kw_only=True, default=15)
 
     gravity: float = 9.8
     """In m/s²."""
@@ -157,6 +158,11 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
             (inertia_22 * force_1 - inertia_12 * force_2) / determinant,
             (inertia_11 * force_2 - inertia_12 * force_1) / determinant,
         )
+
+    def draw(self, state: AcrobotState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.pendulums import draw_acrobot
+
+        return draw_acrobot(self, state, action)
 
 
 def _moved(state: AcrobotState, time: float | Float[Array, ""], slope: AcrobotState) -> AcrobotState:

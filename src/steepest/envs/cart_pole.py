@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from steepest.core.spaces import Box, Discrete
 from steepest.envs.environment import AbstractEnvironment
@@ -45,6 +45,7 @@ class CartPole(AbstractEnvironment[CartPoleState]):
 
     id: str = eqx.field(static=True, kw_only=True, default="CartPole-v1")
     max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=500)
+    render_fps: int = eqx.field(static=True, kw_only=True, default=50)
 
     gravity: float = 9.8
     """In m/s²."""
@@ -110,3 +111,8 @@ class CartPole(AbstractEnvironment[CartPoleState]):
         )
         terminated = (jnp.abs(successor.position) > self.position_limit) | (jnp.abs(successor.angle) > self.angle_limit)
         return successor, jnp.ones((), jnp.float32), terminated
+
+    def draw(self, state: CartPoleState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.pendulums import draw_cart_pole
+
+        return draw_cart_pole(self, state, action)

@@ -4,7 +4,8 @@ import abc
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Space
 
@@ -25,8 +26,9 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
       one of its own for each. The compiled sampler computes a start for every step of every stream, since any of them
       may need one, so where `initial` costs more than `step` most of the time goes there. With a pool, every episode
       takes one of its starts at random: starts repeat within a trajectory, never from one to the next.
+    - `render_fps`: steps that a recording shows in a second.
 
-    The last three and `id` belong to an instance: class attributes where all are alike, `id = "Thermostat"`, or static
+    The last four and `id` belong to an instance: class attributes where all are alike, `id = "Thermostat"`, or static
     fields where they differ, `max_episode_steps: int = equinox.field(static=True, default=100)`.
     """
 
@@ -34,9 +36,11 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
     if TYPE_CHECKING:
         max_episode_steps: int | None = eqx.field(default=None, kw_only=True)
         reset_pool: int = eqx.field(default=0, kw_only=True)
+        render_fps: int = eqx.field(default=30, kw_only=True)
     else:  # without annotations, or they would be fields, which no class attribute replaces
         max_episode_steps = None
         reset_pool = 0
+        render_fps = 30
 
     @property
     @abc.abstractmethod
@@ -59,3 +63,14 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
     @abc.abstractmethod
     def step(self, key: Key[Array, ""], state: State, action: Array) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
         """Return the successor of `state` under `action`, the reward, and whether the successor is absorbing."""
+
+    def draw(self, state: State, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"] | None:
+        """A picture of `state`, for recordings: three bytes for each pixel, the upper row first.
+
+        It is called outside of compiled programs. An environment that cannot be seen returns None.
+
+        **Arguments**
+
+        - `action`: the one that led to `state`, as `step` takes it; None where an episode begins.
+        """
+        return None

@@ -1,7 +1,8 @@
 """A compiled environment with another time limit."""
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Space
 from steepest.core.types import PyTree
@@ -19,9 +20,10 @@ class Limited(AbstractEnvironment):
     id: str = eqx.field(static=True)
     max_episode_steps: int | None = eqx.field(static=True)
     reset_pool: int = eqx.field(static=True)
+    render_fps: int = eqx.field(static=True)
 
     def __init__(self, env: AbstractEnvironment, max_episode_steps: int):
-        self.env, self.id, self.reset_pool = env, env.id, env.reset_pool
+        self.env, self.id, self.reset_pool, self.render_fps = env, env.id, env.reset_pool, env.render_fps
         self.max_episode_steps = max_episode_steps
 
     @property
@@ -42,3 +44,6 @@ class Limited(AbstractEnvironment):
         self, key: Key[Array, ""], state: PyTree, action: Array
     ) -> tuple[PyTree, Float[Array, ""], Bool[Array, ""]]:
         return self.env.step(key, state, action)
+
+    def draw(self, state: PyTree, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"] | None:
+        return self.env.draw(state, action)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from steepest.core.spaces import Box, Discrete
 from steepest.envs.environment import AbstractEnvironment
@@ -38,6 +38,7 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
 
     id: str = eqx.field(static=True, kw_only=True, default="MountainCar-v0")
     max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=200)
+    render_fps: int = eqx.field(static=True, kw_only=True, default=30)
 
     force: float = 0.001
     """Of the engine, in position per step²."""
@@ -91,3 +92,9 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
         velocity = jnp.where(position <= self.min_position, jnp.maximum(velocity, 0.0), velocity)
         terminated = (position >= self.goal_position) & (velocity >= self.goal_velocity)
         return MountainCarState(position, velocity), jnp.full((), -1.0, jnp.float32), terminated
+
+    def draw(self, state: MountainCarState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.roads import draw_road
+
+        throttle = 0.0 if action is None else float(action) - 1
+        return draw_road(state, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)

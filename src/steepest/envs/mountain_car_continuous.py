@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Box
 from steepest.envs.environment import AbstractEnvironment
@@ -29,6 +29,7 @@ class MountainCarContinuous(AbstractEnvironment[MountainCarState]):
 
     id: str = eqx.field(static=True, kw_only=True, default="MountainCarContinuous-v0")
     max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=999)
+    render_fps: int = eqx.field(static=True, kw_only=True, default=30)
 
     power: float = 0.0015
     """Of the engine at full throttle, in position per step²."""
@@ -88,3 +89,9 @@ class MountainCarContinuous(AbstractEnvironment[MountainCarState]):
         terminated = (position >= self.goal_position) & (velocity >= self.goal_velocity)
         reward = self.goal_reward * terminated.astype(jnp.float32) - self.action_cost * throttle * throttle
         return MountainCarState(position, velocity), reward, terminated
+
+    def draw(self, state: MountainCarState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.roads import draw_road
+
+        throttle = 0.0 if action is None else float(np.clip(action[0], -1, 1))
+        return draw_road(state, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)

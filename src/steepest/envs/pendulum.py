@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Box
 from steepest.envs.environment import AbstractEnvironment
@@ -39,6 +39,7 @@ class Pendulum(AbstractEnvironment[PendulumState]):
 
     id: str = eqx.field(static=True, kw_only=True, default="Pendulum-v1")
     max_episode_steps: int | None = eqx.field(static=True, kw_only=True, default=200)
+    render_fps: int = eqx.field(static=True, kw_only=True, default=20)
 
     gravity: float = 10.0
     """In m/s²."""
@@ -98,3 +99,8 @@ class Pendulum(AbstractEnvironment[PendulumState]):
         # Wrapped here, the angle needs no wrapping in the next step's cost, and a long episode loses no precision.
         angle = angle - 2 * math.pi * jnp.round(angle / (2 * math.pi))
         return PendulumState(angle, angular_velocity), -cost, jnp.zeros((), jnp.bool_)
+
+    def draw(self, state: PendulumState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.pendulums import draw_pendulum
+
+        return draw_pendulum(self, state, action)

@@ -37,8 +37,8 @@ class Task:
 
     - `backend`: who runs it; `library`: whose it is, with its version.
     - `env`: the compiled environment; None on the other backends.
-    - `make`: `(num_envs, seed)` to vector environments, and with another time limit where `max_episode_steps` is
-      given too; None on the compiled backend.
+    - `make`: `(num_envs, seed)` to vector environments, with another time limit where `max_episode_steps` is given too,
+      and, of Gymnasium's, such as have pictures with `render`; None on the compiled backend.
     - `source`: what it was found by, an id or one of the other things that `resolve` takes.
     - `importable`: whether that is an id by which another process finds it too.
     """
@@ -188,7 +188,7 @@ def _within(task: Task, bounds: Bounds) -> Task:
 
 def _constants(env: str) -> dict[str, Any]:
     """The physical constants of a compiled environment, by name."""
-    others = ("id", "max_episode_steps", "reset_pool")
+    others = ("id", "max_episode_steps", "reset_pool", "render_fps")
     return {name: value for name, value in vars(compiled(env)).items() if name not in others}
 
 
@@ -254,7 +254,9 @@ def _envpool(env: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> 
 def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
     from steepest.envs.adapters import gymnasium
 
-    def make(num_envs: int, seed: int, max_episode_steps: int | None = None) -> AbstractVectorEnvironment:
+    def make(
+        num_envs: int, seed: int, max_episode_steps: int | None = None, render: bool = False
+    ) -> AbstractVectorEnvironment:
         return gymnasium.make(
             env,
             num_envs=num_envs,
@@ -262,6 +264,7 @@ def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds, en
             action_bounds=action_bounds,
             max_episode_steps=max_episode_steps,
             env_kwargs=env_kwargs,
+            render=render,
         )
 
     task = _describe_host("gymnasium", make, source=env, importable=False)

@@ -190,16 +190,23 @@ def load_agents(
     Where a newer one is damaged, a `RuntimeWarning` says so. **Raises** `InputError` where a seed has none.
     """
     chosen = config.seeds if seeds is None else seeds
-    found = newest_states(config, task, run, parameters, chosen)
+    agents = {}
     for seed in chosen:
-        if seed not in found:
-            raise InputError(
-                f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}"
-            )
-        for text in found[seed].notices:
+        found = newest_state(config, task, run, parameters, seed)
+        for text in found.notices:
             warnings.warn(text, RuntimeWarning, stacklevel=2)
-    algorithm = build_algorithm(config, task, parameters, to_learn=False)
-    return algorithm, {seed: found[seed].tree.agent for seed in chosen}
+        agents[seed] = found.tree.agent
+    return build_algorithm(config, task, parameters, to_learn=False), agents
+
+
+def newest_state(
+    config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters, seed: int
+) -> checkpoints.Found:
+    """The newest whole checkpoint of a seed. **Raises** `InputError` where there is none."""
+    found = newest_states(config, task, run, parameters, (seed,))
+    if seed not in found:
+        raise InputError(f"{run.path}: seed {seed} has no checkpoint yet. Go on with it: steepest resume {run.path}")
+    return found[seed]
 
 
 def newest_states(
@@ -236,16 +243,43 @@ def each_newest_state(
             yield seed, dataclasses.replace(found, tree=_extended(found.tree, like(0), restarts)) if index else found
 
 
+def each_kept_state(
+    config: RunConfiguration, task: Task, run: RunDirectory, parameters: HyperParameters, seed: int
+) -> Iterator[checkpoints.Found]:
+    """All checkpoints that are kept of a seed, the oldest first; damaged ones are left out.
+
+    Each becomes what it would have been in a run of the length that this one has now.
+    """
+    versions = config.history()
+    like = functools.cache(lambda index: _state_like(versions[index], task, parameters))
+    for path in reversed(checkpoints.manifests(run.checkpoints(seed))):
+        for index, version in enumerate(versions):
+            try:
+                tree, manifest = checkpoints.load(
+                    path, like(index), fingerprint=version.fingerprint, seed=seed, known=_known(seed)
+                )
+            except checkpoints.OtherConfiguration:
+                continue
+            except InputError:
+                break  # of which the newest says more, if it is that
+            yield checkpoints.Found(_extended(tree, like(0), False) if index else tree, manifest, ())
+            break
+
+
+def _known(seed: int) -> dict[str, np.ndarray]:
+    """What is in every checkpoint of a seed."""
+    return {".key": np.asarray(jax.random.key_data(compiled.seed_keys(jax.random.key(seed))[2]))}
+
+
 def _newest_of(
     versions: Sequence[RunConfiguration], like: Callable[[int], PyTree], run: RunDirectory, seed: int
 ) -> tuple[int, checkpoints.Found]:
     """The newest whole checkpoint of a seed, and which of the configurations of the run made it."""
-    known = {".key": np.asarray(jax.random.key_data(compiled.seed_keys(jax.random.key(seed))[2]))}
     refused: list[checkpoints.OtherConfiguration] = []
     for index, version in enumerate(versions):
         try:
             found = checkpoints.newest(
-                run.checkpoints(seed), like(index), fingerprint=version.fingerprint, seed=seed, known=known
+                run.checkpoints(seed), like(index), fingerprint=version.fingerprint, seed=seed, known=_known(seed)
             )
         except checkpoints.OtherConfiguration as error:
             refused.append(error)

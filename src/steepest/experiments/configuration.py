@@ -28,7 +28,7 @@ _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpoo
 _RECORDED = ("steepest", *_LIBRARIES)
 _OPTIONAL = (
     *("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier"),
-    *("max_episode_steps", "env_kwargs", "evaluation_steps"),
+    *("max_episode_steps", "env_kwargs", "evaluation_steps", "keep_every"),
 )
 """Fields that files of earlier versions do not have."""
 _DEMONSTRATIONS = {"origin": str, "transitions": int, "episodes": int | None, "sha256": str}
@@ -60,6 +60,7 @@ class RunConfiguration:
     - `max_episode_steps`: the time limit, where it is not the environment's own.
     - `env_kwargs`: what the environment is made with.
     - `evaluation_steps`: the longest episode of an evaluation; None for the time limit, if there is one.
+    - `keep_every`: steps between two checkpoints that stay for good; 0 for none.
     """
 
     algorithm: str
@@ -84,6 +85,7 @@ class RunConfiguration:
     max_episode_steps: int | None = None
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluation_steps: int | None = None
+    keep_every: int = 0
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
@@ -118,6 +120,7 @@ class RunConfiguration:
             )
         for name in ("max_episode_steps", "evaluation_steps"):
             check_number(name, getattr(self, name), at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say.")
+        check_number("keep_every", self.keep_every, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is never.")
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, at_most=10**7, remedy="10 is usual.")
 
     @property

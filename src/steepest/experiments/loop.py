@@ -139,14 +139,17 @@ def _loop(
 ) -> None:
     begin = saved = time.monotonic()
     pause = config.checkpoint_seconds
-    every = int(config.evaluation_every)
+    every, keep = int(config.evaluation_every), int(config.keep_every)
     told: set[int] = set()
+    if run is not None and keep and training.steps == 0:
+        _save(training, config, run, listener)
     while not training.finished:
         before, mark, fault = training.steps, time.monotonic(), None
         returns: dict[int, np.ndarray] = {}
-        due = (before // every + 1) * every if every else None
+        due = _next(before, every)
+        pauses = [each for each in (due, _next(before, keep)) if each is not None]
         try:
-            rows = training.advance(_BEAT, due)
+            rows = training.advance(_BEAT, min(pauses, default=None))
         except EndsTraining as error:
             rows, fault = error.rows, error
         now = time.monotonic()
@@ -168,7 +171,8 @@ def _loop(
                 listener.notice(seed, f"{error} The other seeds go on.")
         told |= training.diverged.keys()
         stopping = fault is not None or stop()
-        if run is not None and (stopping or training.finished or now - saved >= pause):
+        stays = bool(keep) and training.steps // keep > before // keep
+        if run is not None and (stopping or stays or training.finished or now - saved >= pause):
             mark = time.monotonic()
             listener.flush()
             _save(training, config, run, listener)
@@ -178,6 +182,11 @@ def _loop(
             raise fault
         if stopping:
             break
+
+
+def _next(steps: int, every: int) -> int | None:
+    """The next multiple of `every`; None where it is 0."""
+    return (steps // every + 1) * every if every else None
 
 
 def _with_evaluation(rows: Sequence[Row], returns: Mapping[int, np.ndarray]) -> list[Row]:
@@ -198,6 +207,7 @@ def _save(training: AbstractTraining, config: RunConfiguration, run: RunDirector
             update=int(state.update),
             steps=int(state.steps),
             fingerprint=config.fingerprint,
+            keep_every=config.keep_every,
         )
         listener.checkpoint(seed, path)
 

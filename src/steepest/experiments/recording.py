@@ -15,12 +15,13 @@ from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Space
-from steepest.core.validation import whole_number
+from steepest.core.validation import shown, whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
 from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.configuration import check_episodes, read_configuration
-from steepest.experiments.trained import Trained, WithoutNoise, trained
+from steepest.experiments.own import AlgorithmLike
+from steepest.experiments.trained import TrainedPolicy, WithoutNoise, load
 from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
 
@@ -85,7 +86,7 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
     if path.is_dir():
         expert = _expert(path, task)
         _check_spaces(f"run {path}", expert.task.observation_space, expert.task.action_space, task)
-        recorded, returns = record(expert, task, episodes=episodes, stochastic=stochastic)
+        recorded, returns = demonstrations_of(expert, task, episodes=episodes, stochastic=stochastic)
         how = "actions drawn" if stochastic else "without noise"
         return recorded, f"{path}, seed {expert.seed}, {how}, mean return {returns.mean():.1f}"
     if not path.exists() and path.suffix not in files.SUFFIXES:
@@ -96,24 +97,26 @@ def _find(source: object, task: Task, episodes: int, stochastic: bool) -> tuple[
     return files.load(path), str(path)
 
 
-def _expert(path: pathlib.Path, task: Task) -> Trained:
+def _expert(path: pathlib.Path, task: Task) -> TrainedPolicy:
     """The policy of a run; where no id names its environment, that is the one that is learnt in here."""
     try:
-        return trained(path)
+        return load(path)
     except InputError:
         if read_configuration(RunDirectory.existing(path)).importable:
             raise
-        return trained(path, env=task.source)
+        return load(path, env=task.source)
 
 
 def demonstrate(
     run: str | pathlib.Path,
     *,
+    out: str | pathlib.Path | None = None,
     episodes: int = 20,
     stochastic: bool = False,
     seed: int | None = None,
     episode_seed: int = 0,
     max_episode_steps: int | None = None,
+    algorithm: AlgorithmLike | None = None,
     env: EnvironmentLike | None = None,
 ) -> Demonstrations:
     """Let the policy of a run play whole episodes in its environment, and write down what it did.
@@ -121,43 +124,56 @@ def demonstrate(
     **Arguments**
 
     - `run`: a run directory.
+    - `out`: a file to write it to, too: .safetensors or .npz.
     - `episodes`: how many.
     - `stochastic`: draw actions as in training, instead of taking the best guess.
     - `seed`: which of the run's seeds; the first when left out.
     - `episode_seed`: of the episodes; another one brings other episodes.
     - `max_episode_steps`: a time limit, where the environment's own is not shorter.
-    - `env`: as it was given to `steepest.train`, where that is none which an id names.
+    - `algorithm`, `env`: as they were given to `steepest.train`, where the algorithm is your own, or the environment
+      is none that an id names.
 
     **Returns** the transitions, their actions within the bounds of the environment.
 
-    **Raises** `InputError` when it is no run, or has no checkpoint.
+    **Raises** `InputError` when it is no run, or has no checkpoint; `StorageFault` where the file cannot be written.
     """
-    expert = trained(run, seed, env)
-    return record(
+    check_file(out)
+    check_episodes("episodes", episodes)
+    expert = load(run, seed, env, algorithm)
+    recorded, _ = demonstrations_of(
         expert,
         expert.task,
         episodes=episodes,
         stochastic=stochastic,
         episode_seed=episode_seed,
         max_episode_steps=max_episode_steps,
-    )[0]
+        out=out,
+    )
+    return recorded
 
 
-def record(
-    expert: Trained,
+def check_file(out: object) -> None:
+    """**Raises** `InputError` for the name of a file that holds no demonstrations."""
+    if out is not None and pathlib.Path(str(out)).suffix not in files.SUFFIXES:
+        raise InputError(f"out is {shown(str(out))}; give a file that ends in {' or '.join(files.SUFFIXES)}.")
+
+
+def demonstrations_of(
+    expert: TrainedPolicy,
     task: Task,
     *,
     episodes: int,
     stochastic: bool,
     episode_seed: int = 0,
     max_episode_steps: int | None = None,
+    out: str | pathlib.Path | None = None,
 ) -> tuple[Demonstrations, Float[np.ndarray, " episodes"]]:
-    """What a policy does in a task, and the undiscounted return of each episode."""
+    """What a policy does in a task, written to `out` if that is given; and the undiscounted return of each episode."""
     episodes = check_episodes("episodes", episodes)
     episode_seed = whole_number("episode_seed", episode_seed, at_least=0, at_most=2**31 - 1, remedy="0, say.")
     key, limit = jax.random.key(episode_seed), time_limit(task, max_episode_steps)
     rollouts = open_task(task, key, limit=limit, slots=min(_SLOTS, episodes))
-    policy: Any = expert.policy if stochastic else WithoutNoise(expert.policy)  # rollouts ask for samples only
+    policy: Any = expert.module if stochastic else WithoutNoise(expert.module)  # rollouts ask for samples only
     try:
         played = jax.tree.map(np.asarray, rollouts.play(key, policy, episodes))
     finally:
@@ -171,6 +187,8 @@ def record(
         to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
+    if out is not None:
+        files.save(pathlib.Path(out), recorded)
     return recorded, np.where(played.valid, played.reward, 0).sum(axis=0)
 
 

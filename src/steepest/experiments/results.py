@@ -85,4 +85,4 @@ class TrainResult:
             raise InputError(
                 f"seed {seed} is not among those that were trained, {list(self.agents)}. Give one of them."
             )
-        return TrainedPolicy(self.algorithm, self.agents[seed])
+        return TrainedPolicy(self.algorithm, self.agents[seed], self.config, seed=seed)

@@ -85,6 +85,8 @@ def train(
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
     evaluation_steps: int | None = None,
+    checkpoint_seconds: float = 10.0,
+    keep_every: int = 0,
     demonstrations: DemonstrationsLike | None = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
@@ -115,6 +117,9 @@ def train(
       means are the metric `evaluated_return`.
     - `evaluation_steps`: where an episode of an evaluation is cut. When left out, at the time limit, and after 1,000
       steps where there is none. How many were cut is told.
+    - `checkpoint_seconds`: time between two checkpoints, of which the newest two stay.
+    - `keep_every`: steps between two checkpoints that stay for good, the first of them before any training; 0 for
+      none. `steepest.record(…, through_training=True)` plays them one after the other.
     - `demonstrations`: for an algorithm that learns from them, and for no other: a run directory, a file that ends in
       .npz or .safetensors, `minari:` and the id of a data set, `steepest.Demonstrations`, or arrays `(obs, action)`.
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
@@ -146,6 +151,8 @@ def train(
         evaluation_steps=evaluation_steps,
         max_episode_steps=max_episode_steps,
         env_kwargs=env_kwargs,
+        checkpoint_seconds=checkpoint_seconds,
+        keep_every=keep_every,
         demonstrations=demonstrations,
         demonstration_episodes=demonstration_episodes,
         stochastic_demonstrations=stochastic_demonstrations,
@@ -203,6 +210,7 @@ def prepare(
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 10.0,
+    keep_every: int = 0,
     demonstrations: object = None,
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
@@ -215,6 +223,8 @@ def prepare(
     total_steps = whole_number("total_steps", total_steps, at_least=1, at_most=2**31 - 1, remedy="100000, say.")
     evaluation_episodes = check_episodes("evaluation_episodes", evaluation_episodes, at_least=0)
     evaluation_every = whole_number("evaluation_every", evaluation_every, at_least=0, remedy="0 is never.")
+    keep_every = whole_number("keep_every", keep_every, at_least=0, remedy="0 keeps the newest two alone.")
+    checkpoint_seconds = converted("checkpoint_seconds", checkpoint_seconds, float, "10 is usual.")
     evaluation_steps = converted("evaluation_steps", evaluation_steps, int | None, "1000, say.")
     max_episode_steps = converted("max_episode_steps", max_episode_steps, int | None, "Leave it out for its own.")
     low, high = (
@@ -253,6 +263,7 @@ def prepare(
         max_episode_steps=max_episode_steps,
         env_kwargs=dict(env_kwargs or {}),
         evaluation_steps=evaluation_steps,
+        keep_every=keep_every,
     )
     algorithm = build_algorithm(config, task, parameters)
     if config.algorithm == OWN:

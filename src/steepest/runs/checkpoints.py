@@ -64,14 +64,25 @@ class OtherConfiguration(InputError):  # noqa: N818  nothing is damaged
 
 
 def save(
-    directory: pathlib.Path, tree: PyTree, *, seed: int, update: int, steps: int, fingerprint: str
+    directory: pathlib.Path,
+    tree: PyTree,
+    *,
+    seed: int,
+    update: int,
+    steps: int,
+    fingerprint: str,
+    keep_every: int = 0,
 ) -> pathlib.Path:
     """Write a checkpoint so that a crash, or a full disk, leaves the one before it whole.
 
     What killed processes left half-written is removed, and so are checkpoints of later updates: they were damaged, or
     training would not have gone on from an earlier one.
 
-    **Returns** its manifest, which is written last: a checkpoint with a manifest is complete. The newest two are kept.
+    **Arguments**
+
+    - `keep_every`: besides the newest two, the first checkpoint at or after every so many steps is kept; 0 for none.
+
+    **Returns** its manifest, which is written last: a checkpoint with a manifest is complete.
 
     **Raises** `StorageFault` when it cannot be written.
     """
@@ -92,8 +103,17 @@ def save(
                 arrays.unlink(missing_ok=True)
         raise
     with writing(directory):
-        _keep(directory, manifests(directory)[:_KEPT])
+        _keep(directory, [*manifests(directory)[:_KEPT], *_first_of_each(directory, keep_every)])
     return manifest
+
+
+def _first_of_each(directory: pathlib.Path, keep_every: int) -> list[pathlib.Path]:
+    """The first checkpoint within every so many steps; none where that is 0. Damaged ones say nothing."""
+    first: dict[int, pathlib.Path] = {}
+    for path in manifests(directory) if keep_every else ():
+        with contextlib.suppress(InputError):
+            first[read_manifest(path).steps // keep_every] = path  # from the newest to the oldest
+    return list(first.values())
 
 
 def _keep(directory: pathlib.Path, kept: list[pathlib.Path]) -> None:
@@ -161,7 +181,7 @@ def load(
     **Raises** `InputError` when the manifest cannot be read, the arrays are missing, cut short or altered, the two do
     not belong together, or they come from another seed or configuration.
     """
-    manifest = _manifest(path)
+    manifest = read_manifest(path)
     if manifest.fingerprint != fingerprint:
         raise OtherConfiguration(
             f"checkpoint {path}: made by another configuration ({manifest.fingerprint[:12]}, not {fingerprint[:12]}). "
@@ -204,7 +224,8 @@ def _most_bytes(like: PyTree) -> int:
     return _HEADER + sum(leaf.size * leaf.dtype.itemsize + _ENTRY for leaf in leaves)
 
 
-def _manifest(path: pathlib.Path) -> Manifest:
+def read_manifest(path: pathlib.Path) -> Manifest:
+    """What a checkpoint says of itself. **Raises** `InputError` where it is damaged."""
     content = _content(path, _LONGEST)
     try:
         found = json.loads(content)

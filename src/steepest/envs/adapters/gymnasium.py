@@ -4,11 +4,12 @@ import contextlib
 import copy
 import functools
 import importlib
+import inspect
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
@@ -16,6 +17,7 @@ from gymnasium.envs.registration import load_env_creator
 from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.envs.adapters.faults import one_line, place_of
 from steepest.envs.adapters.gymnasium_spaces import Bounds
+from steepest.envs.adapters.pictures import RENDER_MODE, check_render_mode
 from steepest.envs.adapters.separate import SeparateEnvironments
 
 Factory = Callable[[], gymnasium.Env]
@@ -52,6 +54,7 @@ def make(
     action_bounds: Bounds = (None, None),
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    render: bool = False,
 ) -> SeparateEnvironments:
     """N environments from a registered id, or from a function that makes one.
 
@@ -59,19 +62,25 @@ def make(
 
     - `max_episode_steps`: a time limit, in place of the one that is registered; a function's own stays too.
     - `env_kwargs`: of the constructor, where `source` is an id.
+    - `render`: make such as have pictures: with render_mode "rgb_array".
 
     **Raises** `InputError` for an id that is not registered or cannot be made, with what to do; `EnvironmentFault`
     for a function that raises.
     """
+    factory: Factory
     if isinstance(source, str):
         _check_registered(source)
         # What the passive checker warns of is checked here too, or does not matter here.
         arguments = {"max_episode_steps": max_episode_steps, "disable_env_checker": True, **(env_kwargs or {})}
+        if render:
+            arguments["render_mode"] = RENDER_MODE
         name, factory = source, functools.partial(gymnasium.make, source, **arguments)
     else:
         name, factory = getattr(source, "__name__", type(source).__name__), source
+        if render and _takes_render_mode(source):
+            factory = functools.partial(cast("Any", source), render_mode=RENDER_MODE)
         if max_episode_steps is not None:
-            factory = functools.partial(_limited, source, max_episode_steps)
+            factory = functools.partial(_limited, factory, max_episode_steps)
     environments: list[gymnasium.Env] = []
     try:
         with without_noise(name):
@@ -81,12 +90,22 @@ def make(
             raise InputError(
                 f"environment {name}: the function returned the same environment twice. Make a new one at every call."
             )
+        if render:
+            check_render_mode(name, environments[0], given=not isinstance(source, str))
         return SeparateEnvironments(environments, name=name, seed=seed, action_bounds=action_bounds)
     except Exception:
         for env in environments:
             with contextlib.suppress(Exception):  # what went wrong first is told
                 env.close()
         raise
+
+
+def _takes_render_mode(source: Factory) -> bool:
+    try:
+        parameters = inspect.signature(source).parameters.values()
+    except (TypeError, ValueError):  # not every callable tells
+        return False
+    return any(each.name == "render_mode" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def _limited(source: Factory, max_episode_steps: int) -> gymnasium.Env:

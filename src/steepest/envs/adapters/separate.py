@@ -6,12 +6,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault
 from steepest.envs.adapters.faults import RETURNS, in_words, one_line, raised
 from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
+from steepest.envs.adapters.pictures import frames_per_second, picture_of
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
 
 LARGEST_SEED = 2**31 - 1
@@ -47,8 +48,8 @@ class SeparateEnvironments(AbstractVectorEnvironment):
         self.observation_space = from_gymnasium("observation", getattr(first, "observation_space", None))
         self.action_space = from_gymnasium("action", getattr(first, "action_space", None), action_bounds)
         self.max_episode_steps = _time_limit(first)
-        drawn = np.random.SeedSequence(seed).generate_state(self.num_envs) & LARGEST_SEED
-        self._seeds: list[int | None] = drawn.tolist()
+        self._seeds: list[int | None]
+        self.begin_again(seed)
         self._elapsed = np.zeros(self.num_envs, int)
         self._left: np.ndarray | None = None
 
@@ -80,6 +81,19 @@ class SeparateEnvironments(AbstractVectorEnvironment):
             self._obs = next_obs.copy()
             self._obs[again] = self._observed([self._reset(index) for index in again.tolist()], again)
         return Step(self._obs, next_obs, checked, terminated, truncated, valid)
+
+    def begin_again(self, seed: int) -> None:
+        """Let the next reset begin the episodes that the first one began with this seed."""
+        self._seeds = (np.random.SeedSequence(seed).generate_state(self.num_envs) & LARGEST_SEED).tolist()
+
+    def picture(self, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        """What the first environment looks like after an action, which policies numbered; None before the first."""
+        return picture_of(self.id, self._environments[0], action)
+
+    @property
+    def render_fps(self) -> float:
+        """Steps that are shown in a second."""
+        return frames_per_second(self._environments[0])
 
     def close(self) -> None:
         """Close every environment. One that raises is warned of: what was learnt in it stands."""

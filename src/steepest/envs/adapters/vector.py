@@ -6,9 +6,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
-from steepest.core.conversion import from_environment, in_single_precision
+from steepest.core.conversion import from_environment, in_single_precision, last_choice
 from steepest.core.errors import EnvironmentFault, InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def checked_observation(
         wrong = np.zeros(1, bool) if array.dtype.kind in "iub" else ~np.isfinite(converted)
         rule = "observations must be finite"
     else:
-        last = _last_choice(space)
+        last = last_choice(space)
         wrong = (converted < 0) | (converted > last)
         rule = f"its space has the choices 0 to {np.asarray(last).tolist()}, counted from its start"
         if array.dtype.kind == "f" and (broken := array != np.rint(array)).any():
@@ -135,14 +135,3 @@ def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarr
 def _content(array: np.ndarray) -> str:
     """What an array that holds no numbers holds, in a word."""
     return type(array.flat[0]).__name__ if array.size else str(array.dtype)
-
-
-def _last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
-    """The largest choice of each component."""
-    match space:
-        case Discrete(n=n):
-            return n - 1
-        case MultiDiscrete(nvec=nvec):
-            return np.array(nvec) - 1
-        case _:
-            return 1

@@ -1,0 +1,1 @@
+"""Pictures of compiled environments, drawn with Pillow: no display and no game library is needed."""
