@@ -31,7 +31,7 @@ class StudyDisplay(AbstractWatcher):
     **Arguments**
 
     - `runs`: all of them, each with how far it is.
-    - `show`: no is nothing but what went wrong.
+    - `show`: no is nothing but notices.
     """
 
     def __init__(self, runs: Iterable[tuple[PlannedRun, RunState]], *, show: bool):
@@ -104,7 +104,7 @@ class StudyDisplay(AbstractWatcher):
         seconds = time.monotonic() - self._began.get(run.name, time.monotonic())
         reached = "" if state.mean_return is None else f"return {state.mean_return:.1f}, "
         text = state.message or f"{reached}{_time(seconds)}"
-        self._say(state.state, run, text, always=state.state == "failed")
+        self._say(state.state, run, text)
 
     def tick(self) -> None:
         if self._show and not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
