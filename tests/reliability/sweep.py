@@ -5,6 +5,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,7 +56,7 @@ class Kind:
             if done.wait(LIMIT) or (wrong := _compared(given.folder / name, given.folder / name)):
                 return Seen(0, "", "", [f"{name}: {wrong or done.stderr.read()[-500:]}"])
             taken = time.monotonic() - began
-        faults, workers, left, slowest = [], 0, 0, 0.0
+        faults, workers, left, slowest, places = [], 0, 0, 0.0, set()
         for index in range(given.count):
             place = given.folder / str(index)
             command = self._command(file, place)
@@ -67,6 +69,7 @@ class Kind:
                 os.kill(int(given.random.choice(found)), signal.SIGKILL)
                 workers += 1
             _sleep_until(began + moments[1])
+            places |= _temporary(command.pid)
             command.kill()
             command.communicate()
             before = len(list(place.glob("runs/*/evaluation.json")))
@@ -79,6 +82,8 @@ class Kind:
             if wrong:
                 faults.append(f"killed after {moments[0]:.1f} s and {moments[1]:.1f} s: {wrong}")
             given.tell(index + 1, f"{before} of {RUNS} complete when it was killed")
+        for each in places:
+            shutil.rmtree(each, ignore_errors=True)  # Ray's, of commands that were killed
         found = (
             f"{workers} workers and {given.count} commands were killed, with {left} of {given.count * RUNS} runs not "
             f"complete; one more call each, and all were, with every row once and the returns of a sweep that nothing "
@@ -95,8 +100,18 @@ def _sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.monotonic()))
 
 
+def _temporary(pid: int) -> set[str]:
+    """Ray's directories, which it names to its processes."""
+    return {each for text in _words_below(pid).values() for each in re.findall(r"/tmp/steepest-\w+", text)}
+
+
 def _below(pid: int, word: str) -> list[int]:
     """The processes below one, at any depth, with a word in their command line."""
+    return sorted(each for each, text in _words_below(pid).items() if word in text)
+
+
+def _words_below(pid: int) -> dict[int, str]:
+    """The command lines of the processes below one, at any depth."""
     parents, words = {}, {}
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -104,11 +119,11 @@ def _below(pid: int, word: str) -> list[int]:
             words[int(path.name)] = (path / "cmdline").read_text()
         except (OSError, ValueError):
             continue  # it has ended
-    found, level = [], {pid}
+    found, level = {}, {pid}
     while level:
         level = {each for each, parent in parents.items() if parent in level}
-        found += [each for each in level if word in words.get(each, "")]
-    return sorted(found)
+        found |= {each: words[each] for each in level if each in words}
+    return found
 
 
 def _compared(place: pathlib.Path, whole: pathlib.Path) -> str:
