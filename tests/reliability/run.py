@@ -20,12 +20,16 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from reliability import kills
+from reliability import kills, sweep
 from reliability.trial import Seen, Setting, Trial
 from steepest.experiments.configuration import versions
 
 FILES = ("siblings", "inputs", "damage", "malice", "full_disk", "memory", "workers")
-TRIALS: dict[str, Trial] = kills.TRIALS | {name: importlib.import_module(f"reliability.{name}").TRIAL for name in FILES}
+TRIALS: dict[str, Trial] = {
+    **kills.TRIALS,
+    **{name: importlib.import_module(f"reliability.{name}").TRIAL for name in FILES},
+    **sweep.TRIALS,
+}
 REPORT = pathlib.Path(__file__).parents[2] / "docs" / "reliability.md"
 HEAD = """# What befalls runs
 

@@ -46,7 +46,7 @@ class Sweep:
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
     quiet: bool = False
-    """Say nothing on the way but what goes wrong."""
+    """Show nothing but what goes wrong."""
 
 
 def sweep(words: Sequence[str]) -> int:

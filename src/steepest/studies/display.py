@@ -31,7 +31,7 @@ class StudyDisplay(AbstractWatcher):
     **Arguments**
 
     - `runs`: all of them, each with how far it is.
-    - `show`: no is nothing but what went wrong.
+    - `show`: no is nothing but notices.
     """
 
     def __init__(self, runs: Iterable[tuple[PlannedRun, RunState]], *, show: bool):
@@ -104,13 +104,13 @@ class StudyDisplay(AbstractWatcher):
         seconds = time.monotonic() - self._began.get(run.name, time.monotonic())
         reached = "" if state.mean_return is None else f"return {state.mean_return:.1f}, "
         text = state.message or f"{reached}{_time(seconds)}"
-        self._say(state.state, run, text, always=state.state == "failed")
+        self._say(state.state, run, text)
 
     def tick(self) -> None:
         if self._show and not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
             self._last_line = time.monotonic()
             running = [f"{name} {self._percent(name)}" for name, word in self._states.items() if word == "running"]
-            self._print(f"{self.summary}: {', '.join(running)}" if running else self.summary)
+            say(f"{self.summary}: {', '.join(running)}" if running else self.summary)
 
     @property
     def summary(self) -> str:
@@ -134,11 +134,13 @@ class StudyDisplay(AbstractWatcher):
             line = Text.assemble((f"{word:<12}", _COLOURS.get(word, "")), f"{run.name}  {text}")
             self._console.print(line, soft_wrap=True)
         else:
-            self._print(f"{word:<12}{run.name}  {text}".rstrip())
+            say(f"{word:<12}{run.name}  {text}".rstrip())
 
-    def _print(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+
+def say(text: str) -> None:
+    """Tell a person something; the standard output is for results."""
+    with contextlib.suppress(OSError):  # a log that cannot be written must not end what it is about
+        print(text, file=sys.stderr, flush=True)
 
 
 def _total(run: PlannedRun) -> int:

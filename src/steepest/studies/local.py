@@ -19,6 +19,8 @@ from steepest.studies.study_directory import StudyDirectory
 
 _PAUSE = 1.0
 """The most seconds that count between two looks at the clock: this process may have been stopped itself."""
+_TRIES = 2
+"""How often runs are checked, where the process that does so is killed."""
 _PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 _RUNS_PER_PROCESS = 25
 """After so many runs a process is replaced: whatever libraries do not let go of ends with it."""
@@ -93,7 +95,19 @@ class LocalExecutor(AbstractExecutor):
 
     def _check(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
         """The configurations of runs that differ in more than their seed."""
-        worker = self._free()
+        how = ""
+        for _ in range(_TRIES):
+            worker = self._free()
+            found = self._checked_by(worker, runs)
+            if found is not None:
+                return found
+            self._workers.discard(worker)
+            how = worker.failure() or "ended"
+            worker.end()
+        raise ProcessLost(f"the process that checks the runs {how}, {_TRIES} times. See that there is memory left.")
+
+    def _checked_by(self, worker: _StudyWorker, runs: Sequence[PlannedRun]) -> list[RunConfiguration] | None:
+        """What a process says of runs; None where it ends before it has."""
         worker.check(runs)
         found: list[RunConfiguration] = []
         while len(found) < len(runs):
@@ -101,10 +115,7 @@ class LocalExecutor(AbstractExecutor):
             if each is not worker:
                 continue
             if event is None:
-                self._workers.discard(worker)
-                how = worker.failure() or "ended"
-                worker.end()
-                raise ProcessLost(f"the process that checked the runs {how}. Try again.")
+                return None
             if event["event"] == "refused":
                 raise InputError(f"{runs[event['index']].what}: {event['text']}")
             if event["event"] == "checked":

@@ -23,6 +23,8 @@ from steepest.training.cluster import Cluster, Died
 
 _MOMENT = 0.5
 """Seconds after which an actor answers that it has heard nothing new."""
+_COUNT_EVERY = 2.0
+"""Seconds between two looks at how many processors there are."""
 _MARK = ".cluster"
 """The file that shows an actor that it sees the directory of the study."""
 
@@ -52,6 +54,8 @@ class RayExecutor(AbstractExecutor):
         self._idle: dict[object, int] = {}
         self._heard: list[Report] = []
         self._needs: dict[object, int] = {}
+        self._answered: set[object] = set()
+        self._counted, self._there = -_COUNT_EVERY, 1
         self._stopping = False
         (study.path / _MARK).write_text(self._mark)
 
@@ -62,8 +66,9 @@ class RayExecutor(AbstractExecutor):
 
     @property
     def capacity(self) -> int:
-        there = max(1, self._cluster.processors)  # machines come and go
-        return there if self._processes is None else min(there, self._processes)
+        if time.monotonic() - self._counted > _COUNT_EVERY:  # machines come and go
+            self._counted, self._there = time.monotonic(), max(1, self._cluster.processors)
+        return self._there if self._processes is None else min(self._there, self._processes)
 
     def configurations(self, runs: Sequence[PlannedRun]) -> list[RunConfiguration]:
         with LocalExecutor(self.study, 1) as here:
@@ -92,6 +97,7 @@ class RayExecutor(AbstractExecutor):
             return None
         actor, answer = found
         run = self._making.get(actor)
+        self._answered.add(actor)
         if isinstance(answer, Died):
             self._forget(actor)
             return None if run is None else Report(run.name, "lost", f"its process on the cluster was lost ({answer})")
@@ -107,6 +113,10 @@ class RayExecutor(AbstractExecutor):
 
     def ask_to_stop(self) -> None:
         self._stopping = True
+        for actor, run in list(self._making.items()):
+            if actor not in self._answered:  # it waits for a processor
+                self._end(actor)
+                self._heard.append(Report(run.name, "interrupted"))
 
     def close(self) -> None:
         self._cluster.close()
@@ -115,6 +125,7 @@ class RayExecutor(AbstractExecutor):
     def _forget(self, actor: object) -> None:
         for known in (self._making, self._idle, self._needs):
             known.pop(actor, None)
+        self._answered.discard(actor)
 
     def _end(self, actor: object) -> None:
         self._forget(actor)

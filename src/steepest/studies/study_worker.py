@@ -84,10 +84,10 @@ def _make(study: StudyDirectory, run: PlannedRun, stop: Stop, report: Report) ->
         text = f"{type(error).__name__}: {error}" if surprising else str(error)
         if out_of_memory(error):
             text = "memory has run out. Run fewer at once (--processes), or use fewer environments."
-        traceback.print_exc()  # into the log
-        if surprising and place.path.is_dir():
+        if surprising:
             with contextlib.suppress(StorageFault):  # what raised matters more
-                write_atomically(place.traceback, traceback.format_exc().encode())
+                where = place.traceback if place.path.is_dir() else study.log(run.name)
+                write_atomically(where, traceback.format_exc().encode())
         return {"kind": "failed", "text": " ".join(text.split()), "surprising": surprising}
 
 

@@ -20,7 +20,7 @@ from steepest.core.validation import whole_number
 from steepest.runs.statistics import bootstrap_interval, interquartile_mean
 from steepest.studies.begun import adopted, checked
 from steepest.studies.description import Study, read_study, study_of
-from steepest.studies.display import StudyDisplay
+from steepest.studies.display import StudyDisplay, say
 from steepest.studies.engine import AbstractExecutor, Engine
 from steepest.studies.local import LocalExecutor
 from steepest.studies.on_ray import RayExecutor
@@ -146,22 +146,24 @@ def sweep(
     with interruptible() as stop:
         if dry_run:
             with LocalExecutor(directory, processes) as executor:
-                runs = _checked(directory, described.runs, executor)
+                runs = _checked(directory, described.runs, executor, show=progress)
             return _result(directory, runs, stop)
         new = [each for each in (directory.path, *directory.path.parents) if not each.exists()]
-        with _removed_if_empty(new), directory.held(shared=only is not None):
+        with (
+            _removed_if_empty(new),
+            directory.held(shared=only is not None),
+            _executor(directory, processes, ray_address) as executor,
+        ):
+            runs = _checked(directory, described.runs, executor, show=progress)
+            if only is None or not directory.file.exists():
+                write_atomically(directory.file, described.text.encode())
+                _warn_of_others(directory, runs)
             if only is not None:
-                described = dataclasses.replace(described, runs=_only(described.runs, only))
-            with _executor(directory, processes, ray_address) as executor:
-                with LocalExecutor(directory, 1) if ray_address else contextlib.nullcontext(executor) as local:
-                    runs = _checked(directory, described.runs, local)
-                if only is None:
-                    write_atomically(directory.file, described.text.encode())
-                    _forget_others(directory, runs)
-                if slurm:
-                    write_script(directory, [run for run in runs if directory.state(run).state != "complete"])
-                else:
-                    _make(directory, runs, executor, stop, retry_failed=retry_failed, progress=progress)
+                runs = _only(runs, only)
+            if slurm:
+                write_script(directory, [run for run in runs if directory.state(run).state != "complete"])
+            else:
+                _make(directory, runs, executor, stop, retry_failed=retry_failed, progress=progress)
     result = _result(directory, runs, stop)
     end_if_asked(stop)
     return result
@@ -218,22 +220,27 @@ def _executor(directory: StudyDirectory, processes: int | None, ray_address: str
     return RayExecutor(directory, ray_address, processes)
 
 
-def _checked(directory: StudyDirectory, runs: Sequence[PlannedRun], executor: AbstractExecutor) -> list[PlannedRun]:
+def _checked(
+    directory: StudyDirectory, runs: Sequence[PlannedRun], executor: AbstractExecutor, *, show: bool
+) -> list[PlannedRun]:
     """The runs, each under the name that it has begun with. **Raises** `InputError` for what cannot be made."""
+    if show:
+        settings = len({run.but_for_the_seed for run in runs})
+        say(f"{directory.path}: {len(runs)} runs; checking {settings} combinations that differ in more than the seed")
     asked = executor.configurations(runs)
     return checked(directory, adopted(directory, runs, asked), asked)
 
 
-def _only(runs: Sequence[PlannedRun], which: str) -> tuple[PlannedRun, ...]:
+def _only(runs: Sequence[PlannedRun], which: str) -> list[PlannedRun]:
     found = [run for index, run in enumerate(runs) if which in (run.name, str(index))]
     if not found:
         if which.isdecimal():
             raise InputError(f"only is {which}; the runs of the study have the numbers 0 to {len(runs) - 1}.")
         raise unknown("run", which, [run.name for run in runs], "steepest sweep --dry-run")
-    return tuple(found)
+    return found
 
 
-def _forget_others(directory: StudyDirectory, runs: Sequence[PlannedRun]) -> None:
+def _warn_of_others(directory: StudyDirectory, runs: Sequence[PlannedRun]) -> None:
     """Warn of runs that nobody asks for any more; they are left as they are."""
     others = sorted(set(directory.names()) - {run.name for run in runs})
     if others:

@@ -214,8 +214,10 @@ class Cluster:
             return actor, Died(_why(error))
 
     def end(self, actor: Any) -> None:
-        """End a process, if it has not ended."""
+        """End a process, if it has not ended; what it was asked is not waited for any more."""
         self._ray.kill(actor, no_restart=True)
+        for question in [each for each, asked in self._pending.items() if asked is actor]:
+            self._forget(question)
         self._actors = [each for each in self._actors if each is not actor]
 
     def close(self) -> None:
