@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from steepest.experiments.train import resume as resume
     from steepest.experiments.train import train as train
     from steepest.policies import AbstractPolicy as AbstractPolicy
+    from steepest.reports.comparing import compare as compare
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
@@ -41,6 +42,7 @@ _WHOLE = {
     "evaluate": "steepest.experiments.evaluating",
     "demonstrate": "steepest.experiments.recording",
     "sweep": "steepest.studies.sweeping",
+    "compare": "steepest.reports.comparing",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",
