@@ -170,6 +170,17 @@ def test_runs_that_did_not_finish_are_told_of_and_not_pooled(tmp_path):
     assert found["environments"][0]["methods"][0]["iqm"] == 1
 
 
+def test_metrics_that_are_damaged_are_told_of(tmp_path):
+    run = write_run(tmp_path / "a", {0: 1.0})
+    with (run / "metrics.csv").open("a") as file:
+        file.write("0,x\n")
+    assert any("line 22 is damaged, and left out" in each for each in steepest.compare(run)["notices"])
+    (run / "metrics.csv").write_text("x\n")
+    found = steepest.compare(run, out=tmp_path / "out")
+    assert any("not the names of columns" in each for each in found["notices"])
+    assert found["environments"][0]["methods"][0]["iqm"] == 1
+
+
 def test_without_an_evaluation_everybody_is_measured_by_the_last_episodes(tmp_path):
     write_run(tmp_path / "a", {0: 10.0, 1: 20.0})
     write_run(tmp_path / "b", {0: 30.0}, algorithm="a2c", evaluated=False, evaluation_episodes=0)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from steepest.core.errors import InputError
-from steepest.core.files import read_at_most
+from steepest.core.files import JsonObject, read_object
 from steepest.core.validation import shown
 from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.runs.directory import RunDirectory
 
 State = Literal["finished", "training", "interrupted", "failed", "damaged"]
-_LONGEST = 2**24
 _NEVER_RUNS = ("checkpoints", "node_modules", "__pycache__")
 """Names of directories that are not searched for runs."""
 
@@ -40,7 +38,7 @@ class RunState:
     why: str
     config: RunConfiguration | None
     steps: dict[int, int]
-    evaluation: dict[str, Any] | None
+    evaluation: JsonObject | None
     changed: float
 
     @property
@@ -98,18 +96,7 @@ def _newest_steps(run: RunDirectory, seed: int) -> int:
     return steps
 
 
-def read_object(path: pathlib.Path) -> dict[str, Any]:
-    """An object in a file of JSON. **Raises** `InputError` where it cannot be read, or is something else."""
-    try:
-        found = json.loads(read_at_most(path, _LONGEST))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({shown(str(error))}). Restore it from a copy.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: it must be an object. Restore it from a copy.")
-    return found
-
-
-def read_evaluation(run: RunDirectory, config: RunConfiguration) -> dict[str, Any] | None:
+def read_evaluation(run: RunDirectory, config: RunConfiguration) -> JsonObject | None:
     """The evaluation of a run's last policies; None where there is none.
 
     **Raises** `InputError` where it is damaged, or is not of the seeds of this run.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
+from steepest.core.files import JsonObject
 from steepest.reports.numbers import comparison
 
 
@@ -14,7 +14,7 @@ def compare(
     out: str | pathlib.Path | None = None,
     normalise: str | pathlib.Path | None = None,
     labels: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> JsonObject:
     """Compare runs: final returns over seeds, aggregates over tasks with intervals, and who improves on whom.
 
     Runs of the same algorithm with the same hyper-parameters, steps, evaluation and library are one method, and their

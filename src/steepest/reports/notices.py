@@ -27,6 +27,7 @@ def notices(
         *_left_out(results),
         *_seeds(results),
         *_versions(results),
+        *(text for run in {each.run.name: each.run for each in results}.values() for text in run.doubts),
     ]
 
 

@@ -9,11 +9,12 @@ import math
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from steepest.core.errors import InputError
+from steepest.core.files import JsonObject
 from steepest.reports.grouping import Method, group, task_name
 from steepest.reports.notices import notices
 from steepest.reports.scoring import Scale, SeedResult, measured_by, read_scales, scales_of, seed_results
@@ -57,7 +58,7 @@ class Comparison:
     scales: dict[str, Scale]
     shared: list[str]
     normalised: bool
-    numbers: dict[str, Any]
+    numbers: JsonObject
 
     def names(self, task: str | None = None) -> list[str]:
         """The methods with seeds that are pooled; on one task, if that is given."""
@@ -109,7 +110,7 @@ def scores_of(found: Comparison, method: str, tasks: Sequence[str], *, plain: bo
     return [found.scales[task](each) for task, each in zip(tasks, scores, strict=True)]
 
 
-def _numbers(found: Comparison, given: bool) -> dict[str, Any]:
+def _numbers(found: Comparison, given: bool) -> JsonObject:
     names = found.names()
     together = {name: scores_of(found, name, found.shared) for name in names} if found.shared else {}
     return {
@@ -158,7 +159,7 @@ def _normalisation(found: Comparison, given: bool) -> str:
     )
 
 
-def _environment(found: Comparison, task: str) -> dict[str, Any]:
+def _environment(found: Comparison, task: str) -> JsonObject:
     scale = found.scales[task]
     methods = []
     for name in found.names(task):
@@ -188,7 +189,7 @@ def _environment(found: Comparison, task: str) -> dict[str, Any]:
     }
 
 
-def _aggregate(scores: Scores, found: Comparison) -> dict[str, Any]:
+def _aggregate(scores: Scores, found: Comparison) -> JsonObject:
     target = 1.0 if found.normalised else found.scales[found.shared[0]].high
     statistics: dict[str, Callable[..., np.ndarray | np.floating]] = {
         "iqm": pooled_interquartile_mean,
@@ -199,7 +200,7 @@ def _aggregate(scores: Scores, found: Comparison) -> dict[str, Any]:
     return {name: _estimate(statistic, scores) for name, statistic in statistics.items()}
 
 
-def _estimate(statistic: Callable[..., np.ndarray | np.floating], *samples: Scores) -> dict[str, Any]:
+def _estimate(statistic: Callable[..., np.ndarray | np.floating], *samples: Scores) -> JsonObject:
     """A statistic, and its interval where any task has more than one seed."""
     some = any(len(each) > 1 for scores in samples for each in scores)
     interval = _ends(stratified_interval(statistic, *samples)) if some else None
@@ -210,7 +211,7 @@ def _ends(interval: tuple[np.ndarray, np.ndarray]) -> list[float]:
     return [float(each) for each in interval]
 
 
-def _profiles(together: Mapping[str, Scores]) -> dict[str, Any]:
+def _profiles(together: Mapping[str, Scores]) -> JsonObject:
     if not together:
         return {"thresholds": [], "methods": []}
     every = np.concatenate([each for scores in together.values() for each in scores])
@@ -229,7 +230,7 @@ def _profiles(together: Mapping[str, Scores]) -> dict[str, Any]:
     return {"thresholds": listed(thresholds), "methods": methods}
 
 
-def _seed(found: Comparison, each: SeedResult) -> dict[str, Any]:
+def _seed(found: Comparison, each: SeedResult) -> JsonObject:
     config = each.run.config
     scale = found.scales[each.task]
     return {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from steepest.core.files import JsonObject
 from steepest.reports.curves import band, curve, kind_of_curve
 from steepest.reports.numbers import FEW, Comparison
 from steepest.reports.picture import Axis, Curve, Picture, Row, axis, interval_text, number
@@ -197,7 +197,7 @@ def _aggregates(found: Comparison) -> Iterator[Picture]:
         )
 
 
-def _estimated(name: str, series: int, estimate: Mapping[str, Any], trusted: bool) -> Row:
+def _estimated(name: str, series: int, estimate: JsonObject, trusted: bool) -> Row:
     says = f"{number(estimate['value'])} {interval_text(estimate['ci95'])}".rstrip()
     return Row(name, series, estimate["value"], estimate["ci95"], says, trusted=trusted)
 

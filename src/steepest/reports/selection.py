@@ -23,12 +23,14 @@ class ChosenRun:
     - `label`: what to call its method, where that was given; else empty.
     - `state`: how it stands.
     - `columns`: of its metrics; None where there are none, or they are damaged.
+    - `doubts`: what is wrong with them, if anything.
     """
 
     name: str
     label: str
     state: RunState
     columns: dict[str, np.ndarray] | None
+    doubts: tuple[str, ...] = ()
 
     @property
     def config(self) -> RunConfiguration:
@@ -78,19 +80,20 @@ def select(paths: Sequence[str | pathlib.Path], labels: Sequence[str] = ()) -> S
             if state.config is None:
                 failed[str(each)] = state.why
             else:
-                runs[place] = ChosenRun(str(each), labels[index] if labels else "", state, _columns(state))
+                runs[place] = ChosenRun(str(each), labels[index] if labels else "", state, *_columns(state))
         there = {each.name for each in found}
         failed |= {str(path / "runs" / name): why for name, why in missing.items() if name not in there}
     return Selection(list(runs.values()), failed)
 
 
-def _columns(state: RunState) -> dict[str, np.ndarray] | None:
-    """The metrics of a run; where they cannot be read, the statistics do without curves."""
+def _columns(state: RunState) -> tuple[dict[str, np.ndarray] | None, tuple[str, ...]]:
+    """The metrics of a run, and what is wrong with them; where they cannot be read, statistics do without curves."""
     if not state.run.metrics.is_file():
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a row that a crash has damaged is none of this page's business
-            return metrics.read(state.run.metrics)
-    except InputError:
-        return None
+        return None, ()
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            columns = metrics.read(state.run.metrics)
+        except InputError as error:
+            return None, (str(error),)
+    return columns, tuple(str(each.message) for each in heard)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from steepest.core.files import JsonObject
 from steepest.reports.numbers import FEW
 from steepest.reports.picture import interval_text, number
 
 
-def title(numbers: Mapping[str, Any]) -> str:
+def title(numbers: JsonObject) -> str:
     """What is compared, and where."""
     names = [each["method"] for each in numbers["methods"]]
     environments = [each["environment"] for each in numbers["environments"]]
@@ -18,7 +16,7 @@ def title(numbers: Mapping[str, Any]) -> str:
     return f"{what} on {where}"
 
 
-def summary(numbers: Mapping[str, Any]) -> str:
+def summary(numbers: JsonObject) -> str:
     """Which method is ahead, by how much, and how sure that is."""
     known = [each for each in numbers["methods"] if each["aggregate"]]
     if not known:
@@ -45,7 +43,7 @@ def summary(numbers: Mapping[str, Any]) -> str:
     return said
 
 
-def _counts(numbers: Mapping[str, Any]) -> list[int]:
+def _counts(numbers: JsonObject) -> list[int]:
     shared = numbers["aggregated_over"]
     return [
         method["seeds"]
@@ -55,11 +53,11 @@ def _counts(numbers: Mapping[str, Any]) -> list[int]:
     ]
 
 
-def _value(estimate: Mapping[str, Any]) -> str:
+def _value(estimate: JsonObject) -> str:
     return f"{number(estimate['value'])} {interval_text(estimate['ci95'])}".rstrip()
 
 
-def _sure(numbers: Mapping[str, Any], best: str, second: str, fewest: int) -> str:
+def _sure(numbers: JsonObject, best: str, second: str, fewest: int) -> str:
     """Whether the first two can be told apart, by the probability of improvement."""
     for each in numbers["probability_of_improvement"]:
         value, interval = each["value"], each["ci95"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from steepest.core.files import JsonObject
 from steepest.reports.picture import interval_text, number
 
 COLUMNS = {
@@ -63,7 +63,7 @@ def cell_text(value: object) -> str:
             return str(value)
 
 
-def returns_table(environment: Mapping[str, Any]) -> Table:
+def returns_table(environment: JsonObject) -> Table:
     """What the methods came to on one environment."""
     heads = ("method", "seeds", "IQM", "95% interval", "median", "mean", "deviation of seeds", "worst seed", "steps")
     rows = [
@@ -83,7 +83,7 @@ def returns_table(environment: Mapping[str, Any]) -> Table:
     return Table(f"Final returns on {environment['environment']}", heads, rows)
 
 
-def aggregates_table(numbers: Mapping[str, Any]) -> Table | None:
+def aggregates_table(numbers: JsonObject) -> Table | None:
     """The aggregates with their intervals; None where there are none."""
     known = [each for each in numbers["methods"] if each["aggregate"]]
     if not known:
@@ -98,7 +98,7 @@ def aggregates_table(numbers: Mapping[str, Any]) -> Table | None:
     return Table(caption, ("method", "IQM", "median", "mean", "optimality gap"), rows)
 
 
-def improvement_table(numbers: Mapping[str, Any]) -> Table | None:
+def improvement_table(numbers: JsonObject) -> Table | None:
     """How likely methods improve on each other; None where there is one method only."""
     rows = [
         (each["method"], each["over"], each["value"], interval_text(each["ci95"]) or "–")
@@ -108,13 +108,13 @@ def improvement_table(numbers: Mapping[str, Any]) -> Table | None:
     return Table("Probability of improvement", heads, rows) if rows else None
 
 
-def summary_tables(numbers: Mapping[str, Any]) -> list[Table]:
+def summary_tables(numbers: JsonObject) -> list[Table]:
     """All tables but that of the seeds."""
     tables = [returns_table(each) for each in numbers["environments"] if each["methods"]]
     return tables + [each for each in (aggregates_table(numbers), improvement_table(numbers)) if each is not None]
 
 
-def as_csv(numbers: Mapping[str, Any]) -> str:
+def as_csv(numbers: JsonObject) -> str:
     """A row for each seed, with all digits, and empty cells where nothing is known."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
@@ -123,7 +123,7 @@ def as_csv(numbers: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def as_markdown(numbers: Mapping[str, Any]) -> str:
+def as_markdown(numbers: JsonObject) -> str:
     """The tables but that of the seeds, and what must be said of them, in GitHub's Markdown."""
     parts = []
     for table in summary_tables(numbers):
@@ -154,7 +154,7 @@ _LATEX = {
 } | {each: f"\\{each}" for each in "&%$#_"}
 
 
-def as_latex(numbers: Mapping[str, Any]) -> str:
+def as_latex(numbers: JsonObject) -> str:
     """The same tables in LaTeX; they need the package booktabs."""
     parts = ["% needs \\usepackage{booktabs}"]
     for table in summary_tables(numbers):
