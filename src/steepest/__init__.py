@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from steepest.experiments.train import train as train
     from steepest.experiments.trained import load as load
     from steepest.policies import AbstractPolicy as AbstractPolicy
+    from steepest.reports.comparing import compare as compare
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
@@ -49,6 +50,7 @@ _WHOLE = {
     "sweep": "steepest.studies.sweeping",
     "record": "steepest.video.filming",
     "watch": "steepest.video.watching",
+    "compare": "steepest.reports.comparing",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",

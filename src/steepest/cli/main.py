@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "sweep": ("make every run of a study: algorithms, environments, settings, seeds", _of("sweep", "sweep")),
     "record": ("record what the policy of a run does, as a GIF or a video", _of("record", "record")),
     "watch": ("watch the policy of a run at play, in a window", _of("record", "watch")),
+    "compare": ("compare runs and studies: one page, with tables and pictures", _of("compare", "compare")),
     "gradients": ("compare estimators of the policy gradient: bias, noise and cost", _of("gradients", "gradients")),
     "theorems": ("check on exact answers what policy gradients rest on", _of("theorems", "theorems")),
     "list": ("show the algorithms, estimators or environments there are", _of("commands", "show")),

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steepest.core.errors import InputError, StorageFault
+from steepest.core.validation import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+JsonObject = dict[str, Any]
+"""Names and values, as JSON has them."""
 _TEMPORARY = ".*.tmp"
 """The names of files that are being written; one that stays was left by a process that was killed."""
 
@@ -29,6 +33,17 @@ def read_at_most(path: pathlib.Path, most: int) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}. Restore it from a copy.") from error
     raise InputError(f"{path}: it has {size} bytes, and at most {most} are possible. Restore it from a copy.")
+
+
+def read_object(path: pathlib.Path, most: int = 2**24) -> JsonObject:
+    """An object in a file of JSON. **Raises** `InputError` where it cannot be read, or is something else."""
+    try:
+        found = json.loads(read_at_most(path, most))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({shown(str(error))}). Restore it from a copy.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: it must be an object. Restore it from a copy.")
+    return found
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import sys
 import time
 import warnings
@@ -100,7 +101,12 @@ class ProgressDisplay(AbstractListener):
         speed, steps = f"{last['steps_per_second']:,.0f} steps/s", min(last["steps"], self._total)
         recent = self._recent.get(task, "–") + self._evaluated.get(task, "")
         self._bars.update(task, completed=steps, speed=speed, recent=recent)
-        self._line(f"seed {seed}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}")
+        self._line(f"seed {seed}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}{self._left(task)}")
+
+    def _left(self, task: TaskID) -> str:
+        """How long the rest takes at the speed so far, where that is known."""
+        seconds = self._bars.tasks[self._bars.task_ids.index(task)].time_remaining
+        return "" if seconds is None else f", {datetime.timedelta(seconds=round(seconds))} left"
 
     def _line(self, text: str, *, always: bool = False) -> None:
         if not self._show or self._live:

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 
 from steepest.core.errors import InputError
@@ -14,6 +15,8 @@ from steepest.core.validation import shown
 
 _LONGEST = 2**24
 """Bytes of a configuration: that of an algorithm of the user's own describes all of its parts."""
+_GLANCE = 0.1
+"""Seconds after which to try again for a lock: whoever only asks whether it is in use holds it for a moment."""
 
 
 class RunDirectory:
@@ -94,9 +97,30 @@ class RunDirectory:
                 for each in made:
                     each.rmdir()  # those that are not empty stay
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a process trains in it now."""
+        try:
+            opened = os.open(self.path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            os.close(opened)  # which unlocks it too
+        return False
+
     def _lock(self, opened: int) -> None:
         try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_GLANCE)
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             remedy = "Give another with --run-dir" if self.new else "Wait until it has ended, or stop it"
             raise InputError(f"run directory {self.path}: another process trains in it. {remedy}.") from error
