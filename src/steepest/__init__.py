@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
+    from steepest.studies.tuning import tune as tune
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _WHOLE = {
     "evaluate": "steepest.experiments.evaluating",
     "demonstrate": "steepest.experiments.recording",
     "sweep": "steepest.studies.sweeping",
+    "tune": "steepest.studies.tuning",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "demonstrate": ("write down what the policy of a run does, to learn from", _of("demonstrate", "demonstrate")),
     "plot": ("draw learning curves of one or more runs", _of("commands", "plot")),
     "sweep": ("make every run of a study: algorithms, environments, settings, seeds", _of("sweep", "sweep")),
+    "tune": ("search for hyper-parameters, and judge them with fresh seeds", _of("tune", "tune")),
     "gradients": ("compare estimators of the policy gradient: bias, noise and cost", _of("gradients", "gradients")),
     "theorems": ("check on exact answers what policy gradients rest on", _of("theorems", "theorems")),
     "list": ("show the algorithms, estimators or environments there are", _of("commands", "show")),

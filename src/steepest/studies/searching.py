@@ -86,7 +86,7 @@ class SearchLoop:
         seed = self._waiting[number].pop(0)
         self._training[number].add(seed)
         hyper = self._hyper[number]
-        return Training(number, seed, hyper, program(self._settings.space, hyper))
+        return Training(number, seed, self._settings.hyper(hyper), program(self._settings.space, hyper))
 
     def _open(self, trial: Trial) -> int | None:
         """Begin to work on a trial; None where nothing is left to do for it."""
