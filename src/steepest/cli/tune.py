@@ -130,7 +130,7 @@ def _report(result: TuneResult, algorithm: str, env: str, *, show: bool, words: 
         return interrupts.status()
     if result.answer is None:
         say(result.notice)
-        return 0
+        return 0 if result.elsewhere else 1
     answer = result.answer
     if show:
         _print_contenders(answer)

@@ -45,12 +45,13 @@ class SearchLoop:
         self._training: dict[int, set[int]] = {}
         self._pruned: set[int] = set()
         self._hyper: dict[int, dict] = {}
-        self.trainings, self._busy, self._begun = 0, 0.0, {}
+        self._begun: dict[tuple[int, int], float] = {}
+        self._shortest = math.inf
 
     @property
     def seconds(self) -> float:
-        """That a training takes, on average; 0 before the first has ended."""
-        return self._busy / self.trainings if self.trainings else 0.0
+        """That a training takes once its program is compiled; 0 before the first has ended."""
+        return 0.0 if math.isinf(self._shortest) else self._shortest
 
     def run(self) -> None:
         """Search. What is being trained when it has to end is left to the next process that asks for trials."""
@@ -113,8 +114,7 @@ class SearchLoop:
         if value is None:
             self._waiting[number].clear()
             return
-        self._busy += time.monotonic() - self._begun[number, seed]
-        self.trainings += 1
+        self._shortest = min(self._shortest, time.monotonic() - self._begun[number, seed])
         if self._trials.report(number, seed, value) and self._waiting[number]:
             self._pruned.add(number)
             self._waiting[number].clear()

@@ -34,6 +34,8 @@ _LONGEST = 2**30
 """Bytes of a journal."""
 _STARTUP = 8
 """Trials at random, before the sampler models what was good."""
+_TELLING = 30
+"""Trials from which on it can be told what made the difference."""
 _P_VALUE = 0.1
 """Of the Wilcoxon test that ends a trial, where it has seeds enough to come so low."""
 State = Literal["running", "complete", "pruned", "failed"]
@@ -225,7 +227,7 @@ class Trials:
     def importance(self) -> dict[str, float]:
         """How much of the differences between trials each hyper-parameter explains; empty where they are too few."""
         complete = [each for each in self.all() if each.state in ("complete", "pruned")]
-        if len(complete) < 2 * _STARTUP or len({each.mean for each in complete}) < 2:
+        if len(complete) < _TELLING or len({each.mean for each in complete}) < 2:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

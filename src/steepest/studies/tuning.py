@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import math
 import os
@@ -60,7 +61,8 @@ class TuneResult:
     - `trials`: everything that was tried, in order.
     - `answer`: the best on fresh seeds, beside the defaults; None where it was interrupted before.
     - `interrupted`: whether it was asked to end before that.
-    - `notice`: what a person should know who waits for an answer that is not there.
+    - `notice`: why there is no answer, in words.
+    - `elsewhere`: how many trials other processes still work on, of which the last trains the best again.
     """
 
     directory: pathlib.Path
@@ -68,6 +70,7 @@ class TuneResult:
     answer: Answer | None = None
     interrupted: bool = False
     notice: str = ""
+    elsewhere: int = 0
 
     @property
     def hyper(self) -> dict[str, Any]:
@@ -298,12 +301,19 @@ class _Call:
                     time_left=self._search_left,
                 )
                 self.loop.run()
+        elsewhere = known.elsewhere()  # before `all`, so that none is missing there when it is 0
         trials = tuple(known.all())
         self._draw_trials(trials)
         if self.stop():
             return TuneResult(self.study.path, trials, interrupted=True)
-        if (elsewhere := known.elsewhere()) > 0:
-            notice = f"{elsewhere} trials are with other processes; the last one to end trains the best again."
+        if elsewhere:
+            notice = f"Other processes work on {elsewhere} trials; the last to end trains the best again."
+            return TuneResult(self.study.path, trials, notice=notice, elsewhere=elsewhere)
+        if not contenders(settings, trials)[0]:
+            notice = (
+                f"There is nothing to judge: of {len(trials)} trials none has trained all of its seeds with another "
+                f"setting than the search began with. Call it again with more trials, more time, or other ranges."
+            )
             return TuneResult(self.study.path, trials, notice=notice)
         answer = self._judge(known, trials, display)
         if answer is None:
@@ -371,7 +381,9 @@ class _Call:
             f"{self.settings.fresh_seeds[0]} to {self.settings.fresh_seeds[-1]}"
         )
         display.phase("fresh seeds", len(runs))
-        with self.study.held(), self._executor(self.study) as executor:
+        with self._turn(display), self.study.held(), self._executor(self.study) as executor:
+            if self.stop():
+                return None
             asked = [self._configuration_of(run) for _, run in runs.values()]
             engine = Engine(self.study, executor, watcher=display)
             for run in checked(self.study, [run for _, run in runs.values()], asked):
@@ -399,6 +411,25 @@ class _Call:
             known.importance(),
             clock.monotonic() - self.begun,
         )
+
+    @contextlib.contextmanager
+    def _turn(self, display: TuneDisplay) -> Iterator[None]:
+        """Wait until no other process trains the best again, or this one is asked to stop."""
+        opened = os.open(self.study.path / ".judging.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        told = False
+        try:
+            while not self.stop():
+                try:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        display.say("another process trains them; this one waits for it")
+                    told = True
+                    clock.sleep(0.2)
+            yield
+        finally:
+            os.close(opened)
 
     def _configuration_of(self, run: PlannedRun) -> RunConfiguration:
         """What `config.json` of a run says: it differs from the first one's in its setting and its seed."""
