@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from steepest.studies.sweeping import sweep as sweep
     from steepest.video.filming import record as record
     from steepest.video.watching import watch as watch
+    from steepest.studies.tuning import tune as tune
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ _WHOLE = {
     "record": "steepest.video.filming",
     "watch": "steepest.video.watching",
     "compare": "steepest.reports.comparing",
+    "tune": "steepest.studies.tuning",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from steepest.experiments.results import TrainResult
     from steepest.experiments.train import Experiment
 
-_NAMES = max(map(len, ALGORITHMS)) + 2
+NAMES = max(map(len, ALGORITHMS)) + 2
 """The width of a column of names."""
 
 
@@ -141,7 +141,7 @@ class TrainOnDemonstrations(Train):
 def train(words: Sequence[str]) -> int:
     """`steepest train ALGORITHM --env ID …`."""
     if wants_help(words):
-        names = "\n".join(f"  {name:<{_NAMES}}{kind.title}" for name, kind in ALGORITHMS.items())
+        names = "\n".join(f"  {name:<{NAMES}}{kind.title}" for name, kind in ALGORITHMS.items())
         print(f"usage: steepest train ALGORITHM --env ID …   (steepest train ALGORITHM --help says more)\n\n{names}")
         return 0
     name, rest = words[0], words[1:]
@@ -371,9 +371,9 @@ def show(words: Sequence[str]) -> int:
     if given.what == "algorithms":
         tuned_for = preset_names()
         for name in filter(matches, ALGORITHMS):
-            print(f"{name:<{_NAMES}}{ALGORITHMS[name].title}")
+            print(f"{name:<{NAMES}}{ALGORITHMS[name].title}")
             if tuned_for.get(name):
-                print(f"{'':<{_NAMES}}tuned for {', '.join(tuned_for[name])}")
+                print(f"{'':<{NAMES}}tuned for {', '.join(tuned_for[name])}")
         return 0
     if given.what == "estimators":
         for name in filter(matches, ESTIMATORS):

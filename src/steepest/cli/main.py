@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "record": ("record what the policy of a run does, as a GIF or a video", _of("record", "record")),
     "watch": ("watch the policy of a run at play, in a window", _of("record", "watch")),
     "compare": ("compare runs and studies: one page, with tables and pictures", _of("compare", "compare")),
+    "tune": ("search for hyper-parameters, and judge them with fresh seeds", _of("tune", "tune")),
     "gradients": ("compare estimators of the policy gradient: bias, noise and cost", _of("gradients", "gradients")),
     "theorems": ("check on exact answers what policy gradients rest on", _of("theorems", "theorems")),
     "list": ("show the algorithms, estimators or environments there are", _of("commands", "show")),

@@ -218,14 +218,42 @@ class Bound:
 
 
 @dataclasses.dataclass(frozen=True)
+class Search:
+    """Where good values of a hyper-parameter are found: the range that a search takes unless it is given another.
+
+    - `low`, `high`: the range, ends included; of a count, powers of two are searched.
+    - `log`: on a logarithmic scale. `complement`: what is searched, and on a logarithmic scale, is 1 less the value.
+    - `factor`: no further from where the search begins than this factor; None for the whole range.
+    - `choices`: a few values, in place of a range.
+
+    **Raises** `ValueError` for a range that holds nothing.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    complement: bool = False
+    factor: float | None = None
+    choices: tuple[bool | float | str, ...] = ()
+
+    def __post_init__(self):
+        if not self.choices and not (self.low < self.high and (self.low > 0 or not self.log)):
+            raise ValueError(f"a search from {self.low} to {self.high} has nothing to find")
+
+
+@dataclasses.dataclass(frozen=True)
 class Description:
-    """A field of a dataclass: its name, its type without annotations, its default, its help, its bound."""
+    """A field of a dataclass: its name, its type without annotations, its default, its help, its bound.
+
+    - `search`: where good values are found, if it is worth searching.
+    """
 
     name: str
     kind: object
     default: object
     help: str
     bound: Bound | None
+    search: Search | None = None
 
     @property
     def choices(self) -> tuple[object, ...]:
@@ -247,8 +275,15 @@ def _described(field: dataclasses.Field, hint: object) -> Description:
     notes = getattr(hint, "__metadata__", ())
     helps = [note.help for note in notes if getattr(note, "help", None)]
     bounds = [note for note in notes if isinstance(note, Bound)]
-    kind = typing.get_args(hint)[0] if notes else hint
-    return Description(field.name, kind, field.default, helps[-1] if helps else "", bounds[0] if bounds else None)
+    searches = [note for note in notes if isinstance(note, Search)]
+    return Description(
+        field.name,
+        typing.get_args(hint)[0] if notes else hint,
+        field.default,
+        helps[-1] if helps else "",
+        bounds[0] if bounds else None,
+        searches[0] if searches else None,
+    )
 
 
 def check_fields(given: object) -> None:

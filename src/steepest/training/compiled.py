@@ -51,6 +51,10 @@ def begin(algorithm: AbstractAlgorithm, env: TrajectorySource, key: Key[Array, "
     return TrainingState(agent, source.start(for_streams, algorithm), for_updates, zero, zero, zero - 1)
 
 
+_begin = jax.jit(begin)
+"""One program for all algorithms that differ in their numbers only."""
+
+
 def update_once(
     algorithm: AbstractAlgorithm, env: TrajectorySource, state: TrainingState
 ) -> tuple[TrainingState, dict[str, Array]]:
@@ -171,7 +175,7 @@ class CompiledTraining(AbstractTraining):
     def __init__(self, algorithm: AbstractAlgorithm, env: TrajectorySource, *, seeds: Sequence[int], total_steps: int):
         configure_platform()
         self.algorithm, self.env, self.seeds, self.total_steps = algorithm, env, tuple(seeds), total_steps
-        self._start = jax.jit(functools.partial(begin, algorithm, env))
+        self._start = functools.partial(_begin, algorithm, env)
         self._states: list[TrainingState] = [self._start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
         self._diverged: dict[int, NonFiniteError] = {}
