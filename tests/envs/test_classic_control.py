@@ -96,7 +96,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=sorted(COMPILED))
+@pytest.fixture(params=sorted(CASES))
 def env(request):
     return compiled(request.param)
 
@@ -333,7 +333,7 @@ def test_the_constants_may_be_traced(env):
 
 
 def test_the_list_of_compiled_environments_is_complete():
-    assert set(COMPILED) == set(CASES)
+    assert set(COMPILED) == set(CASES) | {"Catch-v0", "MaskedCartPole-v0", "TMaze-v0"}  # test_hidden_and_seen.py
     assert all(compiled(name).id == name for name in COMPILED)
     assert compiled("Ant-v5") is None
 

@@ -106,6 +106,11 @@ def test_an_environment_is_made_with_what_it_is_told():
         if read is not None:
             assert read(task) == 5.0
             assert isinstance(read(task), float)
+    maze = resolve("TMaze-v0", env_kwargs={"length": 20.0})
+    assert (maze.env.length, maze.max_episode_steps) == (20, 210)
+    assert resolve("TMaze-v0", env_kwargs={"length": 20}, max_episode_steps=30).env.max_episode_steps == 30
+    picture = resolve("Catch-v0", env_kwargs={"rows": 6, "columns": 4})
+    assert (picture.observation_space.shape, picture.max_episode_steps) == ((6, 4, 1), 5)
     (lake,) = resolve("FrozenLake-v1", env_kwargs={"is_slippery": False}).groups(1, 0)
     lake.reset()
     lake.send(np.array([2]))
@@ -121,6 +126,10 @@ def test_an_environment_is_made_with_what_it_is_told():
             {"gravit": 1.0},
             "unknown constant of the compiled CartPole-v1 in env_kwargs 'gravit'; did",
         ),
+        ("TMaze-v0", "auto", {"lenght": 3}, "unknown constant of the compiled TMaze-v0 in env_kwargs 'lenght'; did"),
+        ("TMaze-v0", "auto", {"length": 2.5}, r"env_kwargs: length is 2\.5; it must be a whole number\. 10 is usual"),
+        ("TMaze-v0", "auto", {"length": 0}, "length is 0; it must be a whole number and at least 1"),
+        ("Catch-v0", "auto", {"columns": 1}, "columns is 1; it must be a whole number and at least 2"),
         ("CartPole-v1", "auto", {"gravity": "low"}, "env_kwargs: gravity is 'low'; it must be a number"),
         (
             "FrozenLake-v1",

@@ -9,9 +9,12 @@ if TYPE_CHECKING:
 COMPILED: dict[str, str] = {
     "Acrobot-v1": "steepest.envs.acrobot:Acrobot",
     "CartPole-v1": "steepest.envs.cart_pole:CartPole",
+    "Catch-v0": "steepest.envs.catch:Catch",
+    "MaskedCartPole-v0": "steepest.envs.masked_cart_pole:MaskedCartPole",
     "MountainCar-v0": "steepest.envs.mountain_car:MountainCar",
     "MountainCarContinuous-v0": "steepest.envs.mountain_car_continuous:MountainCarContinuous",
     "Pendulum-v1": "steepest.envs.pendulum:Pendulum",
+    "TMaze-v0": "steepest.envs.t_maze:TMaze",
 }
 """Where each compiled environment lives: its id, then "module:Class"."""
 

@@ -148,7 +148,7 @@ def _find(env: EnvironmentLike, backend: str, action_bounds: Bounds, env_kwargs:
         return _given(env, action_bounds)
     if backend == "compiled" and env not in COMPILED:
         raise unknown("compiled environment", env, COMPILED)
-    if backend == "compiled" or (backend == "auto" and env in COMPILED and set(env_kwargs) <= set(_constants(env))):
+    if backend == "compiled" or (backend == "auto" and env in COMPILED and _ours(env, env_kwargs)):
         return _compiled(env, env_kwargs)
     if backend == "envpool" or (backend == "auto" and not env_kwargs and _envpool_has(env)):
         return _envpool(env, action_bounds, env_kwargs)
@@ -186,6 +186,15 @@ def _within(task: Task, bounds: Bounds) -> Task:
     return task
 
 
+def _ours(env: str, env_kwargs: Mapping[str, Any]) -> bool:
+    """Whether the compiled environment of a name is meant: it knows what it is made with, or nobody else has one."""
+    if set(env_kwargs) <= set(_constants(env)):
+        return True
+    from steepest.envs.adapters import gymnasium
+
+    return env not in gymnasium.known_ids()
+
+
 def _constants(env: str) -> dict[str, Any]:
     """The physical constants of a compiled environment, by name."""
     others = ("id", "max_episode_steps", "reset_pool", "render_fps")
@@ -198,7 +207,7 @@ def _compiled(env: str, env_kwargs: Mapping[str, Any]) -> Task:
     for name, value in env_kwargs.items():
         if name not in known:
             raise unknown(f"constant of the compiled {env} in env_kwargs", name, known)
-        check_number(f"env_kwargs: {name}", value, remedy=f"{known[name]} is usual.")
+        check_number(f"env_kwargs: {name}", value, whole=type(known[name]) is int, remedy=f"{known[name]} is usual.")
     given = {name: type(known[name])(value) for name, value in env_kwargs.items()}
     return _describe_compiled(dataclasses.replace(found, **given), source=env)
 

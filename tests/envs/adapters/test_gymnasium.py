@@ -296,6 +296,8 @@ def test_a_module_may_register_the_environment(there, tmp_path, monkeypatch):
     [
         ("CartPol-v1", "^unknown environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
         ("CartPole", "did you mean 'CartPole-v1'?"),
+        ("TMaze", "did you mean 'TMaze-v0'?"),
+        ("TMaze-v0", "^backend is 'gymnasium', and TMaze-v0 is ours alone. Take 'compiled', or 'auto'.$"),
         ("HalfCheetah-v1", "did you mean 'HalfCheetah-v5'?"),
         ("Nothing at all!", "^unknown environment 'Nothing at all!'"),
         ("not_a_module:Env-v0", "not_a_module cannot be imported: No module named 'not_a_module'. Install it"),

@@ -15,6 +15,7 @@ import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
+from steepest.envs import COMPILED
 from steepest.envs.adapters.faults import one_line, place_of
 from steepest.envs.adapters.gymnasium_spaces import Bounds
 from steepest.envs.adapters.pictures import RENDER_MODE, check_render_mode
@@ -150,7 +151,11 @@ def _check_registered(source: str) -> None:
                 f"unknown environment {source!r}; {package} has it. Give {package}:{source}, once that is installed: "
                 f"pip install {package.replace('_', '-')}."
             ) from error
-        refused = unknown("environment", source, known_ids(), "steepest list envs")
+        if source in COMPILED:
+            raise InputError(
+                f"backend is 'gymnasium', and {source} is ours alone. Take 'compiled', or 'auto'."
+            ) from error
+        refused = unknown("environment", source, {*known_ids(), *COMPILED}, "steepest list envs")
         if not colon:
             refused = InputError(f"{refused} If a module registers it, name that too: MODULE:{source}.")
         raise refused from error
