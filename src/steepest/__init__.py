@@ -25,19 +25,23 @@ if TYPE_CHECKING:
     from steepest.envs.environment import AbstractEnvironment as AbstractEnvironment
     from steepest.estimators import *  # noqa: F403
     from steepest.experiments.evaluating import evaluate as evaluate
+    from steepest.experiments.logged import log as log
     from steepest.experiments.plotting import plot as plot
     from steepest.experiments.recording import demonstrate as demonstrate
     from steepest.experiments.train import resume as resume
     from steepest.experiments.train import train as train
     from steepest.experiments.trained import load as load
+    from steepest.exports.exporting import export as export
     from steepest.policies import AbstractPolicy as AbstractPolicy
     from steepest.reports.comparing import compare as compare
     from steepest.runs.listeners import AbstractListener as AbstractListener
+    from steepest.runs.loggers import TensorBoard as TensorBoard
+    from steepest.runs.loggers import WandB as WandB
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
+    from steepest.studies.tuning import tune as tune
     from steepest.video.filming import record as record
     from steepest.video.watching import watch as watch
-    from steepest.studies.tuning import tune as tune
 
 __version__ = "0.1.0"
 
@@ -53,6 +57,8 @@ _WHOLE = {
     "watch": "steepest.video.watching",
     "compare": "steepest.reports.comparing",
     "tune": "steepest.studies.tuning",
+    "log": "steepest.experiments.logged",
+    "export": "steepest.exports.exporting",
     "estimate_gradient": "steepest.diagnostics.comparison",
     "compare_gradients": "steepest.diagnostics.comparison",
     "configure_platform": "steepest._platform",
@@ -66,6 +72,8 @@ _GIVEN = {
     "Demonstrations": "steepest.core.demonstrations",
     "AbstractEnvironment": "steepest.envs.environment",
     "AbstractListener": "steepest.runs.listeners",
+    "TensorBoard": "steepest.runs.loggers",
+    "WandB": "steepest.runs.loggers",
     "AbstractPolicy": "steepest.policies",
     "Networks": "steepest.algorithms.architecture",
 }

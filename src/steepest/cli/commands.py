@@ -82,6 +82,9 @@ Json = Annotated[
 """Names and their values."""
 
 
+Logger = Literal["tensorboard", "wandb"]
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Train an algorithm on an environment; everything goes into a run directory."""
@@ -122,6 +125,8 @@ class Train:
     keep_every: Whole = 0
     """Steps between two checkpoints that stay for good, the first of them before any training; 0 for none. steepest
     record --through-training plays them one after the other."""
+    log: tuple[Logger, ...] = ()
+    """Where the numbers go besides, in the run directory: tensorboard, wandb, or both."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache directory, so that the next run starts at once."""
 
@@ -155,7 +160,9 @@ def train(words: Sequence[str]) -> int:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
 
     from steepest.experiments.train import execute, prepare
+    from steepest.runs.loggers import named
 
+    listeners = named(given.log)
     experiment = prepare(
         given.algorithm,
         given.env,
@@ -175,7 +182,7 @@ def train(words: Sequence[str]) -> int:
         **told,
     )
     _announce(experiment, preset(name, given.env) if given.preset else {})
-    return _report(execute(experiment, show=True))
+    return _report(execute(experiment, show=True, listeners=listeners))
 
 
 def _train_with(kind: type[HyperParameters]) -> type[Train]:
@@ -311,6 +318,8 @@ class Resume:
     """Make the run longer: environment steps for each seed, those that it has made included."""
     restart_schedules: bool = False
     """Where learning rates or other numbers change over the run, begin them anew for the steps that are added."""
+    log: tuple[Logger, ...] | None = None
+    """Where the numbers go besides: tensorboard, wandb; where they went before when left out."""
 
 
 def resume(words: Sequence[str]) -> int:
@@ -319,9 +328,11 @@ def resume(words: Sequence[str]) -> int:
     _check_run(given.run)
 
     from steepest.experiments.train import execute, reopen
+    from steepest.runs.loggers import again, named
 
+    listeners = again(RunDirectory(given.run)) if given.log is None else named(given.log)
     experiment = reopen(given.run, total_steps=given.total_steps, restart_schedules=given.restart_schedules)
-    return _report(execute(experiment, show=True))
+    return _report(execute(experiment, show=True, listeners=listeners))
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:

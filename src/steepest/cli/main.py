@@ -37,6 +37,8 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "evaluate": ("play episodes with the last policy of every seed", _of("commands", "evaluate")),
     "resume": ("go on with a run that was interrupted", _of("commands", "resume")),
     "demonstrate": ("write down what the policy of a run does, to learn from", _of("demonstrate", "demonstrate")),
+    "log": ("write the numbers of a run for TensorBoard or Weights & Biases", _of("log", "log")),
+    "export": ("write the policy of a run for NumPy, ONNX or StableHLO", _of("export", "export")),
     "plot": ("draw learning curves of one or more runs", _of("commands", "plot")),
     "sweep": ("make every run of a study: algorithms, environments, settings, seeds", _of("sweep", "sweep")),
     "record": ("record what the policy of a run does, as a GIF or a video", _of("record", "record")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -47,7 +48,9 @@ from steepest.runs.listeners import (
     MetricsTable,
     Row,
     RowsInMemory,
+    RunDescription,
 )
+from steepest.runs.loggers import again, named
 from steepest.training import cluster
 
 
@@ -91,6 +94,7 @@ def train(
     demonstration_episodes: int = 20,
     stochastic_demonstrations: bool = False,
     progress: bool = False,
+    log: Sequence[str] = (),
     listeners: Sequence[AbstractListener] = (),
     **hyper: Any,
 ) -> TrainResult:
@@ -125,7 +129,9 @@ def train(
     - `demonstration_episodes`, `stochastic_demonstrations`: where they are a run, how many episodes its policy plays,
       and whether it draws its actions.
     - `progress`: show how it goes.
-    - `listeners`: hear of rows of metrics, evaluations and checkpoints; see `steepest.AbstractListener`.
+    - `log`: where the numbers go besides, in the run directory: `tensorboard`, `wandb`.
+    - `listeners`: hear of rows of metrics, evaluations and checkpoints; see `steepest.AbstractListener`. A
+      `steepest.WandB(project=…)` among them logs as `log` does, with more to say.
     - `hyper`: the algorithm's own hyper-parameters, where it is given by name; of a function, `num_envs` (8).
 
     **Raises** `InputError` for anything that cannot work, before training starts; `NonFiniteError` when a number stops
@@ -137,6 +143,7 @@ def train(
     >>> int(result.policy([0.0, 0.0, 0.1, 0.0])) in (0, 1)
     True
     """
+    listeners = named(log, listeners)
     experiment = prepare(
         algorithm,
         env,
@@ -169,6 +176,7 @@ def resume(
     total_steps: int | None = None,
     restart_schedules: bool = False,
     progress: bool = False,
+    log: Sequence[str] | None = None,
     listeners: Sequence[AbstractListener] = (),
 ) -> TrainResult:
     """Go on with a run from its newest checkpoints, and return what `train` returns.
@@ -183,6 +191,7 @@ def resume(
     - `total_steps`: make it longer than it was to be: environment steps for each seed, those before included.
     - `restart_schedules`: where learning rates or other numbers change over the run, begin them anew for the steps
       that are added. Without it such a run cannot be made longer.
+    - `log`: as for `train`; where the run logged before when left out, and nowhere if it is empty.
     - `progress`, `listeners`: as for `train`.
 
     Where a newest checkpoint is damaged, the one before it is taken, and a `RuntimeWarning` says so.
@@ -191,6 +200,7 @@ def resume(
     run cannot be made longer.
     """
     experiment = reopen(run, algorithm=algorithm, env=env, total_steps=total_steps, restart_schedules=restart_schedules)
+    listeners = again(RunDirectory(run), listeners) if log is None else named(log, listeners)
     return execute(experiment, show=progress, listeners=listeners)
 
 
@@ -366,6 +376,18 @@ def execute(
 
     - `stop`: what asks it to end, where that is no signal.
     """
+    with contextlib.ExitStack() as listening:
+        return _execute(experiment, show, listeners, stop, listening)
+
+
+def _execute(
+    experiment: Experiment,
+    show: bool,
+    listeners: Sequence[AbstractListener],
+    stop: Stop | None,
+    listening: contextlib.ExitStack,
+) -> TrainResult:
+    """The same; listeners are closed with `listening`."""
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
     outcomes: dict[int, Outcome] = {}
@@ -386,7 +408,8 @@ def execute(
             display.say(f"{'kept in' if run.new else 'going on with'} {run.path}")
         table = memory if run is None else MetricsTable(run.metrics)
         listener = Listeners([table, evaluations, display], listeners)
-        held.callback(listener.close)
+        listening.callback(listener.close)
+        listener.begin(RunDescription(json.loads(config.dump()), run))
         # Asynchronous workers are processes already, so their seeds take turns.
         together = task.importable and config.algorithm != OWN and not parameters.asynchronous
         finished = False
@@ -418,6 +441,8 @@ def execute(
             fault = error
     experiment = dataclasses.replace(experiment, config=config, extended=None)
     result = _result(experiment, outcomes, evaluations, memory.kept, finished)
+    if run is not None and result.metrics and run.curve.exists():
+        listener.picture(run.curve)
     if fault is not None:
         raise _with_result(fault, result)
     end_if_asked(stop)

@@ -27,6 +27,7 @@ class RunDirectory:
     - `checkpoints/seed-K/`: the newest states of each seed.
     - `demonstrations.safetensors`: what it learns from, where that is not an environment.
     - `evaluation.json`, `curve.png`: what came of it.
+    - `tensorboard`, `wandb`: what was logged, where it was.
     - `traceback.txt`: where in whose code an environment raised, if one did.
 
     `new` says that nothing has begun in it yet, and `held` makes it. `lock` is the descriptor that holds it while this
@@ -59,6 +60,14 @@ class RunDirectory:
     @property
     def curve(self) -> pathlib.Path:
         return self.path / "curve.png"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        return self.path / "tensorboard"
+
+    @property
+    def wandb(self) -> pathlib.Path:
+        return self.path / "wandb"
 
     @property
     def traceback(self) -> pathlib.Path:
@@ -159,6 +168,9 @@ class RunDirectory:
         """**Raises** `InputError` where training would write outside the directory."""
         inside = self.path.resolve()
         for each in self.path.rglob("*"):
+            parts = each.relative_to(self.path).parts
+            if parts[0] == self.wandb.name and len(parts) > 2:
+                continue  # what wandb keeps of its sessions has links, and each session writes into a new place
             if each.is_symlink() and not each.resolve().is_relative_to(inside):
                 raise InputError(
                     f"run directory {self.path}: {each.relative_to(self.path)} is a link that leads out of it. Put a "

@@ -3,18 +3,33 @@
 They are called between compiled calls, in the process that started the run and in no other, whichever process trains.
 """
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from steepest.core.errors import InputError
 from steepest.core.files import writing
 from steepest.runs import metrics
+from steepest.runs.directory import RunDirectory
 from steepest.runs.seal import Seal
 
 Row = Mapping[str, float]
 """One update of one seed; see `steepest.runs.metrics`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDescription:
+    """What a listener is told of a run before it trains.
+
+    - `config`: everything needed to repeat it, as `config.json` holds it.
+    - `directory`: where it is kept; None for nowhere. In one that goes on `metrics.csv` holds the rows that are kept.
+    """
+
+    config: Mapping[str, object]
+    directory: RunDirectory | None
 
 
 class AbstractListener:
@@ -27,6 +42,9 @@ class AbstractListener:
     ...     def rows(self, rows):
     ...         self.found = max([self.found, *(row["return"] for row in rows if row["episodes"])])
     """
+
+    def begin(self, run: RunDescription) -> None:
+        """Training begins, or goes on. What it raises as an `InputError` ends the run before that."""
 
     def rows(self, rows: Sequence[Row]) -> None:
         """New rows of metrics, in the order of updates for each seed.
@@ -52,8 +70,11 @@ class AbstractListener:
     def flush(self) -> None:
         """Make what was heard so far durable: a checkpoint follows, and a resumed run goes on from there."""
 
+    def picture(self, path: pathlib.Path) -> None:
+        """Training has ended, and the learning curve is drawn."""
+
     def close(self) -> None:
-        """The run has ended, or was interrupted."""
+        """The run has ended, or was interrupted. Nothing follows."""
 
 
 class MetricsTable(AbstractListener):
@@ -109,6 +130,9 @@ class Listeners(AbstractListener):
     def __init__(self, own: Sequence[AbstractListener], others: Sequence[AbstractListener] = ()):
         self._own, self._others = list(own), list(others)
 
+    def begin(self, run: RunDescription) -> None:
+        self._tell(lambda each: each.begin(run), passes=InputError)
+
     def rows(self, rows: Sequence[Row]) -> None:
         self._tell(lambda each: each.rows(rows))
 
@@ -127,10 +151,13 @@ class Listeners(AbstractListener):
     def flush(self) -> None:
         self._tell(lambda each: each.flush())
 
+    def picture(self, path: pathlib.Path) -> None:
+        self._tell(lambda each: each.picture(path))
+
     def close(self) -> None:
         self._tell(lambda each: each.close())
 
-    def _tell(self, tell: Callable[[AbstractListener], None]) -> None:
+    def _tell(self, tell: Callable[[AbstractListener], None], *, passes: type[Exception] | tuple[()] = ()) -> None:
         for each in self._own:
             tell(each)
         for each in list(self._others):
@@ -138,6 +165,8 @@ class Listeners(AbstractListener):
                 continue  # it failed at the notice that another had failed
             try:
                 tell(each)
+            except passes:
+                raise
             except Exception as error:
                 self._others = [other for other in self._others if other is not each]
                 said = " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,40 @@
+"""The exported policy, with NumPy alone: Policy()(obs) is the action for an observation, or for a batch of them."""
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+
+ACTIVATIONS = {"none": np.asarray, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0),
+               "silu": lambda x: x / (1 + np.exp(-x)), "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+               "gelu": lambda x: x / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))}  # fmt: skip
+
+
+class Policy:
+    def __init__(self):
+        file = pathlib.Path(__file__).with_name("policy.npz")
+        self.about = json.loads(file.with_name("policy.json").read_text())
+        if hashlib.sha256(file.read_bytes()).hexdigest() != self.about["sha256"][file.name]:
+            raise ValueError(f"{file} is not the file that was exported")
+        self.arrays = dict(np.load(file, allow_pickle=False))
+
+    def __call__(self, obs):
+        net, arrays, space, seen = self.about["network"], self.arrays, self.about["action"], self.about["observation"]
+        obs = np.asarray(obs)
+        x = obs.reshape(*obs.shape[: obs.ndim - len(seen["shape"])], int(np.prod(seen["shape"])))
+        if net["choices"]:
+            x = np.concatenate([np.eye(n)[x[..., i] - first] for i, (n, first) in enumerate(net["choices"])], axis=-1)
+        x = np.clip((np.float32(x) - arrays["mean"]) / arrays["deviation"], -arrays["limit"], arrays["limit"])
+        for index, activation in enumerate(net["activations"]):
+            x = ACTIVATIONS[activation](x @ arrays[f"weight{index}"] + arrays[f"bias{index}"])
+        if space["kind"] == "Box":
+            x = np.tanh(x[..., : len(arrays["centre"])]) if net["tanh"] else x[..., : len(arrays["centre"])]
+            x = arrays["centre"] + arrays["half_width"] * x
+            x = np.rint(x) if np.dtype(space["dtype"]).kind in "iub" else x
+            low, high = (np.asarray(space[each], float) for each in ("low", "high"))
+            x = np.where(x >= np.float32(high), high, np.where(x <= np.float32(low), low, np.clip(x, low, high)))
+        else:
+            parts = np.split(x, net["splits"], axis=-1)
+            x = np.stack([each.argmax(axis=-1) for each in parts], axis=-1) + np.asarray(space["first"])
+        return x.astype(space["dtype"]).reshape(x.shape[:-1] + tuple(space["shape"]))

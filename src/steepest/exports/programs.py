@@ -1,0 +1,129 @@
+"""A policy as one function of an observation, and that as ONNX and as StableHLO."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from steepest.core.conversion import first_choice
+from steepest.core.errors import InputError
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.spaces import Box, Space
+from steepest.core.types import AnyArray, PyTree
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+"""What a program of StableHLO runs on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a policy does without noise: from an observation, as the environment gives it, to an action as it takes it.
+
+    - `function`: `(obs, *carry) -> (action, *carry)`, with a leading axis of streams everywhere. Actions are within the
+      bounds, and choices counted as the environment counts them; real numbers are in single precision.
+    - `first`: the memory of one stream at the start of an episode; empty without memory.
+    """
+
+    function: Callable[..., tuple[Array, ...]]
+    observation: jax.ShapeDtypeStruct
+    first: tuple[np.ndarray, ...]
+
+
+def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
+    """The policy of an agent. **Raises** `InputError` where its memory differs from stream to stream."""
+    spec, agent = algorithm.spec, algorithm.for_evaluation(agent)
+    observation = jax.ShapeDtypeStruct(spec.observation.shape, spec.observation.dtype)
+    before = algorithm.initial_carry(dataclasses.replace(spec, num_envs=2))
+    remembers = _remembers(algorithm, agent, before, observation)
+    leaves, structure = jax.tree.flatten(before if remembers else ())
+    first = tuple(np.asarray(leaf) for leaf in leaves)
+    if any(not np.array_equal(leaf[0], leaf[1], equal_nan=True) for leaf in first):
+        raise InputError(
+            "the memory of the policy at the start of an episode differs from stream to stream, and an exported policy "
+            "begins each alike. Let initial_carry give every stream the same."
+        )
+
+    def function(obs: AnyArray, *carry: AnyArray) -> tuple[Array, ...]:
+        seen = obs if isinstance(spec.observation, Box) else obs - _first(spec.observation)
+        kept = jax.tree.unflatten(structure, carry)
+        action, kept = algorithm.act_deterministic(agent, kept, seen)
+        return _as_taken(algorithm, action), *(jax.tree.leaves(kept) if remembers else ())
+
+    return Program(function, observation, tuple(np.asarray(leaf[0]) for leaf in first))
+
+
+def _remembers(algorithm: AbstractAlgorithm, agent: PyTree, carry: PyTree, observation: jax.ShapeDtypeStruct) -> bool:
+    """Whether an action without noise depends on the carry, or changes it: noise that drifts is carried too."""
+    count = len(jax.tree.leaves(carry))
+    if not count:
+        return False
+    obs = jax.ShapeDtypeStruct((2, *observation.shape), observation.dtype)
+    traced = jax.make_jaxpr(lambda carry, obs: algorithm.act_deterministic(agent, carry, obs))(carry, obs).jaxpr
+    given, after = traced.invars[:count], traced.outvars[-count:]
+    same = all(one is other for one, other in zip(given, after, strict=True))
+    asked = any(each is one for equation in traced.eqns for each in equation.invars for one in given)
+    return asked or not same
+
+
+def _as_taken(algorithm: AbstractAlgorithm, action: Array) -> Array:
+    """An action as the environment takes it, of a type that every program has."""
+    space = algorithm.spec.action
+    if isinstance(space, Box):
+        action = jnp.round(action) if space.native_low.dtype.kind in "iub" else action
+        return jnp.clip(action, jnp.asarray(space.low)[None], jnp.asarray(space.high)[None])
+    return action + _first(space)
+
+
+def _first(space: Space) -> Array:
+    """What the environment calls choice 0, as something to add to a batch."""
+    first = jnp.asarray(first_choice(space), jnp.int32)
+    return first[None] if first.ndim else first
+
+
+def to_onnx(policy: Program) -> bytes:
+    """The program as a model of ONNX, in single precision, for batches of any size.
+
+    **Raises** `InputError` where what it takes is not installed, or the policy has an operation that ONNX lacks.
+    """
+    for name in ("jax2onnx", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"format is 'onnx', and {name} is not installed. Run: pip install 'steepest[onnx]'.")
+    import jax2onnx
+
+    inputs = [policy.observation, *policy.first]
+    carry = [f"carry_{index}" for index in range(len(policy.first))]
+    try:
+        model = jax2onnx.to_onnx(
+            policy.function,
+            inputs=[jax.ShapeDtypeStruct(("B", *each.shape), each.dtype) for each in inputs],  # pyright: ignore[reportArgumentType]  a name stands for any size
+            model_name="policy",
+            input_names=["observation", *carry],
+            output_names=["action", *(f"next_{name}" for name in carry)],
+        )
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(
+            f"format is 'onnx', and jax2onnx cannot convert the policy ({said}). Take the format stablehlo."
+        ) from error
+    return model.SerializeToString()
+
+
+def to_stablehlo(policy: Program) -> bytes:
+    """The program as JAX serialises it, for batches of any size. Versions of JAX read it for some months only."""
+    from jax import export
+
+    (batch,) = export.symbolic_shape("batch")
+    inputs = [jax.ShapeDtypeStruct((batch, *each.shape), each.dtype) for each in (policy.observation, *policy.first)]
+    try:
+        exported = export.export(jax.jit(policy.function), platforms=PLATFORMS)(*inputs)
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(
+            f"format is 'stablehlo', and the policy cannot be compiled for batches of any size ({said}). Let it "
+            "compute with the shapes of its arguments only."
+        ) from error
+    return bytes(exported.serialize())
