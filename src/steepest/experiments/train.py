@@ -376,18 +376,6 @@ def execute(
 
     - `stop`: what asks it to end, where that is no signal.
     """
-    with contextlib.ExitStack() as listening:
-        return _execute(experiment, show, listeners, stop, listening)
-
-
-def _execute(
-    experiment: Experiment,
-    show: bool,
-    listeners: Sequence[AbstractListener],
-    stop: Stop | None,
-    listening: contextlib.ExitStack,
-) -> TrainResult:
-    """The same; listeners are closed with `listening`."""
     parameters, task, run = experiment.parameters, experiment.task, experiment.run
     _check_cluster(experiment.config, parameters)
     outcomes: dict[int, Outcome] = {}
@@ -408,7 +396,7 @@ def _execute(
             display.say(f"{'kept in' if run.new else 'going on with'} {run.path}")
         table = memory if run is None else MetricsTable(run.metrics)
         listener = Listeners([table, evaluations, display], listeners)
-        listening.callback(listener.close)
+        held.callback(listener.close)
         listener.begin(RunDescription(json.loads(config.dump()), run))
         # Asynchronous workers are processes already, so their seeds take turns.
         together = task.importable and config.algorithm != OWN and not parameters.asynchronous
@@ -439,10 +427,10 @@ def _execute(
                 finished = len(outcomes) == len(config.seeds) and all(each.finished for each in outcomes.values())
         except EndsTraining as error:
             fault = error
-    experiment = dataclasses.replace(experiment, config=config, extended=None)
-    result = _result(experiment, outcomes, evaluations, memory.kept, finished)
-    if run is not None and result.metrics and run.curve.exists():
-        listener.picture(run.curve)
+        experiment = dataclasses.replace(experiment, config=config, extended=None)
+        result = _result(experiment, outcomes, evaluations, memory.kept, finished)
+        if run is not None and result.metrics and run.curve.exists():
+            listener.picture(run.curve)
     if fault is not None:
         raise _with_result(fault, result)
     end_if_asked(stop)
