@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import logging
 from collections.abc import Callable
 
 import jax
@@ -96,6 +97,7 @@ def to_onnx(policy: Program) -> bytes:
 
     inputs = [policy.observation, *policy.first]
     carry = [f"carry_{index}" for index in range(len(policy.first))]
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of what is none of the user's business
     try:
         model = jax2onnx.to_onnx(
             policy.function,

@@ -68,6 +68,7 @@ class WandB(AbstractLogger):
             "config": hyper_parameters(run.config),
             "settings": wandb.Settings(
                 console="off",
+                quiet=True,
                 symlink=False,
                 init_timeout=_PATIENCE,
                 login_timeout=_PATIENCE,
@@ -82,8 +83,8 @@ class WandB(AbstractLogger):
             with interrupts.kept():
                 self._session = wandb.init(**options)
         except (wandb.Error, TimeoutError) as error:
-            said = " ".join(str(error).split())
-            raise StorageFault(f"wandb: {said} Log in with: wandb login; or set WANDB_MODE=offline.") from error
+            said = " ".join(str(error).split()).rstrip(".")
+            raise StorageFault(f"wandb: {said}. Log in with: wandb login; or set WANDB_MODE=offline.") from error
         self._session.define_metric("steps", hidden=True)
         self._session.define_metric("*", step_metric="steps")
         if self._session.offline and not sent.online:
