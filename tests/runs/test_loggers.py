@@ -247,6 +247,7 @@ def test_rows_wait_for_the_checkpoint_that_holds_them(tmp_path):
         (0, 10, "train/kl", 0.1),
         (0, 20, "train/kl", 0.2),
     ]
+    assert {each[1] for each in logger.written} == {10.0, 20.0}
     logger.checkpoint(0, tmp_path / "000000003.json")
     assert (0, 30, "time/wall_time", 3.0) in logger.written
     assert sum(each[2] == "train/kl" for each in logger.written) == 2
