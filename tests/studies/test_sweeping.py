@@ -119,6 +119,14 @@ def test_a_run_that_has_begun_is_not_given_another_meaning(tmp_path):
     assert "320" in (tmp_path / "study.toml").read_text()
 
 
+def test_a_damaged_run_fails_by_name_and_the_others_are_made(tmp_path):
+    (tmp_path / "runs" / "a2c-CartPole-v1-seed-0").mkdir(parents=True)
+    (tmp_path / "runs" / "a2c-CartPole-v1-seed-0" / "config.json").write_text("{")
+    result = sweep(TINY | {"seeds": 2}, out=tmp_path)
+    assert [state.state for state in result.states] == ["failed", "complete"]
+    assert "config.json: not valid JSON" in result.failed[0].message
+
+
 def test_all_runs_are_checked_before_any_begins_and_nothing_is_left(tmp_path):
     blocks = {"runs": [{}, {"algorithms": "reinforce", "envs": "Taxi-v4", "hyper_parameters": {}}]}
     with pytest.raises(InputError, match="Taxi"):

@@ -10,6 +10,7 @@ from typing import Any
 from steepest.core.errors import InputError
 from steepest.core.validation import shown
 from steepest.experiments.configuration import RunConfiguration, read_configuration
+from steepest.runs.directory import RunDirectory
 from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import StudyDirectory
 
@@ -28,11 +29,11 @@ def checked(study: StudyDirectory, runs: Sequence[PlannedRun], asked: Sequence[R
 
     - `asked`: for each of them, what its `config.json` would say.
 
-    **Raises** `InputError` where one has begun with something else than is asked for now, or is damaged.
+    **Raises** `InputError` where one has begun with something else than is asked for now.
     """
     for run, config in zip(runs, asked, strict=True):
-        place = study.run(run.name)
-        differs = _differs(read_configuration(place), config) if place.config.exists() else None
+        began = _began(study, run.name)
+        differs = None if began is None else _differs(began, config)
         if differs is not None:
             raise InputError(
                 f"run {run.name} has begun with another meaning: {differs}. Change it back, or give another place with "
@@ -48,10 +49,9 @@ def adopted(study: StudyDirectory, runs: Sequence[PlannedRun], asked: Sequence[R
     """
     known: dict[str, str] = {}
     for name in study.names():
-        try:
-            known[_meaning(read_configuration(study.run(name)))] = name
-        except InputError:
-            continue  # a damaged one keeps its name; whoever goes on with it says so
+        began = _began(study, name)
+        if began is not None:
+            known[_meaning(began)] = name
     found, taken = [], {known[each] for each in map(_meaning, asked) if each in known}
     for run, config in zip(runs, asked, strict=True):
         name = known.get(_meaning(config))
@@ -62,6 +62,14 @@ def adopted(study: StudyDirectory, runs: Sequence[PlannedRun], asked: Sequence[R
             taken.add(name)
         found.append(dataclasses.replace(run, name=name))
     return found
+
+
+def _began(study: StudyDirectory, name: str) -> RunConfiguration | None:
+    """With what a run has begun; None where it has not, or that cannot be read: then it fails, and says why."""
+    try:
+        return read_configuration(RunDirectory.existing(study.run(name).path))
+    except InputError:
+        return None
 
 
 def _meaning(config: RunConfiguration) -> str:

@@ -136,10 +136,9 @@ def sweep(
 
     **Example**
 
-    >>> study = {"algorithms": "ppo", "envs": ["CartPole-v1", "Acrobot-v1"], "seeds": "0-4", "total_steps": 50_000}
-    >>> result = sweep(study, out="studies/first", dry_run=True)  # doctest: +SKIP
-    >>> result.states[0].state  # doctest: +SKIP
-    'waiting'
+        study = {"algorithms": ["ppo", "a2c"], "envs": "CartPole-v1", "seeds": "0-4", "total_steps": 50_000}
+        result = steepest.sweep(study, out="studies/first", progress=True)
+        print([(group["name"], group["iqm"]) for group in result.groups()])
     """
     _check_choices(ray_address=ray_address, slurm=slurm, only=only, processes=processes)
     described, directory = _find(study, out)
