@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from steepest.algorithms import HyperParameters
 from steepest.core.errors import InputError, unknown
@@ -23,6 +23,7 @@ _DIGITS = 3
 """Of a number that is tried: more would be noise, and are long to read."""
 
 
+@runtime_checkable
 class Suggests(Protocol):
     """What draws values: a trial of Optuna."""
 
@@ -148,8 +149,8 @@ def sampled(begin: HyperParameters, space: Sequence[Range], trial: Suggests) -> 
 def mended(begin: HyperParameters, drawn: Mapping[str, Value]) -> dict[str, Value]:
     """Values that fit each other, and are otherwise as they were drawn.
 
-    A size of minibatches becomes the nearest that divides the rows of an update, and a number of gradient steps for
-    each step the nearest that makes it a whole number for an update.
+    A size of minibatches becomes the nearest that divides the rows of an update, a number of gradient steps for each
+    step the nearest that makes it a whole number for an update, and a buffer holds an update at least.
     """
     found = dict(drawn)
 
@@ -163,6 +164,13 @@ def mended(begin: HyperParameters, drawn: Mapping[str, Value]) -> dict[str, Valu
         found["minibatch_size"] = min(_divisors(rows), key=lambda each: (abs(math.log(each / size)), each))
     if ratio := value("replay_ratio"):
         found["replay_ratio"] = max(1, round(ratio * rows)) / rows
+    if capacity := value("capacity"):
+        # A buffer of the newest segment stays one, and an update must fit into any.
+        newest = capacity == getattr(begin, "num_envs", 0) * getattr(begin, "segment_length", 0)
+        found["capacity"] = rows if newest else max(capacity, rows)
+        for name, most in (("batch_size", found["capacity"]), ("return_steps", found["capacity"] // value("num_envs"))):
+            if value(name):
+                found[name] = min(value(name), most)
     begun = {name: getattr(begin, name, None) for name in found}
     return {name: each for name, each in found.items() if name in drawn or each != begun[name]}
 
@@ -220,12 +228,12 @@ def _asked(text: str, begin: HyperParameters, known: Mapping[str, Description]) 
         bounds = math.nan, math.nan
     if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
         raise InputError(f"search: {name} is {words!r}; it must be two numbers, such as {name}=1e-4..1e-2.")
+    if _bare(field.kind) not in (Any, int, float):
+        raise InputError(f"search: {name} is no number. Give choices: {name}=a,b.")
     for each in bounds:
         _check(field, int(each) if _is_count(field) and each.is_integer() else each, begin)
     if _is_count(field):
         return Range(name, choices=_ordered({*_powers(*bounds), *map(int, bounds)}))
-    if not is_rate(field) and _bare(field.kind) is not float:
-        raise InputError(f"search: {name} is no number. Give choices: {name}=a,b.")
     logarithmic = dataclasses.replace(search, low=bounds[0], high=bounds[1], choices=(), log=search.log)
     return _between(field, logarithmic, *bounds)
 
