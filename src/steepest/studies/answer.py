@@ -181,10 +181,10 @@ def contenders(settings: TuneSettings, trials: Sequence[Trial]) -> tuple[list[Co
     known = [dict(each.hyper) for each in defaults]
     found: list[Contender] = []
     for trial in sorted(trials, key=lambda each: (each.state != "complete", -each.mean)):
-        if trial.state not in ("complete", "pruned") or len(found) == BEST:
-            break
+        if trial.state not in ("complete", "pruned"):
+            continue
         hyper = settings.hyper(trial.hyper)
-        if hyper not in known:
+        if hyper not in known and len(found) < BEST:
             known.append(hyper)
             found.append(Contender(f"trial-{trial.number + 1}", hyper, trial.mean))
     return found, defaults

@@ -75,11 +75,17 @@ class Range:
         drawn = trial.suggest_float(self.key, self.low, self.high, log=self.log)
         return min(max(_rounded(drawn), self.low), self.high)
 
-    def drawn(self, value: Value) -> object:
-        """What must be drawn to get a value."""
+    def drawn(self, value: Value | None) -> object:
+        """What must be drawn to get a value, or the nearest that there is."""
         if self.choices:
-            return _plain(value)
-        return _rounded(1 - float(str(value))) if self.complement else value
+            if value in self.choices:
+                return _plain(value)
+            numbers = [
+                each for each in self.choices if isinstance(each, int | float) and isinstance(value, int | float)
+            ]
+            return _plain(min(numbers, key=lambda each: abs(each - value), default=self.choices[0]))
+        number = self.low if value is None else min(max(float(str(value)), self.low), self.high)
+        return _rounded(1 - number) if self.complement else number
 
     def dump(self) -> dict[str, Any]:
         """As JSON takes it."""
