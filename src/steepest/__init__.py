@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from steepest.runs.listeners import AbstractListener as AbstractListener
     from steepest.steps import *  # noqa: F403
     from steepest.studies.sweeping import sweep as sweep
+    from steepest.studies.tuning import tune as tune
     from steepest.video.filming import record as record
     from steepest.video.watching import watch as watch
-    from steepest.studies.tuning import tune as tune
 
 __version__ = "0.1.0"
 

@@ -137,7 +137,7 @@ class Answer:
         comments = [f"# {each}" for line in lines for each in _wrapped(line)]
         return "\n".join([*comments, f"[{settings.algorithm}.{json.dumps(settings.env)}]", *body]) + "\n"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `steepest tune --json` prints of it."""
         return {
             "algorithm": self.settings.algorithm,
@@ -154,7 +154,7 @@ class Answer:
             "seconds": self.seconds,
         }
 
-    def _row(self, contender: Contender) -> dict[str, Any]:
+    def _row(self, contender: Contender) -> dict[str, object]:
         versus = {each.name: contender.improvement(each) for each in self.defaults if contender not in self.defaults}
         return {
             "name": contender.name,

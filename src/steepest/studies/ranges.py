@@ -18,6 +18,8 @@ from steepest.core.spaces import Box, Space
 from steepest.core.validation import Description, Search, check_fields, describe, shown
 
 Value = bool | int | float | str | tuple[int, ...]
+Plain = bool | int | float | str
+"""What Optuna keeps as a choice."""
 Which = Literal["rates", "all"]
 _DIGITS = 3
 """Of a number that is tried: more would be noise, and are long to read."""
@@ -87,7 +89,7 @@ class Range:
         number = self.low if value is None else min(max(float(str(value)), self.low), self.high)
         return _rounded(1 - number) if self.complement else number
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, object]:
         """As JSON takes it."""
         return dataclasses.asdict(self)
 
@@ -192,18 +194,19 @@ def program(space: Sequence[Range], drawn: Mapping[str, Value]) -> tuple[tuple[s
     return tuple(sorted((name, value) for name, value in drawn.items() if name not in rates))
 
 
-def _usual(field: Description, begin: Any) -> Range:
+def _usual(field: Description, begin: Value | None) -> Range:
     """The range of the vocabulary around the value that the search begins with."""
     search = field.search
     assert search is not None
     if search.choices:
-        return Range(field.name, choices=_ordered({*search.choices, begin}))
-    low, high = search.low, search.high
-    if search.factor is not None and begin:
-        low, high = max(low, _rounded(begin / search.factor, 2)), min(high, _rounded(begin * search.factor, 2))
-    low, high = (min(low, begin), max(high, begin)) if begin is not None else (low, high)
+        return Range(field.name, choices=_ordered({*search.choices, *([] if begin is None else [begin])}))
+    low, high, number = search.low, search.high, None if begin is None else float(str(begin))
+    if search.factor is not None and number:
+        low, high = max(low, _rounded(number / search.factor, 2)), min(high, _rounded(number * search.factor, 2))
+    if number is not None:
+        low, high = min(low, number), max(high, number)
     if _is_count(field):
-        return Range(field.name, choices=_ordered({*_powers(low, high), begin} - {None}))
+        return Range(field.name, choices=_ordered({*_powers(low, high), *([] if number is None else [int(number)])}))
     return _between(field, search, low, high)
 
 
@@ -265,7 +268,7 @@ def _word_of(field: Description, word: str, begin: HyperParameters) -> Value:
     return value
 
 
-def _check(field: Description, value: Any, begin: HyperParameters) -> None:
+def _check(field: Description, value: object, begin: HyperParameters) -> None:
     """**Raises** `InputError` for a value that the field cannot have, whatever the others are."""
     one = dataclasses.make_dataclass(
         "One", [(field.name, typing.get_type_hints(type(begin), include_extras=True)[field.name])]
@@ -285,14 +288,14 @@ def _is_count(field: Description) -> bool:
     return _bare(field.kind) is int
 
 
-def _bare(kind: Any) -> Any:
+def _bare(kind: object) -> object:
     """The type without annotations and without None."""
     while typing.get_origin(kind) in (typing.Annotated, typing.Union, types.UnionType):
         kind = next(each for each in typing.get_args(kind) if each is not types.NoneType)
     return kind
 
 
-def _off(field: Description, value: Any) -> bool:
+def _off(field: Description, value: object) -> bool:
     """Whether it is switched off: there is none, or it is infinite, or future rewards are not discounted at all."""
     complement = field.search is not None and field.search.complement
     return value is None or value in (math.inf, -math.inf) or (complement and value == 1)
@@ -322,7 +325,7 @@ def _powers(low: float, high: float) -> list[int]:
     return [2**each for each in range(math.ceil(math.log2(max(low, 1))), math.floor(math.log2(high)) + 1)]
 
 
-def _ordered(values: set[Any]) -> tuple[Any, ...]:
+def _ordered(values: set[Value]) -> tuple[Value, ...]:
     return tuple(sorted(values, key=lambda each: (str(type(each)), each)))
 
 
@@ -330,7 +333,7 @@ def _rounded(value: float, digits: int = _DIGITS) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _plain(value: Value) -> bool | int | float | str:
+def _plain(value: Value) -> Plain:
     """As Optuna keeps a choice."""
     return _word(value) if isinstance(value, tuple) else value
 
@@ -339,7 +342,7 @@ def _word(value: Value) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _from_word(value: Any) -> Value:
+def _from_word(value: Plain) -> Value:
     """Undo `_plain`: among the choices, only widths of layers are numbers in a text."""
     if isinstance(value, str) and (not value or value[0].isdigit()):
         return tuple(int(each) for each in value.split())
