@@ -82,10 +82,11 @@ class Range:
         if self.choices:
             if value in self.choices:
                 return _plain(value)
-            numbers = [
-                each for each in self.choices if isinstance(each, int | float) and isinstance(value, int | float)
-            ]
-            return _plain(min(numbers, key=lambda each: abs(each - value), default=self.choices[0]))
+            if not isinstance(value, int | float):
+                return _plain(self.choices[0])
+            number = float(value)
+            numbers = [each for each in self.choices if isinstance(each, int | float)]
+            return _plain(min(numbers, key=lambda each: abs(each - number), default=self.choices[0]))
         number = self.low if value is None else min(max(float(str(value)), self.low), self.high)
         return _rounded(1 - number) if self.complement else number
 
