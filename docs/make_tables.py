@@ -6,7 +6,7 @@ python docs/make_tables.py
 import pathlib
 
 from steepest.algorithms import ALGORITHMS
-from steepest.core.validation import Bound, Description, describe
+from steepest.core.validation import Bound, Description, Search, describe
 
 PAGE = pathlib.Path(__file__).parent / "hyper_parameters.md"
 
@@ -19,8 +19,12 @@ def table() -> str:
         "Written by `python docs/make_tables.py` from the fields of the algorithms. A name means the same everywhere.",
         "An algorithm has only those that do something for it. On the command line `gae_lambda` is `--gae-lambda`.",
         "",
-        "| name | values | meaning | defaults |",
-        "|---|---|---|---|",
+        "*Searched* is where `steepest tune` looks, unless it is told otherwise: around the value that it begins with, no",
+        "further away than the factor that is named, and nowhere where that value switches something off. Of counts it",
+        "tries powers of two.",
+        "",
+        "| name | values | meaning | searched | defaults |",
+        "|---|---|---|---|---|",
     ]
     found: dict[str, tuple[Description, dict[str, list[str]]]] = {}
     for name, kind in ALGORITHMS.items():
@@ -28,7 +32,7 @@ def table() -> str:
             defaults = found.setdefault(field.name, (field, {}))[1]
             defaults.setdefault(_text(field.default), []).append(name)
     for name, (field, defaults) in sorted(found.items()):
-        cells = [f"`{name}`", _values(field), field.help, _defaults(defaults)]
+        cells = [f"`{name}`", _values(field), field.help, _searched(field.search), _defaults(defaults)]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -45,6 +49,16 @@ def _bound(bound: Bound) -> str:
         if limit is not None:
             words.append(f"{sign} {limit:g}")
     return ", ".join(words)
+
+
+def _searched(search: Search | None) -> str:
+    if search is None:
+        return ""
+    if search.choices:
+        return ", ".join(map(str, search.choices))
+    notes = ["logarithmic"] if search.log else ["1 − it logarithmic"] if search.complement else []
+    notes += [f"factor {search.factor:g}"] if search.factor else []
+    return f"{search.low:g} to {search.high:g}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _text(value: object) -> str:

@@ -137,7 +137,7 @@ class Answer:
         comments = [f"# {each}" for line in lines for each in _wrapped(line)]
         return "\n".join([*comments, f"[{settings.algorithm}.{json.dumps(settings.env)}]", *body]) + "\n"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `steepest tune --json` prints of it."""
         return {
             "algorithm": self.settings.algorithm,
@@ -154,7 +154,7 @@ class Answer:
             "seconds": self.seconds,
         }
 
-    def _row(self, contender: Contender) -> dict[str, Any]:
+    def _row(self, contender: Contender) -> dict[str, object]:
         versus = {each.name: contender.improvement(each) for each in self.defaults if contender not in self.defaults}
         return {
             "name": contender.name,
@@ -181,10 +181,10 @@ def contenders(settings: TuneSettings, trials: Sequence[Trial]) -> tuple[list[Co
     known = [dict(each.hyper) for each in defaults]
     found: list[Contender] = []
     for trial in sorted(trials, key=lambda each: (each.state != "complete", -each.mean)):
-        if trial.state not in ("complete", "pruned") or len(found) == BEST:
-            break
+        if trial.state not in ("complete", "pruned"):
+            continue
         hyper = settings.hyper(trial.hyper)
-        if hyper not in known:
+        if hyper not in known and len(found) < BEST:
             known.append(hyper)
             found.append(Contender(f"trial-{trial.number + 1}", hyper, trial.mean))
     return found, defaults

@@ -13,6 +13,8 @@ from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.training.compiled import CAPACITY, TrainingState, TrajectorySource, begin, run
 
+Count = Int[Array, ""] | int
+
 
 def stack(algorithms: Sequence[AbstractAlgorithm]) -> AbstractAlgorithm:
     """Algorithms as one whose numbers have a leading axis. **Raises** `ValueError` where they are several programs."""
@@ -29,7 +31,7 @@ def _begin_all(algorithms: AbstractAlgorithm, env: TrajectorySource, seeds: Int[
 
 @functools.partial(jax.jit, donate_argnames="states")
 def _run_all(
-    algorithms: AbstractAlgorithm, env: TrajectorySource, states: TrainingState, count: int, total_steps: int
+    algorithms: AbstractAlgorithm, env: TrajectorySource, states: TrainingState, count: Count, total_steps: Count
 ) -> TrainingState:
     return jax.vmap(lambda algorithm, state: run(algorithm, env, state, count, total_steps)[0])(algorithms, states)
 

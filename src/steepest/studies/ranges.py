@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from steepest.algorithms import HyperParameters
 from steepest.core.errors import InputError, unknown
@@ -18,11 +18,14 @@ from steepest.core.spaces import Box, Space
 from steepest.core.validation import Description, Search, check_fields, describe, shown
 
 Value = bool | int | float | str | tuple[int, ...]
+Plain = bool | int | float | str
+"""What Optuna keeps as a choice."""
 Which = Literal["rates", "all"]
 _DIGITS = 3
 """Of a number that is tried: more would be noise, and are long to read."""
 
 
+@runtime_checkable
 class Suggests(Protocol):
     """What draws values: a trial of Optuna."""
 
@@ -74,13 +77,20 @@ class Range:
         drawn = trial.suggest_float(self.key, self.low, self.high, log=self.log)
         return min(max(_rounded(drawn), self.low), self.high)
 
-    def drawn(self, value: Value) -> object:
-        """What must be drawn to get a value."""
+    def drawn(self, value: Value | None) -> object:
+        """What must be drawn to get a value, or the nearest that there is."""
         if self.choices:
-            return _plain(value)
-        return _rounded(1 - float(str(value))) if self.complement else value
+            if value in self.choices:
+                return _plain(value)
+            if not isinstance(value, int | float):
+                return _plain(self.choices[0])
+            number = float(value)
+            numbers = [each for each in self.choices if isinstance(each, int | float)]
+            return _plain(min(numbers, key=lambda each: abs(each - number), default=self.choices[0]))
+        number = self.low if value is None else min(max(float(str(value)), self.low), self.high)
+        return _rounded(1 - number) if self.complement else number
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self) -> dict[str, object]:
         """As JSON takes it."""
         return dataclasses.asdict(self)
 
@@ -148,8 +158,8 @@ def sampled(begin: HyperParameters, space: Sequence[Range], trial: Suggests) -> 
 def mended(begin: HyperParameters, drawn: Mapping[str, Value]) -> dict[str, Value]:
     """Values that fit each other, and are otherwise as they were drawn.
 
-    A size of minibatches becomes the nearest that divides the rows of an update, and a number of gradient steps for
-    each step the nearest that makes it a whole number for an update.
+    A size of minibatches becomes the nearest that divides the rows of an update, a number of gradient steps for each
+    step the nearest that makes it a whole number for an update, and a buffer holds an update at least.
     """
     found = dict(drawn)
 
@@ -163,6 +173,13 @@ def mended(begin: HyperParameters, drawn: Mapping[str, Value]) -> dict[str, Valu
         found["minibatch_size"] = min(_divisors(rows), key=lambda each: (abs(math.log(each / size)), each))
     if ratio := value("replay_ratio"):
         found["replay_ratio"] = max(1, round(ratio * rows)) / rows
+    if capacity := value("capacity"):
+        # A buffer of the newest segment stays one, and an update must fit into any.
+        newest = capacity == getattr(begin, "num_envs", 0) * getattr(begin, "segment_length", 0)
+        found["capacity"] = rows if newest else max(capacity, rows)
+        for name, most in (("batch_size", found["capacity"]), ("return_steps", found["capacity"] // value("num_envs"))):
+            if value(name):
+                found[name] = min(value(name), most)
     begun = {name: getattr(begin, name, None) for name in found}
     return {name: each for name, each in found.items() if name in drawn or each != begun[name]}
 
@@ -178,18 +195,19 @@ def program(space: Sequence[Range], drawn: Mapping[str, Value]) -> tuple[tuple[s
     return tuple(sorted((name, value) for name, value in drawn.items() if name not in rates))
 
 
-def _usual(field: Description, begin: Any) -> Range:
+def _usual(field: Description, begin: Value | None) -> Range:
     """The range of the vocabulary around the value that the search begins with."""
     search = field.search
     assert search is not None
     if search.choices:
-        return Range(field.name, choices=_ordered({*search.choices, begin}))
-    low, high = search.low, search.high
-    if search.factor is not None and begin:
-        low, high = max(low, _rounded(begin / search.factor, 2)), min(high, _rounded(begin * search.factor, 2))
-    low, high = (min(low, begin), max(high, begin)) if begin is not None else (low, high)
+        return Range(field.name, choices=_ordered({*search.choices, *([] if begin is None else [begin])}))
+    low, high, number = search.low, search.high, None if begin is None else float(str(begin))
+    if search.factor is not None and number:
+        low, high = max(low, _rounded(number / search.factor, 2)), min(high, _rounded(number * search.factor, 2))
+    if number is not None:
+        low, high = min(low, number), max(high, number)
     if _is_count(field):
-        return Range(field.name, choices=_ordered({*_powers(low, high), begin} - {None}))
+        return Range(field.name, choices=_ordered({*_powers(low, high), *([] if number is None else [int(number)])}))
     return _between(field, search, low, high)
 
 
@@ -220,12 +238,12 @@ def _asked(text: str, begin: HyperParameters, known: Mapping[str, Description]) 
         bounds = math.nan, math.nan
     if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
         raise InputError(f"search: {name} is {words!r}; it must be two numbers, such as {name}=1e-4..1e-2.")
+    if _bare(field.kind) not in (Any, int, float):
+        raise InputError(f"search: {name} is no number. Give choices: {name}=a,b.")
     for each in bounds:
         _check(field, int(each) if _is_count(field) and each.is_integer() else each, begin)
     if _is_count(field):
         return Range(name, choices=_ordered({*_powers(*bounds), *map(int, bounds)}))
-    if not is_rate(field) and _bare(field.kind) is not float:
-        raise InputError(f"search: {name} is no number. Give choices: {name}=a,b.")
     logarithmic = dataclasses.replace(search, low=bounds[0], high=bounds[1], choices=(), log=search.log)
     return _between(field, logarithmic, *bounds)
 
@@ -251,7 +269,7 @@ def _word_of(field: Description, word: str, begin: HyperParameters) -> Value:
     return value
 
 
-def _check(field: Description, value: Any, begin: HyperParameters) -> None:
+def _check(field: Description, value: object, begin: HyperParameters) -> None:
     """**Raises** `InputError` for a value that the field cannot have, whatever the others are."""
     one = dataclasses.make_dataclass(
         "One", [(field.name, typing.get_type_hints(type(begin), include_extras=True)[field.name])]
@@ -271,14 +289,14 @@ def _is_count(field: Description) -> bool:
     return _bare(field.kind) is int
 
 
-def _bare(kind: Any) -> Any:
+def _bare(kind: object) -> object:
     """The type without annotations and without None."""
     while typing.get_origin(kind) in (typing.Annotated, typing.Union, types.UnionType):
         kind = next(each for each in typing.get_args(kind) if each is not types.NoneType)
     return kind
 
 
-def _off(field: Description, value: Any) -> bool:
+def _off(field: Description, value: object) -> bool:
     """Whether it is switched off: there is none, or it is infinite, or future rewards are not discounted at all."""
     complement = field.search is not None and field.search.complement
     return value is None or value in (math.inf, -math.inf) or (complement and value == 1)
@@ -308,7 +326,7 @@ def _powers(low: float, high: float) -> list[int]:
     return [2**each for each in range(math.ceil(math.log2(max(low, 1))), math.floor(math.log2(high)) + 1)]
 
 
-def _ordered(values: set[Any]) -> tuple[Any, ...]:
+def _ordered(values: set[Value]) -> tuple[Value, ...]:
     return tuple(sorted(values, key=lambda each: (str(type(each)), each)))
 
 
@@ -316,7 +334,7 @@ def _rounded(value: float, digits: int = _DIGITS) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _plain(value: Value) -> bool | int | float | str:
+def _plain(value: Value) -> Plain:
     """As Optuna keeps a choice."""
     return _word(value) if isinstance(value, tuple) else value
 
@@ -325,7 +343,7 @@ def _word(value: Value) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _from_word(value: Any) -> Value:
+def _from_word(value: Plain) -> Value:
     """Undo `_plain`: among the choices, only widths of layers are numbers in a text."""
     if isinstance(value, str) and (not value or value[0].isdigit()):
         return tuple(int(each) for each in value.split())

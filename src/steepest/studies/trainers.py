@@ -15,7 +15,6 @@ from steepest.core.errors import ProcessLost
 from steepest.experiments.processes import Worker
 from steepest.studies.engine import AbstractExecutor, AbstractWatcher, Engine
 from steepest.studies.planned import PlannedRun
-from steepest.studies.ranges import Value
 from steepest.studies.study_directory import StudyDirectory
 
 _LOOK = 0.2
@@ -35,7 +34,7 @@ class Training:
 
     trial: int
     seed: int
-    hyper: Mapping[str, Value]
+    hyper: Mapping[str, object]
     program: Hashable = None
 
 
@@ -122,7 +121,7 @@ class SharedProgramTrainer(AbstractTrainer):
     - `processes`: how many, at most. On an accelerator there is one, which trains many side by side.
     """
 
-    def __init__(self, settings: Mapping[str, Any], processes: int, watcher: AbstractWatcher | None = None):
+    def __init__(self, settings: Mapping[str, object], processes: int, watcher: AbstractWatcher | None = None):
         self._settings, self._processes = json.dumps(settings), processes
         self._watcher = watcher or AbstractWatcher()
         self._events: queue.SimpleQueue[tuple[_TrialWorker, dict[str, Any] | None]] = queue.SimpleQueue()

@@ -11,11 +11,18 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steepest.core.errors import EndsTraining, InputError, out_of_memory
 from steepest.experiments.worker import Report, reporting
 
+if TYPE_CHECKING:
+    from steepest.experiments.train import Experiment
+
+Settings = Mapping[str, Any]
+"""What is the same for all trials: `algorithm`, `env`, and the `options` of `steepest.train`."""
+Asked = Mapping[str, Any]
+"""A seed of a trial: `trial`, `seed` and `hyper`."""
 ON_AN_ACCELERATOR = 32
 """Trainings side by side there. On a CPU they take turns, which share a program too: for PPO and 40,000 steps of
 CartPole-v1, side by side took 0.42 s each where turns took 0.40 s, and 15 s to compile where turns took 8 s."""
@@ -47,9 +54,7 @@ def main() -> int:
     return 0
 
 
-def _train(
-    settings: Mapping[str, Any], asked: Sequence[dict], lanes: int, report: Report, stop: Callable[[], bool]
-) -> None:
+def _train(settings: Settings, asked: Sequence[Asked], lanes: int, report: Report, stop: Callable[[], bool]) -> None:
     """Train some seeds of some trials, which share a program, and report how each ended."""
     try:
         reached = _side_by_side(settings, asked, lanes, stop) if lanes > 1 else [_alone(settings, asked[0], stop)]
@@ -64,7 +69,7 @@ def _train(
         report({"event": "ended", "trial": each["trial"], "seed": each["seed"], "value": value, "reason": reason})
 
 
-def _alone(settings: Mapping[str, Any], asked: Mapping[str, Any], stop: Callable[[], bool]) -> float | None:
+def _alone(settings: Settings, asked: Asked, stop: Callable[[], bool]) -> float | None:
     """Mean return of a seed's last policy; None where it was stopped. **Raises** what `steepest.train` raises."""
     from steepest.experiments.loop import train_seeds
     from steepest.runs.listeners import EvaluationsInMemory
@@ -87,7 +92,7 @@ def _alone(settings: Mapping[str, Any], asked: Mapping[str, Any], stop: Callable
 
 
 def _side_by_side(
-    settings: Mapping[str, Any], asked: Sequence[Mapping[str, Any]], lanes: int, stop: Callable[[], bool]
+    settings: Settings, asked: Sequence[Asked], lanes: int, stop: Callable[[], bool]
 ) -> list[float | str | None]:
     """Mean returns of the last policies, each a reason in words where its numbers were not finite, or None."""
     from steepest.experiments.building import build_algorithm
@@ -113,7 +118,7 @@ def _side_by_side(
     return found
 
 
-def _prepared(settings: Mapping[str, Any], asked: Mapping[str, Any]):
+def _prepared(settings: Settings, asked: Asked) -> Experiment:
     from steepest.studies.planned import PlannedRun
     from steepest.studies.study_worker import prepared
 

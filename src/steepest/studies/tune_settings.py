@@ -54,7 +54,7 @@ class TuneSettings:
         """The hyper-parameters with which the search begins."""
         return hyper_parameters(self.algorithm, dict(self.begin))
 
-    def hyper(self, found: Mapping[str, Any]) -> dict[str, Any]:
+    def hyper(self, found: Mapping[str, Any]) -> dict[str, object]:
         """The hyper-parameters of a trial, those that differ from the paper's."""
         return changes(dataclasses.replace(self.start, **found))
 
@@ -105,7 +105,7 @@ class TuneSettings:
         return None if name is None else f"{name} was {shown(mine[name])} and is now {shown(theirs[name])}"
 
 
-def changes(hyper: HyperParameters) -> dict[str, Any]:
+def changes(hyper: HyperParameters) -> dict[str, object]:
     """Of hyper-parameters, those that are not the paper's.
 
     >>> from steepest import PPO

@@ -81,7 +81,7 @@ class TuneResult:
         best = None if self.answer is None else self.answer.best
         return {} if best is None else dict(best.hyper)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `steepest tune --json` prints."""
         found = {} if self.answer is None else self.answer.to_json()
         return {"study": str(self.directory), "complete": self.answer is not None} | found
@@ -213,7 +213,7 @@ def tune(
 
 def _begin(
     algorithm: str | HyperParameters, env: str, preset: bool, hyper: Mapping[str, Any]
-) -> tuple[HyperParameters, dict[str, Any]]:
+) -> tuple[HyperParameters, dict[str, object]]:
     """Where the search begins, and what was tuned for the environment before."""
     if isinstance(algorithm, HyperParameters):
         if hyper:
