@@ -25,7 +25,15 @@ def small(**hyper):
 
 def test_a_search_ends_with_an_answer_and_goes_on_where_it_was(tmp_path):
     out = tmp_path / "study"
-    options = {"seeds": 1, "fresh_seeds": 2, "total_steps": 32, "evaluation_episodes": 2, "processes": 1, "out": out}
+    options = {
+        "seeds": 1,
+        "fresh_seeds": 2,
+        "total_steps": 32,
+        "evaluation_episodes": 2,
+        "processes": 1,
+        "which": "rates",
+        "out": out,
+    }
     found = steepest.tune("a2c", "CartPole-v1", trials=2, **options, **SMALL)
     assert [each.number for each in found.trials] == [0, 1]
     assert {each.name for each in out.iterdir()} >= {"best.toml", "answer.json", "trials.png", "fresh_seeds.png"}

@@ -48,9 +48,9 @@ class Tune:
     """When the search ends at the latest: 1h, 90m, 1h30m. Up to half of it is kept for training the best again."""
     search: tuple[str, ...] = ()
     """What to search, in place of the usual ranges: learning_rate=1e-4..1e-2 epochs=4,8, or a name alone."""
-    which: Literal["auto", "rates", "all"] = "auto"
-    """rates: only numbers that trials can differ in without compiling again; all: counts and choices too. auto does
-    that where trials are long, or the environment is not compiled."""
+    which: Literal["rates", "all"] = "all"
+    """all: counts and choices too, for which most trials compile a program of their own; rates: only numbers that trials
+    can differ in without, which is quicker and finds less."""
     out: pathlib.Path | None = None
     """The directory of the study; studies/tune-ALGORITHM-ENV when left out."""
     processes: int | None = None
