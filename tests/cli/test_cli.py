@@ -73,9 +73,12 @@ def one_line(capsys, words):
         (["evaluate"], "run"),
         (
             ["evaluate", "x", "--episode", "1"],
-            "did you mean '--episodes'? Known: --episodes, --evaluation-steps, --json, --stochastic.",
+            "did you mean '--episodes'? Known: --episodes, --evaluation-steps, --json, --quiet, --stochastic.",
         ),
-        (["resume", "x", "--seeds", "1"], "unknown flag '--seeds'. Known: --log, --restart-schedules, --total-steps."),
+        (
+            ["resume", "x", "--seeds", "1"],
+            "unknown flag '--seeds'. Known: --json, --log, --quiet, --restart-schedules, --total-steps.",
+        ),
         (["resume", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot", "nowhere"], "run directory nowhere: there is no such directory"),
         (["plot"], "no run directory given"),

@@ -7,18 +7,23 @@ import pathlib
 import pytest
 
 import steepest
-from steepest.cli import commands, demonstrate, record
+from steepest.cli import commands, compare, demonstrate, export, log, record, sweep, tune
 
-OBJECTS = {"algorithm", "env", "listeners", "progress"}
-"""What has no words on a command line, or is always on there."""
+OBJECTS = {"algorithm", "env", "listeners", "progress", "as_json", "quiet"}
+"""What has no words on a command line, or says how results are shown there."""
 COMMANDS = {
     "train": (commands.TrainOnDemonstrations, {"compilation_cache"}, {"hyper"}),
-    "evaluate": (commands.Evaluate, {"as_json"}, set()),
+    "evaluate": (commands.Evaluate, set(), set()),
     "resume": (commands.Resume, set(), set()),
     "plot": (commands.Plot, set(), set()),
     "demonstrate": (demonstrate.Demonstrate, set(), set()),
-    "record": (record.Record, {"as_json"}, set()),
+    "record": (record.Record, set(), set()),
     "watch": (record.Watch, set(), set()),
+    "log": (log.Log, set(), set()),
+    "export": (export.Export, set(), set()),
+    "sweep": (sweep.Sweep, set(), set()),
+    "compare": (compare.Compare, set(), set()),
+    "tune": (tune.Tune, set(), {"hyper"}),
 }
 """For each: the dataclass of its flags, what only the command line needs, and what only Python does."""
 

@@ -1,13 +1,14 @@
 """Reading flags into dataclasses with tyro, and turning its complaints into one line."""
 
 import contextlib
+import contextvars
 import dataclasses
 import io
 import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -22,6 +23,8 @@ def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default:
 
     **Raises** `InputError` for a flag that is unknown, with the nearest one, or a value that does not fit.
     """
+    if _asking.get():
+        raise Asked(kind)
     options = {} if default is None else {"default": default}
     complaints = io.StringIO()
     try:
@@ -36,6 +39,32 @@ def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default:
             raise unknown("flag", rest[0].split("=")[0], _flags(found), f"{program} --help")
         raise InputError(f"{program}: unexpected argument {rest[0]!r}. See {program} --help.")
     return found
+
+
+class Asked(BaseException):
+    """Where only the type of a command's arguments was asked for: what the command would read its words into."""
+
+    def __init__(self, kind: type):
+        super().__init__(kind)
+        self.kind = kind
+
+
+_asking = contextvars.ContextVar("asking", default=False)
+
+
+def arguments_of(command: Callable[[Sequence[str]], int], words: Sequence[str]) -> type | None:
+    """The dataclass that a command reads words into, which decides its flags; None where these words lead to none."""
+    token = _asking.set(True)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            command(words)
+    except Asked as asked:
+        return asked.kind
+    except (InputError, SystemExit):
+        return None
+    finally:
+        _asking.reset(token)
+    return None
 
 
 def _one_line(box: str) -> str:

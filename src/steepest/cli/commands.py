@@ -7,7 +7,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -17,6 +17,7 @@ from steepest.algorithms.presets import preset, preset_names
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.core import interrupts
 from steepest.core.errors import InputError
+from steepest.core.files import JsonObject
 from steepest.diagnostics.catalogue import ESTIMATORS
 from steepest.experiments.configuration import (
     RunConfiguration,
@@ -129,6 +130,10 @@ class Train:
     """Where the numbers go besides, in the run directory: tensorboard, wandb, or both."""
     compilation_cache: bool = True
     """Keep compiled programs in the user's cache directory, so that the next run starts at once."""
+    quiet: bool = False
+    """Say nothing but results, warnings and errors."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object: the evaluation, and the run directory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,8 +186,9 @@ def train(words: Sequence[str]) -> int:
         keep_every=given.keep_every,
         **told,
     )
-    _announce(experiment, preset(name, given.env) if given.preset else {})
-    return _report(execute(experiment, show=True, listeners=listeners))
+    if not given.quiet:
+        _announce(experiment, preset(name, given.env) if given.preset else {})
+    return _report(execute(experiment, show=not given.quiet, listeners=listeners), given)
 
 
 def _train_with(kind: type[HyperParameters]) -> type[Train]:
@@ -228,16 +234,21 @@ def _short(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _report(result: TrainResult) -> int:
+def _report(result: TrainResult, given: Train | Resume) -> int:
     run = result.run_directory
+    if given.as_json:
+        print(json.dumps({"run": str(run), "finished": result.finished} | (result.evaluation or {})))
     if not result.finished:
         say(f"Interrupted; everything is saved. Go on with it:\n  {program()} resume {run}")
         return interrupts.status()
     if result.evaluation is not None:
-        _print_evaluation(result.evaluation)
+        if not given.as_json:
+            _print_evaluation(result.evaluation)
     elif result.config.evaluation_episodes:
         say(f"The evaluation was interrupted. Make up for it:\n  {program()} evaluate {run}")
         return interrupts.status()
+    if given.quiet:
+        return 0
     if "staleness" in result.metrics:
         staleness = result.metrics["staleness"]
         say(f"staleness of gradients: {staleness.mean():.1f} updates on average, {staleness.max():.0f} at most")
@@ -282,6 +293,8 @@ class Evaluate:
     """Draw actions as in training, instead of taking the best guess."""
     evaluation_steps: Whole | None = None
     """Where an episode is cut; when left out, as in the run."""
+    quiet: bool = False
+    """Say nothing but results, warnings and errors."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
 
@@ -299,7 +312,7 @@ def evaluate(words: Sequence[str]) -> int:
         episodes=given.episodes,
         stochastic=given.stochastic,
         evaluation_steps=given.evaluation_steps,
-        progress=True,
+        progress=not given.quiet,
     )
     if given.as_json:
         print(json.dumps(evaluation))
@@ -320,6 +333,10 @@ class Resume:
     """Where learning rates or other numbers change over the run, begin them anew for the steps that are added."""
     log: tuple[Logger, ...] | None = None
     """Where the numbers go besides: tensorboard, wandb; where they went before when left out."""
+    quiet: bool = False
+    """Say nothing but results, warnings and errors."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object: the evaluation, and the run directory."""
 
 
 def resume(words: Sequence[str]) -> int:
@@ -332,7 +349,7 @@ def resume(words: Sequence[str]) -> int:
 
     listeners = again(RunDirectory(given.run)) if given.log is None else named(given.log)
     experiment = reopen(given.run, total_steps=given.total_steps, restart_schedules=given.restart_schedules)
-    return _report(execute(experiment, show=True, listeners=listeners))
+    return _report(execute(experiment, show=not given.quiet, listeners=listeners), given)
 
 
 def _check_run(path: pathlib.Path) -> RunConfiguration:
@@ -370,6 +387,8 @@ class Show:
     """Which."""
     matching: tyro.conf.Positional[str] = ""
     """Only those whose name holds this, in capitals or not."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object."""
 
 
 def show(words: Sequence[str]) -> int:
@@ -379,6 +398,9 @@ def show(words: Sequence[str]) -> int:
     def matches(name: str) -> bool:
         return given.matching.lower() in name.lower()
 
+    if given.as_json:
+        print(json.dumps(_listed(given.what, matches)))
+        return 0
     if given.what == "algorithms":
         tuned_for = preset_names()
         for name in filter(matches, ALGORITHMS):
@@ -399,3 +421,17 @@ def show(words: Sequence[str]) -> int:
         for each in ids:
             print(f"  {each}")
     return 0
+
+
+def _listed(what: str, matches: Callable[[str], bool]) -> JsonObject:
+    """What `steepest list --json` prints."""
+    if what == "algorithms":
+        names, tuned_for = filter(matches, ALGORITHMS), preset_names()
+        return {name: {"title": ALGORITHMS[name].title, "tuned_for": tuned_for.get(name, [])} for name in names}
+    if what == "estimators":
+        found = {name: ESTIMATORS[name] for name in filter(matches, ESTIMATORS)}
+        return {name: {"identifier": each.identifier, "meaning": each.meaning} for name, each in found.items()}
+
+    from steepest.envs.tasks import environment_ids
+
+    return {backend: list(filter(matches, known)) for backend, known in environment_ids().items()}

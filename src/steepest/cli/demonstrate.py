@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated
@@ -35,6 +36,10 @@ class Demonstrate:
     """Of the episodes; another one brings other episodes."""
     max_episode_steps: int | None = None
     """A time limit, where the environment's own is not shorter."""
+    quiet: bool = False
+    """Say nothing but results, warnings and errors."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object."""
 
 
 def demonstrate(words: Sequence[str]) -> int:
@@ -59,6 +64,12 @@ def demonstrate(words: Sequence[str]) -> int:
         out=given.out,
     )
     env = expert.config.env
+    if given.as_json:
+        found = {"file": str(given.out), "env": env, "seed": expert.seed, "episodes": given.episodes}
+        numbers = {"mean_return": float(returns.mean()), "std_return": float(returns.std())}
+        print(json.dumps(found | {"transitions": len(recorded)} | numbers))
+    if given.quiet:
+        return 0
     say(
         f"{given.out}: {len(recorded):,} transitions of {given.episodes} episodes of {env}, mean return "
         f"{returns.mean():.1f} ± {returns.std():.1f}"

@@ -71,6 +71,8 @@ class Gradients:
     """The picture alone: .png, .pdf or .svg."""
     csv: pathlib.Path | None = None
     """The table alone, as CSV."""
+    quiet: bool = False
+    """Say nothing but results, warnings and errors."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
 
@@ -104,10 +106,10 @@ def gradients(words: Sequence[str]) -> int:
         behaviour = other.module
 
     whose = f"{describe_policy(policy)}, {f'of {given.policy}' if taken else 'fresh'}"
-    if not given.as_json:
+    if not given.as_json and not given.quiet:
         say(f"{place.id}, played by {place.played}; time limit {place.horizon:,} steps, discount {given.discount:g}")
         say(f"policy: {whose}")
-    with _progress() as report:
+    with _progress(show=not given.quiet) as report:
         found = compare_gradients(
             policy,
             place,
@@ -167,8 +169,8 @@ def _check(given: Gradients) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on the standard error; lines where there is no terminal."""
+def _progress(*, show: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on the standard error; lines where there is no terminal; nothing where nothing is to be shown."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -180,13 +182,13 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(compact=True),
     )
     last = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as progress:
         bar = progress.add_task("starting", total=None)
 
         def report(name: str, done: int, total: int) -> None:
             nonlocal last
             progress.update(bar, description=name, completed=done, total=total)
-            if not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
+            if show and not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
                 last = time.monotonic()
                 say(f"{name}: {done:,} of {total:,} estimates of all estimators")
 

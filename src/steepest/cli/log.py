@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import tyro
 
@@ -18,7 +18,7 @@ class Log:
 
     run: tyro.conf.Positional[pathlib.Path]
     """A run directory that no process trains in."""
-    to: Annotated[tuple[Literal["tensorboard", "wandb"], ...], tyro.conf.arg(help_behavior_hint="(required)")] = ()
+    to: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
     """What for: tensorboard, wandb, or both. What was logged before is not logged twice."""
     video: pathlib.Path | None = None
     """A recording, .gif or .mp4; those in the run directory when left out."""

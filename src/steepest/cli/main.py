@@ -45,8 +45,11 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "watch": ("watch the policy of a run at play, in a window", _of("record", "watch")),
     "compare": ("compare runs and studies: one page, with tables and pictures", _of("compare", "compare")),
     "tune": ("search for hyper-parameters, and judge them with fresh seeds", _of("tune", "tune")),
+    "runs": ("list runs, with what they have reached and how they stand", _of("runs", "runs")),
+    "info": ("tell everything about one run", _of("info", "info")),
     "gradients": ("compare estimators of the policy gradient: bias, noise and cost", _of("gradients", "gradients")),
     "theorems": ("check on exact answers what policy gradients rest on", _of("theorems", "theorems")),
+    "completion": ("let the shell complete commands, flags and names", _of("completion", "completion")),
     "list": ("show the algorithms, estimators or environments there are", _of("commands", "show")),
 }
 
@@ -62,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         interrupts.listen()
+        if os.environ.get("NO_COLOR"):
+            os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")  # tyro reads no other when it is imported
     words = list(sys.argv[1:] if arguments is None else arguments)
     whole = "--traceback" in words
     words = [word for word in words if word != "--traceback"]

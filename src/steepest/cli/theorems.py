@@ -29,6 +29,8 @@ class Theorems:
     """Draw the pictures of T6, T7, T8, T10 and T11 into this directory."""
     only: tuple[str, ...] = ()
     """Ids of those to check; all of them when left out."""
+    quiet: bool = False
+    """Show no progress, and no line after the results."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
 
@@ -64,7 +66,9 @@ def theorems(words: Sequence[str]) -> int:
     if given.as_json:
         print(json.dumps(_as_json(given.seed, results, seconds, pictures)))
     else:
-        _print(results, sum(seconds))
+        _print(results)
+        if not given.quiet:
+            _say_whether_all_hold(results, sum(seconds))
         for path in pictures:
             print(path)
     return 0 if holds else 1
@@ -76,7 +80,7 @@ def _checked(chosen: Sequence[str], given: Theorems):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=given.quiet) as progress:
         bar = progress.add_task("starting", total=len(chosen))
         for name in chosen:
             progress.update(bar, description=f"checking {name}")
@@ -107,7 +111,7 @@ def _as_json(seed: int, results: list[Result], seconds: list[float], pictures: l
     }
 
 
-def _print(results: list[Result], seconds: float) -> None:
+def _print(results: list[Result]) -> None:
     from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
@@ -136,6 +140,9 @@ def _print(results: list[Result], seconds: float) -> None:
             )
         console.print(table)
     console.print()
+
+
+def _say_whether_all_hold(results: list[Result], seconds: float) -> None:
     violated = [result.id for result in results if not result.holds]
     if violated:
         say(f"violated: {', '.join(violated)}")

@@ -49,8 +49,8 @@ class Tune:
     search: tuple[str, ...] = ()
     """What to search, in place of the usual ranges: learning_rate=1e-4..1e-2 epochs=4,8, or a name alone."""
     which: Literal["rates", "all"] = "all"
-    """all: counts and choices too, for which most trials compile a program of their own; rates: only numbers that trials
-    can differ in without, which is quicker and finds less."""
+    """all: counts and choices too, for which most trials compile a program of their own; rates: only numbers that
+    trials can differ in without, which is quicker and finds less."""
     out: pathlib.Path | None = None
     """The directory of the study; studies/tune-ALGORITHM-ENV when left out."""
     processes: int | None = None

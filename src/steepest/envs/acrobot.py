@@ -162,7 +162,13 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
     def draw(self, state: AcrobotState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_acrobot
 
-        return draw_acrobot(self, state, action)
+        return draw_acrobot(
+            state.angle_1,
+            state.angle_2,
+            action,
+            length_1=float(self.length_1),
+            goal_height=float(self.goal_height),
+        )
 
 
 def _moved(state: AcrobotState, time: float | Float[Array, ""], slope: AcrobotState) -> AcrobotState:

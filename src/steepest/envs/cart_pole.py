@@ -115,4 +115,11 @@ class CartPole(AbstractEnvironment[CartPoleState]):
     def draw(self, state: CartPoleState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_cart_pole
 
-        return draw_cart_pole(self, state, action)
+        return draw_cart_pole(
+            state.position,
+            state.angle,
+            action,
+            length=2 * float(self.pole_half_length),
+            position_limit=float(self.position_limit),
+            angle_limit=float(self.angle_limit),
+        )

@@ -42,6 +42,7 @@ class Catch(AbstractEnvironment[CatchState]):
     """
 
     id: str = eqx.field(static=True, kw_only=True, default="Catch-v0")
+    render_fps: int = eqx.field(static=True, kw_only=True, default=10)
 
     rows: int = eqx.field(static=True, default=10)
     """Height of the picture, in pixels; the ball falls for one step less."""
@@ -89,3 +90,9 @@ class Catch(AbstractEnvironment[CatchState]):
         landed = successor.ball_row == self.rows - 1
         caught = jnp.where(paddle == state.ball_column, 1.0, -1.0)
         return successor, jnp.where(landed, caught, 0.0).astype(jnp.float32), landed
+
+    def draw(self, state: CatchState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.grids import draw_catch
+
+        ball = int(state.ball_row), int(state.ball_column)
+        return draw_catch(ball, int(state.paddle_column), action, rows=self.rows, columns=self.columns)

@@ -97,4 +97,4 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
         from steepest.envs.drawings.roads import draw_road
 
         throttle = 0.0 if action is None else float(action) - 1
-        return draw_road(state, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)
+        return draw_road(state.position, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)

@@ -94,4 +94,4 @@ class MountainCarContinuous(AbstractEnvironment[MountainCarState]):
         from steepest.envs.drawings.roads import draw_road
 
         throttle = 0.0 if action is None else float(np.clip(action[0], -1, 1))
-        return draw_road(state, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)
+        return draw_road(state.position, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)

@@ -103,4 +103,4 @@ class Pendulum(AbstractEnvironment[PendulumState]):
     def draw(self, state: PendulumState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_pendulum
 
-        return draw_pendulum(self, state, action)
+        return draw_pendulum(state.angle, action, length=float(self.length), max_torque=float(self.max_torque))

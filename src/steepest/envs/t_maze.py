@@ -5,7 +5,8 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from steepest.core.spaces import Discrete, MultiBinary
 from steepest.core.validation import check_number
@@ -53,6 +54,7 @@ class TMaze(AbstractEnvironment[TMazeState]):
     """
 
     id: str = eqx.field(static=True, kw_only=True, default="TMaze-v0")
+    render_fps: int = eqx.field(static=True, kw_only=True, default=10)
 
     length: int = eqx.field(static=True, default=10)
     """Cells from the start to the junction: steps over which the sign must be remembered."""
@@ -106,3 +108,8 @@ class TMaze(AbstractEnvironment[TMazeState]):
         on_the_way = jnp.where(position == state.position, self.still_reward, 0.0)
         reward = jnp.where(turned, jnp.where(at_goal, self.goal_reward, self.wrong_reward), on_the_way)
         return TMazeState(position, state.goal_north), reward.astype(jnp.float32), turned
+
+    def draw(self, state: TMazeState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+        from steepest.envs.drawings.grids import draw_t_maze
+
+        return draw_t_maze(int(state.position), bool(state.goal_north), action, length=self.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from steepest.experiments.configuration import RunConfiguration, read_configurat
 from steepest.runs.directory import RunDirectory
 
 State = Literal["finished", "training", "interrupted", "failed", "damaged"]
+_TAIL = 2**17
+"""Bytes at the end of a table of metrics that are looked at."""
 _NEVER_RUNS = ("checkpoints", "node_modules", "__pycache__")
 """Names of directories that are not searched for runs."""
 
@@ -160,3 +163,33 @@ def _looks_like_a_run(path: pathlib.Path) -> bool:
         return {"algorithm", "seeds_per_process"} <= set(read_object(path / "config.json"))
     except InputError:
         return False
+
+
+def latest_return(run: RunDirectory) -> float | None:
+    """The mean over seeds of the return in each one's newest row of metrics; None where no episode has ended.
+
+    Only the end of the table is read: enough to see how a run goes, however long it is.
+    """
+    try:
+        with run.metrics.open("rb") as file:
+            names = file.readline(_TAIL).decode(errors="replace").rstrip("\r\n").split(",")
+            begin = file.tell()
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return None
+    found: dict[str, float] = {}
+    for line in lines[:-1]:  # what comes after the last end of a line is no whole row
+        cells = dict(zip(names, line.rstrip("\r").split(","), strict=False))
+        value = _finite(cells.get("return", ""))
+        if value is not None and "seed" in cells:
+            found[cells["seed"]] = value
+    return sum(found.values()) / len(found) if found else None
+
+
+def _finite(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -7,9 +7,9 @@ import pathlib
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically, writing
 from steepest.reports import png, tables
+from steepest.reports.charts import pictures
 from steepest.reports.numbers import Comparison
 from steepest.reports.page import page
-from steepest.reports.pictures import pictures
 
 PAGE = "index.html"
 _OURS = b'name="generator" content="steepest '

@@ -28,6 +28,8 @@ from steepest.core.validation import shown, whole_number
 from steepest.experiments.configuration import MOST_SEEDS, algorithm_class, check_seeds, hyper_parameters, tuned
 from steepest.studies.planned import PlannedRun, named
 
+Content = Mapping[str, Any]
+"""What a file in TOML holds, or a part of it; it is checked where it is read."""
 OPTIONS = (
     *("total_steps", "backend", "preset", "action_low", "action_high", "max_episode_steps", "env_kwargs"),
     *("evaluation_episodes", "evaluation_every", "evaluation_steps", "checkpoint_seconds"),
@@ -72,7 +74,7 @@ def read_study(path: pathlib.Path) -> Study:
     return Study(_runs(content, path.name), text)
 
 
-def study_of(content: Mapping[str, Any]) -> Study:
+def study_of(content: Content) -> Study:
     """The study that a dictionary describes, which has what a file has.
 
     >>> study = study_of({"algorithms": "ppo", "envs": "CartPole-v1", "seeds": 2, "grid": {"epochs": [4, 8]}})
@@ -85,7 +87,7 @@ def study_of(content: Mapping[str, Any]) -> Study:
     return Study(_runs(tomllib.loads(text), "study"), text)
 
 
-def _runs(content: Mapping[str, Any], source: str) -> tuple[PlannedRun, ...]:
+def _runs(content: Content, source: str) -> tuple[PlannedRun, ...]:
     try:
         runs = list(itertools.islice(_expanded(content), _MOST + 1))
         if len(runs) > _MOST:
@@ -97,7 +99,7 @@ def _runs(content: Mapping[str, Any], source: str) -> tuple[PlannedRun, ...]:
         raise InputError(f"{source}: {error}") from error
 
 
-def _expanded(content: Mapping[str, Any]) -> Iterator[PlannedRun]:
+def _expanded(content: Content) -> Iterator[PlannedRun]:
     """Every run, without its name. Tables under `runs` add to what stands above them, or change it."""
     _check_keys(content, (*_BLOCK, "runs"), "")
     shared = {name: value for name, value in content.items() if name != "runs"}
@@ -112,14 +114,14 @@ def _expanded(content: Mapping[str, Any]) -> Iterator[PlannedRun]:
         yield from _block({**shared, **block, **inner})
 
 
-def _check_keys(given: Mapping[str, Any], known: Sequence[str], place: str) -> None:
+def _check_keys(given: Content, known: Sequence[str], place: str) -> None:
     for name in given:
         if name not in known:
             hint = unknown("key", f"{place}{name}", [f"{place}{each}" for each in known])
             raise InputError(f"{hint} Hyper-parameters belong into [hyper_parameters], [grid] or [[settings]].")
 
 
-def _block(given: Mapping[str, Any]) -> Iterator[PlannedRun]:
+def _block(given: Content) -> Iterator[PlannedRun]:
     """The runs of one table: its algorithms on its environments with its settings and its seeds."""
     algorithms, envs = _names(given, "algorithms", "ppo"), _names(given, "envs", "CartPole-v1")
     seeds = parsed_seeds(given.get("seeds", 1))
@@ -133,7 +135,7 @@ def _block(given: Mapping[str, Any]) -> Iterator[PlannedRun]:
             yield from (dataclasses.replace(run, seed=seed) for seed in seeds)
 
 
-def _settings(given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _settings(given: Content) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every setting, by name if it has one, crossed with every point of the grid."""
     grid = _table(given, "grid")
     for name, values in grid.items():
@@ -155,7 +157,7 @@ def _settings(given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield table["name"], {**hyper, **dict(zip(grid, point, strict=True))}
 
 
-def _options(given: Mapping[str, Any], env: str, envs: Sequence[str]) -> dict[str, Any]:
+def _options(given: Content, env: str, envs: Sequence[str]) -> dict[str, Any]:
     """What `steepest.train` is given for an environment, beside hyper-parameters."""
     found = {}
     for name, value in {**DEFAULTS, **{name: given[name] for name in OPTIONS if name in given}}.items():
@@ -185,7 +187,7 @@ def _check_hyper_parameters(run: PlannedRun) -> None:
         raise InputError(f"{run.what}: {error}") from error
 
 
-def _names(given: Mapping[str, Any], name: str, usual: str) -> list[str]:
+def _names(given: Content, name: str, usual: str) -> list[str]:
     """A list of names, which may be one name."""
     if name not in given:
         raise InputError(f"{name} is missing; give a list, such as {name} = [{usual!r}].")
@@ -198,14 +200,14 @@ def _names(given: Mapping[str, Any], name: str, usual: str) -> list[str]:
     return found
 
 
-def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _table(given: Content, name: str) -> dict[str, Any]:
     found = given.get(name, {})
     if not isinstance(found, Mapping):
         raise InputError(f"{name} is {shown(found)}; it must be a table: [{name}].")
     return dict(found)
 
 
-def _tables(given: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _tables(given: Content, name: str) -> list[Content]:
     found = given[name]
     if not isinstance(found, list) or not found or not all(isinstance(each, Mapping) for each in found):
         raise InputError(f"{name} is {shown(found)}; it must be a list of tables: [[{name}]].")
@@ -237,7 +239,7 @@ def parsed_seeds(given: object) -> tuple[int, ...]:
     return tuple(found)
 
 
-def to_toml(content: Mapping[str, Any]) -> str:
+def to_toml(content: Content) -> str:
     """A dictionary of plain values as TOML.
 
     >>> print(to_toml({"envs": ["CartPole-v1"], "preset": True, "grid": {"learning_rate": [1e-3, 3e-4]}}), end="")

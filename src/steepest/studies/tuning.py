@@ -130,9 +130,10 @@ def tune(
     - `time`: seconds, or a text such as `1h30m`, after which the search ends; up to half of it is kept for training the
       best again.
     - `search`: in place of the usual ranges, what to search: `"learning_rate=1e-4..1e-2"`, `"epochs=4,8"`, or a name.
-    - `which`: `all` searches counts and choices too, for which most trials compile a program of their own; `rates` only
-      numbers that trials can differ in without. On CartPole-v1 (PPO, 20 trials of 10,000 steps, two cores, three first
-      seeds) `rates` took 36 s, and beat the paper's defaults with probability 0.66 to 0.85; `all` took 120 s, 0.90 to 1.
+    - `which`: `all` searches counts and choices too, for which most trials compile a program of their own; `rates`
+      only numbers that trials can differ in without. On CartPole-v1 (PPO, 20 trials of 10,000 steps, two cores, three
+      first seeds) `rates` took 36 s, and beat the paper's defaults with probability 0.66 to 0.85; `all` took 120 s,
+      0.90 to 1.
     - `out`: the directory of the study; `studies/tune-ALGORITHM-ENV` when left out.
     - `processes`: how many processors may be busy at once; all that there are when left out.
     - `ray_address`: train on a Ray cluster: `auto`, `HOST:PORT`, or `local` to start one here.

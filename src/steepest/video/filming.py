@@ -14,9 +14,9 @@ from steepest.envs.tasks import EnvironmentLike
 from steepest.experiments.own import AlgorithmLike
 from steepest.experiments.trained import TrainedPolicy, load_each
 from steepest.video.captions import Captions
-from steepest.video.display import RecordingDisplay
 from steepest.video.films import AbstractFilm, check_film, film, video_installed
 from steepest.video.playing import Moment, Options, moments, words
+from steepest.video.recording_display import RecordingDisplay
 from steepest.video.stage import AbstractStage, open_stage
 
 EPISODES = 3

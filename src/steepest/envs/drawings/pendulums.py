@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import UInt8
 
 from steepest.envs.drawings.canvas import COOL, FAINT, GOAL, INK, SHADE, WARM, Canvas, ahead
 
-if TYPE_CHECKING:
-    from steepest.envs.acrobot import Acrobot, AcrobotState
-    from steepest.envs.cart_pole import CartPole, CartPoleState
-    from steepest.envs.pendulum import Pendulum, PendulumState
-
 Picture = UInt8[np.ndarray, "height width 3"]
 UP = math.pi / 2
 _WIDE, _ROUND = (600, 320), (600, 440)
 
 
-def draw_cart_pole(env: CartPole, state: CartPoleState, action: np.ndarray | None) -> Picture:
+def draw_cart_pole(
+    position: SupportsFloat,
+    angle: SupportsFloat,
+    action: np.ndarray | None,
+    *,
+    length: float,
+    position_limit: float,
+    angle_limit: float,
+) -> Picture:
     """The cart on its track, the pole, the angles at which it counts as fallen, and the push."""
-    length = 2 * float(env.pole_half_length)
-    canvas = _track(float(env.position_limit), length, float(env.angle_limit)).copy()
-    position, angle = float(state.position), float(state.angle)
+    canvas = _track(position_limit, length, angle_limit).copy()
+    position, angle = float(position), float(angle)
     hinge = position, 0.3
     for side in (-1, 1):
-        canvas.line([hinge, ahead(hinge, UP + side * float(env.angle_limit), 1.25 * length)], 0.012, SHADE)
+        canvas.line([hinge, ahead(hinge, UP + side * angle_limit, 1.25 * length)], 0.012, SHADE)
     for wheel in (position - 0.17, position + 0.17):
         canvas.disc((wheel, 0.07), 0.07, "#8d97a8", rim=INK, width=0.028)
     canvas.box((position, 0.2), (0.56, 0.22), INK, corner=0.05)
@@ -55,20 +57,22 @@ def _track(limit: float, length: float, angle_limit: float) -> Canvas:
     return canvas
 
 
-def draw_acrobot(env: Acrobot, state: AcrobotState, action: np.ndarray | None) -> Picture:
+def draw_acrobot(
+    angle_1: SupportsFloat, angle_2: SupportsFloat, action: np.ndarray | None, *, length_1: float, goal_height: float
+) -> Picture:
     """The two links, the height that the tip must exceed, and the torque at the elbow."""
-    lengths = float(env.length_1), 1.0  # the dynamics know of the second link only where its mass is
-    canvas = _height(float(env.goal_height), sum(lengths)).copy()
+    lengths = length_1, 1.0  # the dynamics know of the second link only where its mass is
+    canvas = _height(goal_height, sum(lengths)).copy()
     # Angles are counted from hanging straight down, the second from where the first points.
-    first = float(state.angle_1) - UP
-    second = first + float(state.angle_2)
+    first = float(angle_1) - UP
+    second = first + float(angle_2)
     elbow = ahead((0.0, 0.0), first, lengths[0])
     tip = ahead(elbow, second, lengths[1])
     canvas.line([(0.0, 0.0), elbow], 0.15, INK)
     canvas.line([elbow, tip], 0.13, "#5a6a85")
     canvas.disc((0.0, 0.0), 0.11, "#f6f3ec", rim=INK, width=0.045)
     canvas.disc(elbow, 0.09, "#f6f3ec", rim=INK, width=0.04)
-    canvas.disc(tip, 0.1, GOAL if tip[1] > float(env.goal_height) else WARM)
+    canvas.disc(tip, 0.1, GOAL if tip[1] > goal_height else WARM)
     if action is not None and int(action) != 1:
         sign = int(action) - 1
         canvas.turn(elbow, 0.3, second + sign * 0.45, sign * 1.5, 0.05, COOL)
@@ -85,17 +89,16 @@ def _height(goal: float, reach: float) -> Canvas:
     return canvas
 
 
-def draw_pendulum(env: Pendulum, state: PendulumState, action: np.ndarray | None) -> Picture:
+def draw_pendulum(angle: SupportsFloat, action: np.ndarray | None, *, length: float, max_torque: float) -> Picture:
     """The rod, upright as a help to the eye, and the torque."""
-    length = float(env.length)
     canvas = _upright(length).copy()
     # The angle is counted counter-clockwise from upright, and so is the torque.
-    end = ahead((0.0, 0.0), UP + float(state.angle), length)
+    end = ahead((0.0, 0.0), UP + float(angle), length)
     canvas.line([(0.0, 0.0), end], 0.16 * length, WARM)
     canvas.disc(end, 0.05 * length, "#f2b48f")
     canvas.disc((0.0, 0.0), 0.07 * length, "#f6f3ec", rim=INK, width=0.03 * length)
     if action is not None:
-        share = float(np.clip(np.ravel(action)[0] / float(env.max_torque), -1, 1))
+        share = float(np.clip(np.ravel(action)[0] / max_torque, -1, 1))
         canvas.turn((0.0, 0.0), 0.32 * length, -UP - share * 1.3, share * 2.6, 0.045 * length, COOL)
     return canvas.picture()
 

@@ -15,24 +15,24 @@ UPDATES = 20
 
 
 def configuration(algorithm="ppo", env="CartPole-v1", seeds=(0,), hyper=None, **changes):
+    usual = {
+        "preset": False,
+        "library": "steepest",
+        "action_bounds": (None, None),
+        "total_steps": STEPS,
+        "seeds": tuple(seeds),
+        "seeds_per_process": (tuple(seeds),),
+        "evaluation_episodes": 4,
+        "versions": {"steepest": "0.1.0", "jax": "0.10.2", "python": "3.11"},
+    }
     return RunConfiguration(
         algorithm=algorithm,
         hyper_parameters=dataclasses.asdict(ALGORITHMS[algorithm](**(hyper or {}))),
-        preset=False,
         env=env,
         backend="compiled",
         spaces={"observation": "Box", "action": "Discrete"},
-        action_bounds=(None, None),
-        **{
-            "library": "steepest",
-            "total_steps": STEPS,
-            "seeds": tuple(seeds),
-            "seeds_per_process": (tuple(seeds),),
-            "evaluation_episodes": 4,
-            "checkpoint_seconds": 10.0,
-            "versions": {"steepest": "0.1.0", "jax": "0.10.2", "python": "3.11"},
-        }
-        | changes,
+        checkpoint_seconds=10.0,
+        **usual | changes,
     )
 
 
