@@ -115,4 +115,11 @@ class CartPole(AbstractEnvironment[CartPoleState]):
     def draw(self, state: CartPoleState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_cart_pole
 
-        return draw_cart_pole(self, state, action)
+        return draw_cart_pole(
+            float(state.position),
+            float(state.angle),
+            0.0 if action is None else 2.0 * float(action) - 1,
+            length=2 * float(self.pole_half_length),
+            position_limit=float(self.position_limit),
+            angle_limit=float(self.angle_limit),
+        )

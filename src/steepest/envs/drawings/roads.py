@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
 from steepest.envs.drawings.canvas import COOL, GOAL, INK, SHADE, WARM, Canvas, Point, ahead
-
-if TYPE_CHECKING:
-    from steepest.envs.mountain_car import MountainCarState
 
 _SIZE = (600, 400)
 _BESIDE = 0.08
@@ -22,7 +18,7 @@ _STEEPNESS = 0.45
 
 
 def draw_road(
-    state: MountainCarState, throttle: float, *, ends: tuple[float, float], goal: float
+    position: float, throttle: float, *, ends: tuple[float, float], goal: float
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The car on its road, the goal, and the push.
 
@@ -32,7 +28,6 @@ def draw_road(
     - `ends`: of the road, with the wall at the first.
     """
     canvas = _valley(ends, goal).copy()
-    position = float(state.position)
     slope = math.atan(_STEEPNESS * 3 * math.cos(3 * position))
     road = position, _height(position)
     normal = slope + math.pi / 2
