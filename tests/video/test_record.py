@@ -129,8 +129,10 @@ def test_of_envpools_tasks_those_are_seen_that_gymnasium_has_too():
     other = dataclasses.replace(task, observation_space=steepest.Box(-1.0, 1.0, (5,)))
     with pytest.raises(InputError, match=r"its observation space is .*, and the run was made with Box\[5\]"):
         open_stage(other, 0)
-    missing = dataclasses.replace(task, id="Ours-v0")
-    with pytest.raises(InputError, match=r"EnvPool's Ours-v0 has no pictures, .* cannot be made: unknown environment"):
+    missing = dataclasses.replace(task, id="CartpoleBalance-v1")
+    with pytest.raises(
+        InputError, match=r"EnvPool's CartpoleBalance-v1 has no pictures, .* cannot be made: unknown environment"
+    ):
         open_stage(missing, 0)
 
 

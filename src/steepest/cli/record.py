@@ -67,8 +67,7 @@ def record(words: Sequence[str]) -> int:
             fps=given.fps,
             progress=True,
         )
-    except KeyboardInterrupt:
-        say("steepest: interrupted; nothing of the recording is kept")
+    except KeyboardInterrupt:  # it has said so
         return interrupts.status()
     if given.as_json:
         print(json.dumps(made.describe()))

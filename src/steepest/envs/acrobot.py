@@ -162,13 +162,10 @@ class Acrobot(AbstractEnvironment[AcrobotState]):
     def draw(self, state: AcrobotState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_acrobot
 
-        return draw_acrobot(
-            state.angle_1,
-            state.angle_2,
-            action,
-            length_1=float(self.length_1),
-            goal_height=float(self.goal_height),
-        )
+        torque = 0.0 if action is None else float(action) - 1
+        lengths = float(self.length_1), 1.0  # of the second link the dynamics know only where its mass is
+        goal = float(self.goal_height)
+        return draw_acrobot(float(state.angle_1), float(state.angle_2), torque, lengths=lengths, goal=goal)
 
 
 def _moved(state: AcrobotState, time: float | Float[Array, ""], slope: AcrobotState) -> AcrobotState:

@@ -116,9 +116,9 @@ class CartPole(AbstractEnvironment[CartPoleState]):
         from steepest.envs.drawings.pendulums import draw_cart_pole
 
         return draw_cart_pole(
-            state.position,
-            state.angle,
-            action,
+            float(state.position),
+            float(state.angle),
+            0.0 if action is None else 2.0 * float(action) - 1,
             length=2 * float(self.pole_half_length),
             position_limit=float(self.position_limit),
             angle_limit=float(self.angle_limit),

@@ -97,4 +97,5 @@ class MountainCar(AbstractEnvironment[MountainCarState]):
         from steepest.envs.drawings.roads import draw_road
 
         throttle = 0.0 if action is None else float(action) - 1
-        return draw_road(state.position, throttle, ends=(self.min_position, self.max_position), goal=self.goal_position)
+        ends = float(self.min_position), float(self.max_position)
+        return draw_road(float(state.position), throttle, ends=ends, goal=float(self.goal_position))

@@ -103,4 +103,5 @@ class Pendulum(AbstractEnvironment[PendulumState]):
     def draw(self, state: PendulumState, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
         from steepest.envs.drawings.pendulums import draw_pendulum
 
-        return draw_pendulum(state.angle, action, length=float(self.length), max_torque=float(self.max_torque))
+        torque = 0.0 if action is None else float(np.clip(action[0] / self.max_torque, -1, 1))
+        return draw_pendulum(float(state.angle), torque, length=float(self.length))

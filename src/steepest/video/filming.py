@@ -6,7 +6,6 @@ import base64
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from steepest.core.errors import EnvironmentFault, StorageFault
 from steepest.core.interrupts import Stop, end_if_asked, interruptible
@@ -61,7 +60,7 @@ class Recording:
         """The return of each episode."""
         return tuple(each.episode_return for each in self.episodes)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """As JSON has it: what `steepest record --json` prints."""
         return dataclasses.asdict(self) | {
             "path": str(self.path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +135,7 @@ class HostStage(AbstractStage):
 
 
 def open_stage(
-    task: Task, seed: int, *, action_bounds: Bounds = (None, None), env_kwargs: Mapping[str, Any] | None = None
+    task: Task, seed: int, *, action_bounds: Bounds = (None, None), env_kwargs: Mapping[str, object] | None = None
 ) -> AbstractStage:
     """An environment that is seen. **Raises** `InputError` where it has no pictures, with what to do.
 
@@ -161,7 +161,7 @@ def open_stage(
         raise
 
 
-def _in_gymnasium(task: Task, action_bounds: Bounds, env_kwargs: Mapping[str, Any] | None) -> Task:
+def _in_gymnasium(task: Task, action_bounds: Bounds, env_kwargs: Mapping[str, object] | None) -> Task:
     """Gymnasium's environment of the same id as one of EnvPool's, which has no pictures."""
     name = f"EnvPool's {task.id} has no pictures, so Gymnasium's environment of the same id is recorded"
     try:

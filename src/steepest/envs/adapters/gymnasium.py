@@ -18,7 +18,7 @@ from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.envs import COMPILED
 from steepest.envs.adapters.faults import one_line, place_of
 from steepest.envs.adapters.gymnasium_spaces import Bounds
-from steepest.envs.adapters.pictures import RENDER_MODE, check_render_mode
+from steepest.envs.adapters.rendering import RENDER_MODE, check_render_mode, lacks_graphics, nothing_draws
 from steepest.envs.adapters.separate import SeparateEnvironments
 
 Factory = Callable[[], gymnasium.Env]
@@ -127,6 +127,8 @@ def _made(name: str, factory: Factory) -> gymnasium.Env:
         )
         raise InputError(f"environment {name} cannot be made: {one_line(error)}. {remedy}") from error
     except Exception as error:
+        if lacks_graphics(error):
+            raise InputError(nothing_draws(name, one_line(error))) from error
         said = ", ".join(filter(None, (f"{type(error).__name__}: {one_line(error)}", place_of(error))))
         raise EnvironmentFault(
             f"environment {name} could not be made: {said}. Correct the function that makes it, or what it is given."
@@ -194,7 +196,7 @@ def without_noise(name: str = "") -> Iterator[None]:
 def _without_mass_warning(name: str) -> Iterator[None]:
     spec = gymnasium.registry.get(name)
     if spec is not None and str(spec.entry_point).startswith("gymnasium.envs.mujoco"):
-        with contextlib.suppress(ImportError):  # of which making the environment will say more
+        with contextlib.suppress(Exception):  # of which making the environment will say more
             importlib.import_module("mujoco")
     mujoco = sys.modules.get("mujoco")
     if mujoco is None or not hasattr(mujoco, "get_mju_user_warning"):

@@ -12,7 +12,7 @@ from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault
 from steepest.envs.adapters.faults import RETURNS, in_words, one_line, raised
 from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
-from steepest.envs.adapters.pictures import frames_per_second, picture_of
+from steepest.envs.adapters.rendering import frames_per_second, picture_of
 from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
 
 LARGEST_SEED = 2**31 - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,17 +16,16 @@ _WIDE, _ROUND = (600, 320), (600, 440)
 
 
 def draw_cart_pole(
-    position: SupportsFloat,
-    angle: SupportsFloat,
-    action: np.ndarray | None,
-    *,
-    length: float,
-    position_limit: float,
-    angle_limit: float,
+    position: float, angle: float, push: float, *, length: float, position_limit: float, angle_limit: float
 ) -> Picture:
-    """The cart on its track, the pole, the angles at which it counts as fallen, and the push."""
-    canvas = _track(position_limit, length, angle_limit).copy()
-    position, angle = float(position), float(angle)
+    """The cart on its track, the pole, the angles at which it counts as fallen, and the push, −1, 0 or 1.
+
+    **Arguments**
+
+    - `position`: of the cart, in metres from the middle. `angle`: of the pole from upright, positive to the right.
+    - `length`: of the pole. The limits are those of the track, on either side, and of the angle.
+    """
+    canvas = _track(position_limit).copy()
     hinge = position, 0.3
     for side in (-1, 1):
         canvas.line([hinge, ahead(hinge, UP + side * angle_limit, 1.25 * length)], 0.012, SHADE)
@@ -37,14 +35,13 @@ def draw_cart_pole(
     # The pole leans towards positive positions where its angle is positive.
     canvas.line([hinge, ahead(hinge, UP - angle, length)], 0.075, WARM)
     canvas.disc(hinge, 0.055, "#f6f3ec", rim=INK, width=0.025)
-    if action is not None:
-        sign = 1 if int(action) == 1 else -1
-        canvas.arrow((position + 0.34 * sign, 0.2), (position + 0.74 * sign, 0.2), 0.05, COOL)
+    if push:
+        canvas.arrow((position + 0.34 * push, 0.2), (position + 0.74 * push, 0.2), 0.05, COOL)
     return canvas.picture()
 
 
 @functools.lru_cache(maxsize=8)
-def _track(limit: float, length: float, angle_limit: float) -> Canvas:
+def _track(limit: float) -> Canvas:
     width = 2 * limit + 1.2
     unit = _WIDE[0] / width
     canvas = Canvas(_WIDE, centre=(0.0, _WIDE[1] / unit / 2 - 0.5), unit=unit)
@@ -58,24 +55,26 @@ def _track(limit: float, length: float, angle_limit: float) -> Canvas:
 
 
 def draw_acrobot(
-    angle_1: SupportsFloat, angle_2: SupportsFloat, action: np.ndarray | None, *, length_1: float, goal_height: float
+    angle_1: float, angle_2: float, torque: float, *, lengths: tuple[float, float], goal: float
 ) -> Picture:
-    """The two links, the height that the tip must exceed, and the torque at the elbow."""
-    lengths = length_1, 1.0  # the dynamics know of the second link only where its mass is
-    canvas = _height(goal_height, sum(lengths)).copy()
-    # Angles are counted from hanging straight down, the second from where the first points.
-    first = float(angle_1) - UP
-    second = first + float(angle_2)
+    """The two links, the height that the tip must exceed, and the torque at the elbow, −1, 0 or 1.
+
+    **Arguments**
+
+    - `angle_1`: of the upper link from hanging straight down, counter-clockwise; `angle_2`: of the lower from there.
+    - `lengths`: of the links. `goal`: the height, above the shoulder.
+    """
+    canvas = _height(goal, sum(lengths)).copy()
+    first = angle_1 - UP
+    second = first + angle_2
     elbow = ahead((0.0, 0.0), first, lengths[0])
     tip = ahead(elbow, second, lengths[1])
     canvas.line([(0.0, 0.0), elbow], 0.15, INK)
     canvas.line([elbow, tip], 0.13, "#5a6a85")
     canvas.disc((0.0, 0.0), 0.11, "#f6f3ec", rim=INK, width=0.045)
     canvas.disc(elbow, 0.09, "#f6f3ec", rim=INK, width=0.04)
-    canvas.disc(tip, 0.1, GOAL if tip[1] > goal_height else WARM)
-    if action is not None and int(action) != 1:
-        sign = int(action) - 1
-        canvas.turn(elbow, 0.3, second + sign * 0.45, sign * 1.5, 0.05, COOL)
+    canvas.disc(tip, 0.1, GOAL if tip[1] > goal else WARM)
+    canvas.turn(elbow, 0.3, second + torque * 0.45, torque * 1.5, 0.05, COOL)
     return canvas.picture()
 
 
@@ -89,17 +88,14 @@ def _height(goal: float, reach: float) -> Canvas:
     return canvas
 
 
-def draw_pendulum(angle: SupportsFloat, action: np.ndarray | None, *, length: float, max_torque: float) -> Picture:
-    """The rod, upright as a help to the eye, and the torque."""
+def draw_pendulum(angle: float, torque: float, *, length: float) -> Picture:
+    """The rod, its angle counter-clockwise from upright, and the torque, from −1 to 1 of what is possible."""
     canvas = _upright(length).copy()
-    # The angle is counted counter-clockwise from upright, and so is the torque.
-    end = ahead((0.0, 0.0), UP + float(angle), length)
+    end = ahead((0.0, 0.0), UP + angle, length)
     canvas.line([(0.0, 0.0), end], 0.16 * length, WARM)
     canvas.disc(end, 0.05 * length, "#f2b48f")
     canvas.disc((0.0, 0.0), 0.07 * length, "#f6f3ec", rim=INK, width=0.03 * length)
-    if action is not None:
-        share = float(np.clip(np.ravel(action)[0] / max_torque, -1, 1))
-        canvas.turn((0.0, 0.0), 0.32 * length, -UP - share * 1.3, share * 2.6, 0.045 * length, COOL)
+    canvas.turn((0.0, 0.0), 0.32 * length, -UP - torque * 1.3, torque * 2.6, 0.045 * length, COOL)
     return canvas.picture()
 
 

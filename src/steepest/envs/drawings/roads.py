@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import SupportsFloat
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,7 +18,7 @@ _STEEPNESS = 0.45
 
 
 def draw_road(
-    position: SupportsFloat, throttle: float, *, ends: tuple[float, float], goal: float
+    position: float, throttle: float, *, ends: tuple[float, float], goal: float
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The car on its road, the goal, and the push.
 
@@ -29,7 +28,6 @@ def draw_road(
     - `ends`: of the road, with the wall at the first.
     """
     canvas = _valley(ends, goal).copy()
-    position = float(position)
     slope = math.atan(_STEEPNESS * 3 * math.cos(3 * position))
     road = position, _height(position)
     normal = slope + math.pi / 2

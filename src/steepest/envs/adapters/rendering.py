@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -59,8 +60,8 @@ def picture_of(name: str, env: gymnasium.Env, action: np.ndarray | None) -> UInt
             raise InputError(f"environment {name} cannot be drawn: {one_line(error)}.") from error
         return ours(action)
     except Exception as error:
-        if _of_graphics(error):
-            raise InputError(_no_graphics(name, one_line(error))) from error
+        if lacks_graphics(error):
+            raise InputError(nothing_draws(name, one_line(error))) from error
         raise raised(name, error, "in render") from error
     if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 3 or found.shape[-1] != 3:
         what = f"{found.dtype}{list(found.shape)}" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
@@ -76,7 +77,7 @@ def frames_per_second(env: gymnasium.Env) -> float:
     return float(found) if isinstance(found, int | float) and found > 0 else 30.0
 
 
-def _drawing(env: gymnasium.Env) -> Any:
+def _drawing(env: gymnasium.Env) -> Callable[[np.ndarray | None], np.ndarray] | None:
     """A function from the last action to our drawing of a classic environment; None for others."""
     name, state = env.spec.id if env.spec else "", getattr(env.unwrapped, "state", None)
     if name not in COMPILED or not type(env.unwrapped).__module__.startswith("gymnasium.envs.classic_control"):
@@ -86,7 +87,7 @@ def _drawing(env: gymnasium.Env) -> Any:
     ours = compiled(name)
     assert ours is not None
     kind: Any = type(jax.eval_shape(ours.initial, jax.random.key(0)))
-    return lambda action: ours.draw(kind(*np.asarray(state)), action)
+    return lambda action: cast("np.ndarray", ours.draw(kind(*np.asarray(state)), action))
 
 
 def _choose_graphics(name: str) -> None:
@@ -98,7 +99,7 @@ def _choose_graphics(name: str) -> None:
             os.environ["MUJOCO_GL"] = each
             return
     if not os.environ.get("DISPLAY"):
-        raise InputError(_no_graphics(name, "neither EGL nor OSMesa works here"))
+        raise InputError(nothing_draws(name, "neither EGL nor OSMesa works here"))
 
 
 def _draws(graphics: str) -> bool:
@@ -109,19 +110,18 @@ def _draws(graphics: str) -> bool:
     return done.returncode == 0
 
 
-def _of_graphics(error: Exception) -> bool:
-    """Whether what draws failed, and not what is drawn."""
+def lacks_graphics(error: Exception) -> bool:
+    """Whether an exception comes from what MuJoCo draws with, and not from what is drawn."""
     place: types.TracebackType | None = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     module = "" if place is None else place.tb_frame.f_globals.get("__name__", "")
-    return "mujoco" in sys.modules and module.startswith(
-        ("mujoco.", "OpenGL", "gymnasium.envs.mujoco.mujoco_rendering")
-    )
+    return module.startswith(("mujoco.", "OpenGL", "gymnasium.envs.mujoco.mujoco_rendering"))
 
 
-def _no_graphics(name: str, why: str) -> str:
+def nothing_draws(name: str, why: str) -> str:
+    """What is said of it, and what to do."""
     return (
-        f"environment {name} cannot be drawn, because MuJoCo has nothing to draw with: {why}. Run: apt-get install "
-        f"libegl1 (or libosmesa6), or set MUJOCO_GL to what works here."
+        f"environment {name}: MuJoCo has nothing to draw with ({why}). Run: apt-get install libegl1 (or libosmesa6), "
+        f"or set MUJOCO_GL to what works here; it is {os.environ.get('MUJOCO_GL') or 'not set'}."
     )
