@@ -27,9 +27,6 @@ COMMANDS = {
 }
 """For each: the dataclass of its flags, what only the command line needs, and what only Python does."""
 
-ELSEWHERE = {"compare", "export", "log", "sweep", "tune"}
-"""Commands with tests of their own."""
-
 
 def plain(default):
     """A default as both can have it: what is required has none, and there is more than one way to leave out."""
@@ -60,4 +57,4 @@ def test_a_command_and_its_function_have_the_same_options(name):
 def test_every_command_that_is_a_function_too_is_compared():
     from steepest.cli.main import COMMANDS as KNOWN
 
-    assert {name for name in KNOWN if name in steepest.__all__} <= {*COMMANDS, *ELSEWHERE}
+    assert {name for name in KNOWN if name in steepest.__all__} <= set(COMMANDS)

@@ -65,8 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is None:
         interrupts.listen()
-        if os.environ.get("NO_COLOR"):
-            os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")  # tyro reads no other when it is imported
     words = list(sys.argv[1:] if arguments is None else arguments)
     whole = "--traceback" in words
     words = [word for word in words if word != "--traceback"]
