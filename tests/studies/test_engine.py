@@ -1,9 +1,10 @@
 """What the engine makes of reports: how many at once, what is tried again, what is recorded. Nothing trains here."""
 
-import dataclasses
 import json
+import shutil
 
 import pytest
+from written_runs import STEPS, write_run
 
 from steepest.core.errors import InputError
 from steepest.studies.engine import AbstractExecutor, AbstractWatcher, Engine, Report
@@ -32,9 +33,7 @@ class Scripted(AbstractExecutor):
         run = self.running.pop(0)
         kind = "interrupted" if self.stopping else self.script.get(run.env, ["finished"]).pop(0)
         if kind == "finished":
-            place = self.study.run(run.name)
-            place.path.mkdir(parents=True)
-            place.evaluation.write_text(json.dumps({"seeds": [{"mean_return": 7.0}]}))
+            write_run(self.study.run(run.name).path, {run.seed: 7.0})
         elif kind == "progress":
             self.running.insert(0, run)
         return Report(run.name, kind, "its process was ended by signal 9" if kind == "lost" else "diverged\nat once")
@@ -135,22 +134,25 @@ def test_runs_can_be_submitted_while_others_are_made(tmp_path):
 
 def test_the_state_of_a_run_is_read_from_what_is_on_the_disk(tmp_path):
     study, (run,) = StudyDirectory(tmp_path), planned("a")
-    place = study.run(run.name)
     assert study.state(run).state == "waiting"
-    place.path.mkdir(parents=True)
-    place.config.write_text("{}")
-    assert study.state(run).state == "interrupted"
+    study.record_failure(run.name, "it could not\neven begin")
+    assert study.state(run).message == "it could not even begin"
+    study.forget_failure(run.name)
+    place = study.run(run.name)
+    write_run(place.path, {0: 7.0}, until=0.5)
+    assert (study.state(run).state, study.state(run).steps) == ("interrupted", STEPS // 2)
     study.record_failure(run.name, "no")
-    assert study.state(run).message == "no"
-    place.checkpoints(0).mkdir(parents=True)
-    (place.checkpoints(0) / "000000003.json").write_text('{"steps": 10}')
-    assert (study.state(run).state, study.state(run).steps) == ("failed", 10)
-    unevaluated = dataclasses.replace(run, options={"total_steps": 10, "evaluation_episodes": 0})
-    assert study.state(unevaluated).state == "complete"
-    longer = dataclasses.replace(run, options={"total_steps": 11, "evaluation_episodes": 0})
-    assert study.state(longer).state == "failed"
-    (tmp_path / "failures" / f"{run.name}.json").write_text("[]")
-    assert "cannot be read" in study.state(run).message
+    assert (study.state(run).state, study.state(run).message) == ("failed", "no")
+    with place.held():
+        assert study.state(run).state == "running"
+    shutil.rmtree(place.path)
+    write_run(place.path, {0: 7.0})
+    assert (study.state(run).state, study.state(run).mean_return) == ("complete", 7.0)
+    place.config.write_text("{")
+    assert "not valid JSON" in study.state(run).message
+    shutil.rmtree(place.path)
+    write_run(place.path, {0: 7.0}, evaluated=False, evaluation_episodes=0)
+    assert study.state(run).state == "complete"
 
 
 def test_two_sweeps_do_not_work_on_one_study_but_jobs_of_an_array_do(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import math
 import time
 
 import pytest
+from written_runs import write_run
 
 from steepest.studies import on_ray
 from steepest.studies.engine import Engine, Report
@@ -50,9 +51,7 @@ class Process:
         self.study, self.reports = study, []
 
     def start(self, run):
-        place = self.study.run(run.name)
-        place.path.mkdir(parents=True)
-        place.evaluation.write_text("{}")
+        write_run(self.study.run(run.name).path, {run.seed: 7.0})
         self.run, self.reports = run.name, ["progress", None] * 3 + ["finished"]
 
     def next_report(self, timeout):

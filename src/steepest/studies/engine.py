@@ -223,10 +223,13 @@ class Engine:
             self._start(run, again=True)
             return None
         del self._running[run.name]
-        if report.kind in ("failed", "lost") and not (report.kind == "lost" and stopping):
+        failed = report.kind == "failed" or (report.kind == "lost" and not stopping)
+        if failed:
             self._study.record_failure(run.name, report.text)
         else:
             self._study.forget_failure(run.name)
         state = self._study.state(run)
+        if failed:  # though a process that was lost may not have ended yet
+            state = dataclasses.replace(state, state="failed", message=report.text)
         self._watcher.ended(run, state)
         return run, state

@@ -14,26 +14,22 @@ from collections.abc import Iterator
 from typing import Literal
 
 from steepest.core.errors import InputError
-from steepest.core.files import read_at_most, write_atomically, writing
-from steepest.core.validation import shown
-from steepest.runs import checkpoints
+from steepest.core.files import write_atomically, writing
+from steepest.experiments.run_state import failure, run_state
 from steepest.runs.directory import RunDirectory
 from steepest.studies.planned import PlannedRun
 
 State = Literal["waiting", "running", "interrupted", "complete", "failed"]
-_LONGEST = 2**20
-"""Bytes of what a study writes of itself."""
+_STATES: dict[str, State] = {
+    "finished": "complete",
+    "training": "running",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "damaged": "failed",
+}
+"""How a run stands, in the words of a study."""
 _PATIENCE = 5.0
 """Seconds in which the processes of a sweep that was killed end."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """That the last attempt at a run failed: when, and why, in one line."""
-
-    run: str
-    message: str
-    time: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +37,8 @@ class RunState:
     """How far a run of a study is.
 
     - `state`: `complete` when it has made its steps, and was evaluated if that was asked for; `failed` when its last
-      attempt failed; `interrupted` when it has begun, and nothing runs it; else `waiting`.
+      attempt failed, or it is damaged; `running` when a process trains in it; `interrupted` when it has begun, and none
+      does; else `waiting`.
     - `steps`: environment steps at its newest checkpoint.
     - `mean_return`: of its evaluation at the end; None before, and where there is none.
     - `message`: why it failed.
@@ -95,24 +92,13 @@ class StudyDirectory:
         """The runs that have begun."""
         return sorted(path.parent.name for path in self.runs.glob("*/config.json"))
 
-    def failure(self, name: str) -> Failure | None:
-        """Why the last attempt at a run failed; None where it did not, or nobody tried."""
-        path = self._failure(name)
-        if not path.exists():
-            return None
-        try:
-            found = json.loads(read_at_most(path, _LONGEST))
-            return Failure(str(found["run"]), str(found["message"]), str(found["time"]))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            return Failure(name, f"{path} cannot be read ({shown(str(error))})", "")
-
     def record_failure(self, name: str, message: str) -> None:
         """Write down why an attempt at a run failed."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         path = self._failure(name)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        content = dataclasses.asdict(Failure(name, " ".join(message.split()), now))
+        content = {"run": name, "message": " ".join(message.split()), "time": now}
         write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
     def forget_failure(self, name: str) -> None:
@@ -124,17 +110,15 @@ class StudyDirectory:
         return self.path / "failures" / f"{name}.json"
 
     def state(self, run: PlannedRun) -> RunState:
-        """How far a run is, from what is on the disk. Whether a process trains it now cannot be seen there."""
+        """How far a run is, from what is on the disk."""
         place = self.run(run.name)
-        steps = _steps(place, run.seed)
-        if place.evaluation.exists():
-            return RunState(run.name, "complete", steps, _mean_return(place.evaluation))
-        if run.options.get("evaluation_episodes") == 0 and steps >= int(run.options.get("total_steps", 2**31)):
-            return RunState(run.name, "complete", steps)
-        failure = self.failure(run.name)
-        if failure is not None:
-            return RunState(run.name, "failed", steps, message=failure.message)
-        return RunState(run.name, "interrupted" if place.config.exists() else "waiting", steps)
+        if not place.config.exists():
+            why = failure(place.path)
+            return RunState(run.name, "failed" if why else "waiting", message=why)
+        found = run_state(place.path)
+        returns = [each["mean_return"] for each in (found.evaluation or {}).get("seeds", ())]
+        mean = float(returns[0]) if returns else None
+        return RunState(run.name, _STATES[found.state], found.steps.get(run.seed, 0), mean, found.why)
 
     @contextlib.contextmanager
     def held(self, *, shared: bool = False) -> Iterator[None]:
@@ -183,22 +167,3 @@ class StudyDirectory:
             what = "it has no study.toml" if study.path.is_dir() else "there is no such directory"
             raise InputError(f"study {study.path}: {what}. Give one that steepest sweep has made.")
         return study
-
-
-def _steps(run: RunDirectory, seed: int) -> int:
-    """Environment steps at the newest checkpoint of a seed."""
-    manifest = checkpoints.latest(run.checkpoints(seed))
-    if manifest is None:
-        return 0
-    try:
-        return int(json.loads(read_at_most(manifest, _LONGEST))["steps"])
-    except (InputError, ValueError, KeyError, TypeError, RecursionError):
-        return 0  # a damaged one; whoever resumes the run says so
-
-
-def _mean_return(evaluation: pathlib.Path) -> float | None:
-    try:
-        (seed,) = json.loads(read_at_most(evaluation, _LONGEST))["seeds"]
-        return float(seed["mean_return"])
-    except (InputError, ValueError, KeyError, TypeError, RecursionError):
-        return None
