@@ -63,7 +63,8 @@ class Kind:
             began = time.monotonic()
             while not _below(command.pid, self.worker) and time.monotonic() < began + LIMIT:
                 time.sleep(0.1)  # it starts
-            moments = sorted(given.random.uniform(time.monotonic() - began, REACH * taken, 2))
+            started = time.monotonic() - began
+            moments = sorted(given.random.uniform(started, max(started, REACH * taken), 2))
             _sleep_until(began + moments[0])
             if found := _below(command.pid, self.worker):
                 os.kill(int(given.random.choice(found)), signal.SIGKILL)

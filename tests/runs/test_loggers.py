@@ -400,7 +400,7 @@ def test_a_film_becomes_what_tensorboard_can_show(tmp_path):
     ("words", "says"),
     [
         (["nowhere", "--to", "tensorboard"], "there is no such directory"),
-        (["RUN"], "to names nothing. Give tensorboard or wandb."),
+        (["RUN", "--to"], "to names nothing. Give tensorboard or wandb."),
         (["RUN", "--to", "mlflow"], "mlflow"),
         (["RUN", "--to", "tensorboard", "--video", "no.gif"], "video no.gif: it must be a file that ends in .gif or"),
         (["RUN", "--to", "tensorboard", "--video", "RUN/config.json"], "it must be a file that ends in .gif or .mp4"),
