@@ -186,8 +186,8 @@ def test_the_command_line_records_trains_evaluates_and_plots(expert, tmp_path, c
     assert "demonstrated transitions of 3 episodes: demos.npz" in err
     assert "mean return" in out
     assert {each.name for each in (tmp_path / "clone").iterdir()} == {
-        "config.json", "metrics.csv", "metrics.csv.sha256", "checkpoints", "demonstrations.safetensors", "evaluation.json",
-        "curve.png",
+        "config.json", "metrics.csv", "metrics.csv.sha256", "checkpoints", "demonstrations.safetensors",
+        "evaluation.json", "curve.png",
     }  # fmt: skip
     evaluation = json.loads((tmp_path / "clone" / "evaluation.json").read_text())
     assert steepest.evaluate("clone", episodes=2) == evaluation
