@@ -1,10 +1,11 @@
-"""Random tabular MDPs (Garnets)."""
+"""Random tabular problems (Garnets), seen and partially observed."""
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key
 
 from steepest.core.validation import check_number
+from steepest.oracles.partially_observed import TabularPOMDP
 from steepest.oracles.tabular import TabularMDP
 
 
@@ -46,3 +47,26 @@ def random_mdp(
     np.put_along_axis(transition, successors, probabilities, axis=-1)
     reward = reward_scale * rng.standard_normal((states, actions))
     return TabularMDP(transition, reward, rng.dirichlet(np.ones(states)), discount, horizon)
+
+
+def random_pomdp(
+    seed: int | np.random.Generator,
+    states: int,
+    observations: int,
+    actions: int,
+    *,
+    horizon: int,
+    discount: float = 0.9,
+    concentration: float = 1.0,
+) -> TabularPOMDP:
+    """A random partially observed problem: a Garnet, of whose states random observations are seen.
+
+    **Arguments**
+
+    - `seed`: a number, or a generator of NumPy, which is advanced.
+    - `concentration`: of the Dirichlet distributions, also of the observations in a state: small ones nearly tell it.
+    """
+    check_number("observations", observations, at_least=1, whole=True, remedy="Give a positive number.")
+    rng = np.random.default_rng(seed)
+    mdp = random_mdp(rng, states, actions, concentration=concentration, discount=discount, horizon=horizon)
+    return TabularPOMDP(mdp, rng.dirichlet(np.full(observations, concentration), states))

@@ -93,6 +93,67 @@ class TabularEnvironment(AbstractEnvironment[TabularState]):
         return TabularState(cell, time), self.reward[state.cell, action], over
 
 
+class PartiallyObservedState(NamedTuple):
+    """The state of a partially observed environment: that of the process behind it, and what is seen of it."""
+
+    hidden: TabularState
+    """The state of the process."""
+    seen: Int[Array, ""]
+    """The number of the observation that was drawn."""
+
+
+class PartiallyObservedEnvironment(AbstractEnvironment[PartiallyObservedState]):
+    """A tabular environment of which an observation is seen in place of the state.
+
+    - `process`: the environment behind it.
+    - `sight`, `sight_level`: the possible observations of each state, and their cumulative probabilities, [S, B].
+    """
+
+    process: TabularEnvironment
+    sight: Int[Array, "S B"]
+    sight_level: Float[Array, "S B"]
+    id: str = eqx.field(static=True)
+    max_episode_steps: int | None = eqx.field(static=True)
+    _observations: int = eqx.field(static=True)
+
+    def __init__(self, process: TabularEnvironment, observation: Float[np.ndarray, "S O"], max_episode_steps: int):
+        self.process = process
+        self.sight, self.sight_level = _levels(observation)
+        self._observations = observation.shape[1]
+        self.id = "partially observed"  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.max_episode_steps = max_episode_steps  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @property
+    def observation_space(self) -> Discrete:
+        """The number of the observation."""
+        return Discrete(self._observations)
+
+    @property
+    def action_space(self) -> Discrete:
+        """The number of the action."""
+        return self.process.action_space
+
+    def initial(self, key: Key[Array, ""]) -> PartiallyObservedState:
+        """Draw a state, and an observation of it."""
+        for_state, for_sight = jax.random.split(key)
+        return self._see(for_sight, self.process.initial(for_state))
+
+    def observe(self, state: PartiallyObservedState) -> Int[Array, ""]:
+        """The number of the observation."""
+        return state.seen
+
+    def step(
+        self, key: Key[Array, ""], state: PartiallyObservedState, action: Int[Array, ""]
+    ) -> tuple[PartiallyObservedState, Float[Array, ""], Bool[Array, ""]]:
+        """Draw a successor, and an observation of it."""
+        for_state, for_sight = jax.random.split(key)
+        hidden, reward, over = self.process.step(for_state, state.hidden, action)
+        return self._see(for_sight, hidden), reward, over
+
+    def _see(self, key: Key[Array, ""], hidden: TabularState) -> PartiallyObservedState:
+        return PartiallyObservedState(hidden, _draw(key, self.sight[hidden.cell], self.sight_level[hidden.cell]))
+
+
 def time_limit(max_episode_steps: int | None, horizon: int | None) -> int | None:
     """The time limit of the sampler: the horizon, where there is one."""
     if max_episode_steps is not None:
