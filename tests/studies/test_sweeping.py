@@ -129,8 +129,8 @@ def test_a_damaged_run_fails_by_name_and_the_others_are_made(tmp_path):
 
 def test_all_runs_are_checked_before_any_begins_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(Here, "start", lambda *_: pytest.fail("a run has begun"))
-    blocks = {"runs": [{}, {"algorithms": "reinforce", "envs": "Taxi-v4", "hyper_parameters": {}}]}
-    with pytest.raises(InputError, match="Taxi"):
+    blocks = {"runs": [{}, {"envs": "CartPole-v12"}]}  # only a process that makes runs can tell
+    with pytest.raises(InputError, match="CartPole-v12"):
         sweep(TINY | blocks, out=tmp_path / "deep" / "new")
     assert not (tmp_path / "deep").exists()
 
