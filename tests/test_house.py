@@ -184,5 +184,5 @@ def test_all_that_ppo_computes_is_read_in_few_files():
     """The files whose lines stand behind the operations of its compiled programs: first agent, action and update."""
     done = subprocess.run([sys.executable, "-c", PPO], capture_output=True, text=True, check=True)
     lines = json.loads(done.stdout)
-    assert len(lines) <= 14, lines
-    assert sum(lines.values()) <= 1600, lines
+    assert len(lines) <= 16, lines
+    assert sum(lines.values()) <= 1900, lines

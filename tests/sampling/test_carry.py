@@ -12,6 +12,7 @@ from vector_environment import BEGINNINGS
 
 import steepest
 from steepest.core.finiteness import Finite, UpdateInfo
+from steepest.core.histories import Histories
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.diagnostics.rollouts import CompiledRollouts
@@ -189,6 +190,8 @@ class Alternating(AbstractPolicy):
     logit: jax.Array
 
     def __call__(self, obs):
+        if isinstance(obs, Histories):
+            return obs.unroll(self.step, self.initial_carry(obs.streams))[0]
         return self.step(self.initial_carry(jnp.shape(obs)[0]), obs)[0]
 
     def initial_carry(self, num_streams):
@@ -215,7 +218,7 @@ def test_a_policy_with_memory_remembers_in_training_in_rollouts_and_as_a_result(
     ended = np.asarray(trajectory.terminated | trajectory.truncated)
     times, after = expected_times(ended, np.zeros_like(ended), np.ones_like(ended), np.zeros(4))
     np.testing.assert_array_equal(trajectory.action, times % 2)
-    np.testing.assert_array_equal(streams.carry, after)
+    np.testing.assert_array_equal(streams.carry.policy, after)
     episodes = CompiledRollouts(env, 6).play(KEY, Alternating(jnp.asarray(50.0)), 5)
     valid = np.asarray(episodes.valid)
     np.testing.assert_array_equal(

@@ -23,13 +23,18 @@ class Hill(AbstractMaximisation):
     """$-\\tfrac12\\,\\mathrm{mean}_i |x - c_i|^2$: its top is the mean of the c."""
 
     centres: jax.Array
+    whole: int | None = eqx.field(static=True, default=None)
 
     @property
     def size(self):
         return self.centres.shape[0]
 
+    @property
+    def streams(self):
+        return self.whole
+
     def minibatch(self, indices):
-        return Hill(self.centres[indices])
+        return Hill(self.centres[indices], self.whole)
 
     def evaluate(self, parameters):
         return -0.5 * jnp.mean(jnp.sum(jnp.square(parameters["x"][None] - self.centres), axis=1)), {}
@@ -228,23 +233,24 @@ def test_a_shuffle_read_in_places_puts_every_row_anywhere():
 
 def test_whole_streams_stay_in_order_and_come_once_in_every_epoch():
     """12 steps of 8 streams in minibatches of two streams: each is [T, 2], every row once."""
-    rule = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=24, streams=8)
-    rows = np.asarray(rule._rows(KEY, 96))
+    rule, problem = MinibatchAscent(Optimiser(0.1), epochs=1, minibatch_size=24), Hill(jnp.zeros((96, 2)), whole=8)
+    rows = np.asarray(rule._rows(KEY, problem))
     assert rows.shape == (4, 24)
     assert sorted(rows.ravel()) == list(range(96))
     for minibatch in rows.reshape(4, 12, 2):
         np.testing.assert_array_equal(minibatch // 8, np.arange(12)[:, None] + np.zeros((12, 2), int))
         np.testing.assert_array_equal(minibatch % 8, np.broadcast_to(minibatch[0] % 8, (12, 2)))
-    assert (np.asarray(rule._rows(jax.random.key(1), 96)) != rows).any()
+    assert (np.asarray(rule._rows(jax.random.key(1), problem)) != rows).any()
 
 
 def test_minibatches_of_streams_climb_where_minibatches_of_rows_do(hill):
+    rule = MinibatchAscent(Optimiser(0.3, direction=plain), epochs=30, minibatch_size=48)
     for streams in (None, 12):
-        rule = MinibatchAscent(Optimiser(0.3, direction=plain), epochs=30, minibatch_size=48, streams=streams)
-        found, _, _ = rule.step(KEY, START, hill, rule.init(START))
+        found, _, _ = rule.step(KEY, START, Hill(hill.centres, whole=streams), rule.init(START))
         np.testing.assert_allclose(found["x"], jnp.mean(hill.centres, axis=0), atol=1e-3)
+    rule = MinibatchAscent(Optimiser(0.3), epochs=1, minibatch_size=6)
     with pytest.raises(ValueError, match="in whole streams it must be a multiple of their 4 rows"):
-        MinibatchAscent(Optimiser(0.3), epochs=1, minibatch_size=6, streams=12).step(KEY, START, hill, rule.init(START))
+        rule.step(KEY, START, Hill(hill.centres, whole=12), rule.init(START))
 
 
 def test_a_schedule_without_a_clock_is_refused(hill):

@@ -51,6 +51,8 @@ class A2C(SegmentHyperParameters):
     shared_network: fields.SharedNetwork = False
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
+    memory: fields.Memory = "none"
+    memory_size: fields.MemorySize = 64
     gaussian: fields.GaussianKind = "gaussian"
     log_std: fields.LogStd = 0.0
     normalise_observations: fields.NormaliseObservations = False
@@ -59,6 +61,7 @@ class A2C(SegmentHyperParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_shared_network()
+        self.check_memory()
 
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE

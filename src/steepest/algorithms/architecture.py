@@ -16,11 +16,19 @@ from steepest.critics import (
     AbstractStateValue,
     ActionValue,
     CompatibleActionValue,
+    RecurrentValue,
     StateValue,
     TabularActionValue,
 )
-from steepest.networks import ActivationName, GaussianKind
-from steepest.policies import AbstractPolicy, SharedNetwork, TabularPolicy, network_policy
+from steepest.networks import ActivationName, FlatEncoder, GaussianKind, RecurrentTrunk, make_head
+from steepest.policies import (
+    AbstractPolicy,
+    RecurrentPolicy,
+    RecurrentSharedNetwork,
+    SharedNetwork,
+    TabularPolicy,
+    network_policy,
+)
 
 
 class Networks(eqx.Module):
@@ -51,6 +59,8 @@ class Architecture:
     policy: Literal["network", "linear", "tabular"] = "network"
     hidden: tuple[int, ...] = (64, 64)
     activation: ActivationName = "tanh"
+    memory: Literal["none", "gru", "lstm"] = "none"
+    memory_size: int = 64
     gaussian: GaussianKind = "gaussian"
     log_std: float = 0.0
     uniform_share: float = 0.0
@@ -59,6 +69,10 @@ class Architecture:
 
     def policy_alone(self, key: Key[Array, ""], spec: Spec) -> Networks:
         """A policy, and no critic."""
+        if self.memory != "none":
+            for_trunk, for_policy = jax.random.split(key)
+            head = make_head(spec.action, **self._head)
+            return Networks(RecurrentPolicy.initial(for_policy, self._trunk(for_trunk, spec), head))
         if self.policy == "tabular":
             return Networks(TabularPolicy.initial(spec, uniform_share=self.uniform_share))
         hidden = () if self.policy == "linear" else self.hidden
@@ -71,11 +85,14 @@ class Architecture:
     def separate(self, key: Key[Array, ""], spec: Spec) -> Networks:
         """A policy, and a state-value critic with a network of its own."""
         for_policy, for_critic = jax.random.split(key)
-        critic = StateValue.initial(for_critic, spec, hidden=self.hidden, activation=self.activation)
-        return Networks(self.policy_alone(for_policy, spec).policy, critic)
+        return Networks(self.policy_alone(for_policy, spec).policy, self._state_value(for_critic, spec))
 
     def shared(self, key: Key[Array, ""], spec: Spec) -> Networks:
         """A policy and a state value as two heads of one network; its trunk is empty where the policy is linear."""
+        if self.memory != "none":
+            for_trunk, for_heads = jax.random.split(key)
+            head = make_head(spec.action, **self._head)
+            return Networks(RecurrentSharedNetwork.initial(for_heads, self._trunk(for_trunk, spec), head))
         hidden = () if self.policy == "linear" else self.hidden
         return Networks(SharedNetwork.initial(key, spec, hidden=hidden, activation=self.activation, **self._head))
 
@@ -93,6 +110,23 @@ class Architecture:
     @property
     def _head(self) -> dict:
         return {"gaussian": self.gaussian, "log_std": self.log_std, "uniform_share": self.uniform_share}
+
+    def _state_value(self, key: Key[Array, ""], spec: Spec) -> AbstractStateValue:
+        if self.memory == "none":
+            return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+        for_trunk, for_value = jax.random.split(key)
+        return RecurrentValue.initial(for_value, self._trunk(for_trunk, spec))
+
+    def _trunk(self, key: Key[Array, ""], spec: Spec) -> RecurrentTrunk:
+        assert self.memory != "none"
+        return RecurrentTrunk.initial(
+            key,
+            FlatEncoder(spec.observation),
+            hidden=self.hidden,
+            activation=self.activation,
+            memory=self.memory,
+            size=self.memory_size,
+        )
 
     def _action_value(self, key: Key[Array, ""], spec: Spec, policy: AbstractPolicy) -> AbstractActionValue:
         if isinstance(policy, TabularPolicy):

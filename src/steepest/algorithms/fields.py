@@ -197,6 +197,18 @@ SharedNetwork = Annotated[bool,
     Help("Let actor and critic share one network with two heads, with value_coefficient between their losses.")]
 Hidden = Annotated[tuple[int, ...], Help("Widths of the hidden layers of policy and critic; none gives linear ones."),
     Bound("64 64 is usual.", at_least=1, at_most=2**16, whole=True)]
+Memory = Annotated[Literal["none", "gru", "lstm"],
+    Help("What policy and critic remember of an episode, between the hidden layers and the last one. Minibatches are "
+         "then of whole streams, as many as minibatch_size rows need.")]
+MemorySize = Annotated[Count, Help("Features that a memory holds."),
+    Bound("64 is usual.", at_least=1, at_most=2**16, whole=True)]
+SequenceLength = Annotated[Count | None,
+    Help("With memory: rows that a gradient goes back through; minibatches are then of such sequences. Must divide "
+         "segment_length, which is what it is when left out."),
+    Bound("16 to 64 are usual.", at_least=1, at_most=10**6, whole=True)]
+RecomputeMemory = Annotated[bool,
+    Help("Before every epoch, compute anew what sequences begin with, by the parameters as they are. What the segment "
+         "itself begins with stays as it was when it was acted with.")]
 Activation = Annotated[Literal["tanh", "relu", "elu", "gelu", "silu"], Help("The nonlinearity between the layers.")]
 GaussianKind = Annotated[Literal["gaussian", "state_dependent", "squashed"],
     Help("For continuous actions: σ the same in all states, σ by state, or that and a tanh that ends at the bounds.")]

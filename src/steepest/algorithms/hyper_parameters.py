@@ -148,6 +148,14 @@ class HyperParameters(metaclass=abc.ABCMeta):
             scale_rewards=getattr(self, "scale_rewards", False),
         )
 
+    def check_memory(self) -> None:
+        """Refuse a memory where the policy is not a network."""
+        if getattr(self, "memory", "none") != "none" and getattr(self, "policy", "network") != "network":
+            raise InputError(
+                f"memory is {getattr(self, 'memory')!r}, but policy is {getattr(self, 'policy')!r}, which has none. "  # noqa: B009
+                "Use 'network'; with hidden layers left out, say."
+            )
+
     def check_shared_network(self) -> None:
         """Refuse a shared network where the policy is a table."""
         if getattr(self, "shared_network", False) and getattr(self, "policy", "network") == "tabular":

@@ -57,6 +57,10 @@ class PPO(SegmentHyperParameters):
     shared_network: fields.SharedNetwork = False
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
+    memory: fields.Memory = "none"
+    memory_size: fields.MemorySize = 64
+    sequence_length: fields.SequenceLength = None
+    recompute_memory: fields.RecomputeMemory = False
     gaussian: fields.GaussianKind = "gaussian"
     log_std: fields.LogStd = 0.0
     normalise_observations: fields.NormaliseObservations = False
@@ -64,8 +68,9 @@ class PPO(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_size)
+        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
+        self.check_memory()
         if self.shared_network and self.value_clip_radius is not None:
             raise InputError(
                 "value_clip_radius limits a critic of its own, but shared_network is True. Leave one of them out."
@@ -77,19 +82,19 @@ class PPO(SegmentHyperParameters):
         from steepest.core.schedules import Linear
         from steepest.critics import ClippedSquaredError
         from steepest.objectives import Clipped, Entropy
-        from steepest.steps import MinibatchAscent, Optimiser
+        from steepest.steps import Optimiser
 
         policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
         critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
         final, value_radius = self.final_clip_radius, self.value_clip_radius
         clip_radius = self.clip_radius if final is None else Linear(self.clip_radius, final)
-        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        climb = self.minibatch_ascent(policy_optimiser, self.epochs, self.kl_stop)
         return self.actor_critic(
             spec,
             rollout=RolloutSpec(self.segment_length),
             advantage=GAE(self.discount, self.gae_lambda),
             objective=Clipped(clip_radius) + self.entropy_bonus * Entropy(),
             policy_rule=climb,
-            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+            critic_rule=self.minibatch_ascent(critic_optimiser, self.epochs),
             critic_objective=None if value_radius is None else ClippedSquaredError(value_radius),
         )

@@ -55,6 +55,10 @@ class PPOPenalty(SegmentHyperParameters):
     shared_network: fields.SharedNetwork = False
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
+    memory: fields.Memory = "none"
+    memory_size: fields.MemorySize = 64
+    sequence_length: fields.SequenceLength = None
+    recompute_memory: fields.RecomputeMemory = False
     gaussian: fields.GaussianKind = "gaussian"
     log_std: fields.LogStd = 0.0
     normalise_observations: fields.NormaliseObservations = False
@@ -62,24 +66,25 @@ class PPOPenalty(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_size)
+        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
+        self.check_memory()
 
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE
         from steepest.core.interfaces import RolloutSpec
         from steepest.objectives import Entropy, Ratio
-        from steepest.steps import KLPenalty, MinibatchAscent, Optimiser
+        from steepest.steps import KLPenalty, Optimiser
 
         policy_optimiser = Optimiser(self.annealed(self.learning_rate), self.clip_global_norm)
         critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
         target = self.kl_target if self.adaptive else None
-        climb = MinibatchAscent(policy_optimiser, self.epochs, self.minibatch_size, self.kl_stop)
+        climb = self.minibatch_ascent(policy_optimiser, self.epochs, self.kl_stop)
         return self.actor_critic(
             spec,
             rollout=RolloutSpec(self.segment_length),
             advantage=GAE(self.discount, self.gae_lambda),
             objective=Ratio() + self.entropy_bonus * Entropy(),
             policy_rule=KLPenalty(climb, initial_price=self.kl_price, target=target, reverse_kl=self.reverse_kl),
-            critic_rule=MinibatchAscent(critic_optimiser, self.epochs, self.minibatch_size),
+            critic_rule=self.minibatch_ascent(critic_optimiser, self.epochs),
         )

@@ -46,6 +46,8 @@ class Reinforce(EpisodeHyperParameters):
     policy: fields.Policy = "network"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
+    memory: fields.Memory = "none"
+    memory_size: fields.MemorySize = 64
     gaussian: fields.GaussianKind = "gaussian"
     log_std: fields.LogStd = 0.0
     normalise_observations: fields.NormaliseObservations = False
@@ -53,6 +55,7 @@ class Reinforce(EpisodeHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_memory()
         check_weighting(self)
 
     def build(self, spec: Spec) -> ActorCritic:

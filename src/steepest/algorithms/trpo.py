@@ -62,6 +62,10 @@ class TRPO(SegmentHyperParameters):
     shared_network: fields.SharedNetwork = False
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
+    memory: fields.Memory = "none"
+    memory_size: fields.MemorySize = 64
+    sequence_length: fields.SequenceLength = None
+    recompute_memory: fields.RecomputeMemory = False
     gaussian: fields.GaussianKind = "gaussian"
     log_std: fields.LogStd = 0.0
     normalise_observations: fields.NormaliseObservations = False
@@ -69,8 +73,9 @@ class TRPO(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_size)
+        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
+        self.check_memory()
         self.check_critic_rate()
 
     def build(self, spec: Spec) -> ActorCritic:
@@ -78,7 +83,7 @@ class TRPO(SegmentHyperParameters):
         from steepest.core.interfaces import RolloutSpec
         from steepest.curvature import NaturalDirection
         from steepest.objectives import Entropy, Ratio
-        from steepest.steps import MinibatchAscent, Optimiser, TrustRegion
+        from steepest.steps import Optimiser, TrustRegion
 
         direction = NaturalDirection(
             self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
@@ -90,5 +95,5 @@ class TRPO(SegmentHyperParameters):
             advantage=GAE(self.discount, self.gae_lambda),
             objective=Ratio() + self.entropy_bonus * Entropy(),
             policy_rule=TrustRegion(self.kl_radius, direction, self.backtracks, self.shrink, self.reverse_kl),
-            critic_rule=MinibatchAscent(critic_optimiser, self.critic_epochs, self.minibatch_size),
+            critic_rule=self.minibatch_ascent(critic_optimiser, self.critic_epochs),
         )

@@ -1,6 +1,7 @@
 """What a step rule may ask of the world."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -11,6 +12,7 @@ import lineax as lx
 from jaxtyping import Array, Float, Int
 
 from steepest.core.distributions import AbstractDistribution
+from steepest.core.histories import Histories, sequence_rows, streams_of, take_rows
 from steepest.core.trajectory import Batch
 from steepest.core.types import PyTree
 
@@ -27,9 +29,25 @@ class AbstractMaximisation(eqx.Module, Generic[Parameters]):
     def size(self) -> int:
         """How many rows there are; 1 for a problem that is not made of samples."""
 
+    @property
+    def streams(self) -> int | None:
+        """N, where the rows are T × N laid end to end and only whole streams, in the order of time, make a minibatch.
+
+        So it is where the parameters are of something with memory. None where every row stands alone.
+        """
+        return None
+
     @abc.abstractmethod
     def minibatch(self, indices: Int[Array, " M"]) -> "AbstractMaximisation[Parameters]":
         """The same problem on some of its rows."""
+
+    def in_sequences(self, parameters: Parameters, length: int) -> "AbstractMaximisation[Parameters]":
+        """The same problem with every stream cut into sequences of `length` rows, each a stream of its own.
+
+        A sequence begins with the memory that something with these parameters has there, and no gradient goes further
+        back. Where every row stands alone there is nothing to cut.
+        """
+        return self
 
     @abc.abstractmethod
     def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
@@ -93,7 +111,10 @@ class AbstractProblem(AbstractMaximisation[Parameters]):
 
     @abc.abstractmethod
     def thinned(self, rows: int) -> "AbstractProblem[Parameters]":
-        """The same problem on every k-th row, so that at least `rows` are left where there were as many."""
+        """The same problem on every k-th row, so that at least `rows` are left where there were as many.
+
+        Where streams must stay whole, on every k-th of them.
+        """
 
 
 def with_kl(problem: AbstractMaximisation[Parameters]) -> AbstractProblem[Parameters]:
@@ -121,11 +142,29 @@ class SampledProblem(AbstractProblem[Parameters]):
     def size(self) -> int:
         return self.batch.weight.shape[0]
 
+    @property
+    def streams(self) -> int | None:
+        return streams_of(self.batch.obs)
+
     def minibatch(self, indices: Int[Array, " M"]) -> "SampledProblem[Parameters]":
-        batch, old = jax.tree.map(lambda rows: rows[indices], (self.batch, self.old))
+        batch, old = take_rows((self.batch, self.old), indices)
         return SampledProblem(self.objective, batch, old)
 
+    def in_sequences(self, parameters: Parameters, length: int) -> "SampledProblem[Parameters]":
+        obs = self.batch.obs
+        if not isinstance(obs, Histories):
+            return self
+        rows = sequence_rows(obs.length, obs.streams, length)
+        cut = obs.in_sequences(parameters, length)
+        batch, old = jax.tree.map(lambda each: each[rows], (dataclasses.replace(self.batch, obs=None), self.old))
+        return SampledProblem(self.objective, dataclasses.replace(batch, obs=cut), old)
+
     def thinned(self, rows: int) -> "SampledProblem[Parameters]":
+        if self.streams is not None:
+            length = self.size // self.streams
+            kept = jnp.arange(0, self.streams, max(1, self.streams // -(-rows // length)), jnp.int32)
+            times = jnp.arange(length, dtype=jnp.int32)[:, None]
+            return self.minibatch((times * self.streams + kept[None, :]).reshape(-1))
         stride = max(1, self.size // rows)
         batch, old = jax.tree.map(lambda leaf: leaf[::stride], (self.batch, self.old))
         return SampledProblem(self.objective, batch, old)

@@ -4,9 +4,11 @@ import dataclasses
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
+from steepest.core.histories import Histories
 from steepest.core.types import AnyArray, PyTree
 
 
@@ -58,12 +60,13 @@ class Estimates(eqx.Module):
 class Batch(eqx.Module):
     """The rows of a trajectory in one line, with what an objective needs to know of them.
 
+    - `obs`: as the policy is called with them: rows, or `Histories` where it has memory.
     - `log_prob`: $\\log\\pi_{old}(a|s)$.
     - `weight`: 1 for a row that counts, 0 for one that does not.
     - `value_target`: what the critic should have said of the state, for objectives that teach it too.
     """
 
-    obs: Shaped[Array, "B ..."]
+    obs: PyTree
     action: Shaped[Array, "B ..."]
     log_prob: Float[Array, " B"]
     advantage: Float[Array, " B"]
@@ -72,10 +75,28 @@ class Batch(eqx.Module):
 
     @classmethod
     def of(cls, trajectory: Trajectory, estimates: Estimates) -> "Batch":
-        """Lay the T × N rows of a trajectory end to end."""
+        """Lay the T × N rows of a trajectory end to end; its carry is the memory of the policy."""
         weight = trajectory.valid.astype(estimates.advantage.dtype)
         rows = trajectory.obs, trajectory.action, trajectory.log_prob, estimates.advantage, weight
-        return cls(*flatten((*rows, estimates.value_target)))
+        batch = cls(*flatten((*rows, estimates.value_target)))
+        return dataclasses.replace(batch, obs=with_memory(batch.obs, trajectory, trajectory.carry))
+
+
+def with_memory(obs: PyTree, trajectory: Trajectory, carry: PyTree) -> PyTree:
+    """The rows of a trajectory as a policy, or a state value, with this memory before the first step is called with.
+
+    **Arguments**
+
+    - `obs`: the observations, laid end to end, as networks take them.
+    - `carry`: [N, …]; without memory it is empty, and rows stay rows.
+
+    A row in which an environment reset itself is followed by a new episode, as one that ended is.
+    """
+    if not jax.tree.leaves(carry):
+        return obs
+    ended = jnp.logical_or(trajectory.terminated, trajectory.truncated) | ~jnp.asarray(trajectory.valid)
+    begins = jnp.concatenate([jnp.zeros_like(ended[:1]), ended[:-1]])
+    return Histories(obs, begins.reshape(-1), carry)
 
 
 def flatten(tree):

@@ -9,6 +9,7 @@ from steepest.critics.action_value import (
 )
 from steepest.critics.compatible import CompatibleActionValue
 from steepest.critics.linear import LinearValue
+from steepest.critics.recurrent_value import RecurrentValue
 from steepest.critics.state_value import (
     AbstractCriticObjective,
     AbstractStateValue,
@@ -34,6 +35,7 @@ __all__ = [
     "CompatibleActionValue",
     "LinearValue",
     "MinimumActionValue",
+    "RecurrentValue",
     "SquaredError",
     "StateValue",
     "Stationary",

@@ -6,11 +6,12 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Float, Int, Key
 
+from steepest.core.histories import Histories, sequence_rows, streams_of, take_rows
 from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.spaces import Spec
-from steepest.core.types import AnyArray
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
 
@@ -22,8 +23,27 @@ class AbstractStateValue(eqx.Module):
     """A state-value function $V_\\phi(s)$, in the unit of return: a module whose array leaves are the parameters."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         """The value of each observation; leading axes of `obs` are batch axes."""
+
+    def initial_carry(self, num_streams: int) -> PyTree:
+        """The memory at the start of an episode, with a leading axis of streams. It must not depend on array leaves."""
+        return ()
+
+    def remember(self, carry: PyTree, obs: PyTree) -> PyTree:
+        """The memory after the next observation of every stream, which acting keeps for the critic."""
+        return carry
+
+    def carries(self, rows: Histories) -> PyTree:
+        """The memory after every row of a history, [B, …]."""
+        return rows.unroll(lambda carry, obs: ((), self.remember(carry, obs)), self.initial_carry(rows.streams))[1]
+
+    def with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
+        """$V(h_t)$ and $V(h'_t)$ of every row, where the successor is seen with the memory that row t left (C8).
+
+        Only those that have memory are asked; row by row, $V(s'_t)$ depends on nothing else.
+        """
+        return self(rows), self(next_obs)
 
 
 class StateValue(AbstractStateValue):
@@ -45,7 +65,7 @@ class StateValue(AbstractStateValue):
         encoder = FlatEncoder(spec.observation)
         return cls(encoder, Dense.initial(key, (encoder.size, *hidden, 1), activation=activation, output_scale=1.0))
 
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         return self.network(self.encoder(obs))[..., 0]
 
 
@@ -56,11 +76,11 @@ class ValueRegression(AbstractMaximisation[Critic]):
     The targets $y$ are constants: returns (C1), bootstrapped values (C2, C3), or a target network's value of the next
     action (C4).
 
-    - `inputs`: what the critic is called with: observations, or observations and actions.
+    - `inputs`: what the critic is called with: observations, `Histories` of them, or observations and actions.
     - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
     """
 
-    inputs: tuple[Shaped[AnyArray, "B ..."], ...]
+    inputs: tuple[PyTree, ...]
     target: Float[Array, " B"]
     weight: Float[Array, " B"]
 
@@ -68,8 +88,19 @@ class ValueRegression(AbstractMaximisation[Critic]):
     def size(self) -> int:
         return self.target.shape[0]
 
+    @property
+    def streams(self) -> int | None:
+        return streams_of(self.inputs)
+
     def minibatch(self, indices: Int[Array, " M"]) -> "ValueRegression":
-        return jax.tree.map(lambda rows: rows[indices], self)
+        return take_rows(self, indices)
+
+    def in_sequences(self, parameters: Critic, length: int) -> "ValueRegression":
+        rows, *others = self.inputs
+        if not isinstance(rows, Histories):
+            return self
+        order = sequence_rows(rows.length, rows.streams, length)
+        return ValueRegression((rows.in_sequences(parameters, length), *others), self.target[order], self.weight[order])
 
     def evaluate(self, parameters: Critic) -> tuple[Float[Array, ""], Info]:
         error = parameters(*self.inputs) - jax.lax.stop_gradient(self.target)
@@ -105,8 +136,19 @@ class ClippedRegression(AbstractMaximisation[Critic]):
     def size(self) -> int:
         return self.regression.size
 
+    @property
+    def streams(self) -> int | None:
+        return self.regression.streams
+
     def minibatch(self, indices: Int[Array, " M"]) -> "ClippedRegression":
         return ClippedRegression(self.regression.minibatch(indices), self.old[indices], self.radius)
+
+    def in_sequences(self, parameters: Critic, length: int) -> "ClippedRegression":
+        rows = self.regression.inputs[0]
+        if not isinstance(rows, Histories):
+            return self
+        order = sequence_rows(rows.length, rows.streams, length)
+        return ClippedRegression(self.regression.in_sequences(parameters, length), self.old[order], self.radius)
 
     def evaluate(self, parameters: Critic) -> tuple[Float[Array, ""], Info]:
         inner, old = self.regression, jax.lax.stop_gradient(self.old)
@@ -123,7 +165,7 @@ class AbstractCriticObjective(eqx.Module):
     @abc.abstractmethod
     def problem(
         self,
-        obs: Shaped[Array, "B ..."],
+        obs: PyTree,
         value: Float[Array, " B"],
         target: Float[Array, " B"],
         weight: Float[Array, " B"],

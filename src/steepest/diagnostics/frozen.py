@@ -1,13 +1,16 @@
 """A policy together with the observation statistics that it was trained with."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from steepest.core.distributions import AbstractDistribution
-from steepest.core.interfaces import Policy
+from steepest.core.histories import Histories
 from steepest.core.moments import Moments, ObservationNormaliser
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree
+from steepest.policies import AbstractPolicy
 
 
 class FrozenNormaliser:
@@ -36,12 +39,20 @@ class FrozenNormaliser:
         return hash(self._identity())
 
 
-class NormalisedPolicy(eqx.Module):
+class NormalisedPolicy(AbstractPolicy):
     """A policy on raw observations, which it normalises for `policy`. Its parameters are those of `policy` alone."""
 
-    policy: Policy
+    policy: AbstractPolicy
     normaliser: FrozenNormaliser = eqx.field(static=True)
 
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         """The action distribution $\\pi_\\theta(\\cdot|s)$."""
+        if isinstance(obs, Histories):
+            return self.policy(dataclasses.replace(obs, obs=self.normaliser(obs.obs)))
         return self.policy(self.normaliser(obs))
+
+    def initial_carry(self, num_streams: int) -> PyTree:
+        return self.policy.initial_carry(num_streams)
+
+    def step(self, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, PyTree]:
+        return self.policy.step(carry, self.normaliser(obs))

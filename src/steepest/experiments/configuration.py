@@ -30,7 +30,8 @@ _OPTIONAL = (
     *("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier"),
     *("max_episode_steps", "env_kwargs", "evaluation_steps", "keep_every"),
 )
-"""Fields that files of earlier versions do not have."""
+_LATER_PARAMETERS = ("memory", "memory_size", "sequence_length", "recompute_memory")
+"""Fields, and hyper-parameters, that files of earlier versions do not have."""
 _DEMONSTRATIONS = {"origin": str, "transitions": int, "episodes": int | None, "sha256": str}
 _SPACES = {"observation": str, "action": str}
 _EXTENT = {"total_steps": int, "schedules_begin": int, "description": str | None}
@@ -234,7 +235,8 @@ def _recorded_parameters(given: dict[str, Any]) -> dict[str, Any]:
     """The hyper-parameters of a configuration, each of its type."""
     name, recorded = "hyper_parameters", given["hyper_parameters"]
     if given["algorithm"] != OWN:
-        return _typed(name, recorded, {each.name: each.kind for each in describe(algorithm_class(given["algorithm"]))})
+        kinds = {each.name: each.kind for each in describe(algorithm_class(given["algorithm"]))}
+        return _typed(name, recorded, kinds, optional=_LATER_PARAMETERS)
     learns = {} if given.get("demonstrations") is None else {"held_out": float}
     found = _typed(name, recorded, _OWN_PARAMETERS | learns)
     check_number(f"{name}.num_envs", found["num_envs"], at_least=1, at_most=10**6, remedy=_RESTORE)

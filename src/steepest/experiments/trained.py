@@ -10,18 +10,21 @@ from collections.abc import Iterator
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from steepest._platform import configure_platform
 from steepest.algorithms.bodies.agent import Agent, value_of
+from steepest.algorithms.bodies.memories import Memories
 from steepest.core.conversion import first_choice, from_environment, last_choice, to_environment
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
+from steepest.core.histories import Histories
 from steepest.core.interfaces import AbstractAlgorithm, Policy
 from steepest.core.moments import ObservationNormaliser
 from steepest.core.spaces import Box, Spec
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.core.validation import converted, shown
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import Setting, same_kind
@@ -29,6 +32,7 @@ from steepest.envs.tasks import EnvironmentLike, Task
 from steepest.experiments.building import build_algorithm, each_kept_state, newest_state, task_of
 from steepest.experiments.configuration import RunConfiguration, read_configuration
 from steepest.experiments.own import AlgorithmLike, own_parameters
+from steepest.policies import AbstractPolicy
 from steepest.runs.directory import RunDirectory
 from steepest.sampling.host import select_streams
 
@@ -130,9 +134,9 @@ class TrainedPolicy:
         """
         batch, single = self._batch(obs)
         carry = self._first_carry(len(batch)) if self._carry is None or self._rows != len(batch) else self._carry
-        if jax.tree.leaves(carry):
+        if isinstance(carry, Memories):
             agent = self._with_policy()
-            found, _ = agent.policy.step(carry, agent.observations(batch))
+            found, _ = agent.policy.step(carry.policy, agent.observations(batch))
         else:
             found = self._algorithm.distribution(self._agent, batch)
         if found is None:
@@ -142,7 +146,8 @@ class TrainedPolicy:
     def value(self, obs: object) -> Float[np.ndarray, "*batch"] | np.floating:
         """What the critic expects of an observation, or of each of a batch: V(s), the discounted sum of rewards.
 
-        It is in the unit of the environment's rewards, also where the algorithm scales them.
+        It is in the unit of the environment's rewards, also where the algorithm scales them. A critic with memory is
+        asked with what it remembers now, as in `distribution`.
 
         **Raises** `InputError` where the algorithm has no critic of states.
         """
@@ -153,14 +158,19 @@ class TrainedPolicy:
             of_actions = isinstance(agent, Agent) and agent.critic is not None
             what = "a critic of actions, Q(s, a), and none of states" if of_actions else "no critic of states"
             raise InputError(f"{self._named()} has {what}. Ask a policy of ppo or a2c, say.")
-        found = np.asarray(agent.rewards.in_their_unit(critic(agent.observations(batch))))
+        seen = agent.observations(batch)
+        carry = self._first_carry(len(batch)) if self._carry is None or self._rows != len(batch) else self._carry
+        if isinstance(carry, Memories) and jax.tree.leaves(carry.of_value(agent)):
+            seen = Histories(seen, jnp.zeros(len(batch), bool), carry.of_value(agent))
+        found = np.asarray(agent.rewards.in_their_unit(critic(seen)))
         return found[0] if single else found
 
     @property
     def module(self) -> Policy:
         """The policy as a pure function from raw observations to distributions; its array leaves are the parameters.
 
-        Observations are counted from 0 where they are choices. Of a policy with memory it is the first step.
+        Observations are counted from 0 where they are choices. With memory it has `initial_carry` and `step`; called
+        alone, it takes every observation for the first of an episode.
         """
         agent = self._with_policy()
         if isinstance(agent.observations, ObservationNormaliser):
@@ -320,14 +330,21 @@ def seed_of(run: RunDirectory, config: RunConfiguration, given: object) -> int:
     return seed
 
 
-class WithoutNoise(eqx.Module):
+class WithoutNoise(AbstractPolicy):
     """A policy that always takes the mode of another."""
 
-    policy: Policy
+    policy: AbstractPolicy
 
-    def __call__(self, obs: AnyArray) -> ModeOnly:
+    def __call__(self, obs: PyTree) -> ModeOnly:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Its distribution, which has one action to draw."""
         return ModeOnly(self.policy(obs))
+
+    def initial_carry(self, num_streams: int) -> PyTree:
+        return self.policy.initial_carry(num_streams)
+
+    def step(self, carry: PyTree, obs: PyTree) -> tuple[ModeOnly, PyTree]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        distribution, carry = self.policy.step(carry, obs)
+        return ModeOnly(distribution), carry
 
 
 class ModeOnly(eqx.Module):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import itertools
 import logging
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from steepest.algorithms.bodies.agent import Agent
 from steepest.core.conversion import first_choice
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
@@ -37,11 +39,13 @@ class Program:
 def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
     """The policy of an agent. **Raises** `InputError` where its memory differs from stream to stream."""
     spec, agent = algorithm.spec, algorithm.for_evaluation(agent)
+    if isinstance(agent, Agent):  # what the critic remembers is no part of acting
+        agent = dataclasses.replace(agent, critic=None)
     observation = jax.ShapeDtypeStruct(spec.observation.shape, spec.observation.dtype)
     before = algorithm.initial_carry(dataclasses.replace(spec, num_envs=2))
-    remembers = _remembers(algorithm, agent, before, observation)
-    leaves, structure = jax.tree.flatten(before if remembers else ())
-    first = tuple(np.asarray(leaf) for leaf in leaves)
+    leaves, structure = jax.tree.flatten(before)
+    kept = _remembered(algorithm, agent, before, observation)
+    first = tuple(np.asarray(leaf) for leaf in itertools.compress(leaves, kept))
     if any(not np.array_equal(leaf[0], leaf[1], equal_nan=True) for leaf in first):
         raise InputError(
             "the memory of the policy at the start of an episode differs from stream to stream, and an exported policy "
@@ -50,24 +54,26 @@ def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
 
     def function(obs: AnyArray, *carry: AnyArray) -> tuple[Array, ...]:
         seen = obs if isinstance(spec.observation, Box) else obs - _first(spec.observation)
-        kept = jax.tree.unflatten(structure, carry)
-        action, kept = algorithm.act_deterministic(agent, kept, seen)
-        return _as_taken(algorithm, action), *(jax.tree.leaves(kept) if remembers else ())
+        given = iter(carry)  # the rest is not looked at, whatever its values
+        every = [next(given) if one else leaf for one, leaf in zip(kept, leaves, strict=True)]
+        action, after = algorithm.act_deterministic(agent, jax.tree.unflatten(structure, every), seen)
+        return _as_taken(algorithm, action), *itertools.compress(jax.tree.leaves(after), kept)
 
     return Program(function, observation, tuple(np.asarray(leaf[0]) for leaf in first))
 
 
-def _remembers(algorithm: AbstractAlgorithm, agent: PyTree, carry: PyTree, observation: jax.ShapeDtypeStruct) -> bool:
-    """Whether an action without noise depends on the carry, or changes it: noise that drifts is carried too."""
+def _remembered(
+    algorithm: AbstractAlgorithm, agent: PyTree, carry: PyTree, observation: jax.ShapeDtypeStruct
+) -> list[bool]:
+    """Which leaves of the carry an action without noise depends on, or changes: noise that drifts is carried too."""
     count = len(jax.tree.leaves(carry))
     if not count:
-        return False
+        return []
     obs = jax.ShapeDtypeStruct((2, *observation.shape), observation.dtype)
     traced = jax.make_jaxpr(lambda carry, obs: algorithm.act_deterministic(agent, carry, obs))(carry, obs).jaxpr
     given, after = traced.invars[:count], traced.outvars[-count:]
-    same = all(one is other for one, other in zip(given, after, strict=True))
-    asked = any(each is one for equation in traced.eqns for each in equation.invars for one in given)
-    return asked or not same
+    asked = [each for equation in traced.eqns for each in equation.invars]
+    return [one is not other or any(each is one for each in asked) for one, other in zip(given, after, strict=True)]
 
 
 def _as_taken(algorithm: AbstractAlgorithm, action: Array) -> Array:

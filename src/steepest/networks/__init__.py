@@ -1,18 +1,24 @@
-"""Parts of networks: an encoder of the observation, layers, and a head that makes a distribution of their outputs."""
+"""Parts of networks: an encoder of the observation, layers, memory, and a head that makes a distribution of it."""
 
 from steepest.networks.dense import ACTIVATIONS, ActivationName, Dense
 from steepest.networks.encoders import AbstractEncoder, FlatEncoder, feature_count, features
 from steepest.networks.heads import AbstractHead, CategoricalHead, GaussianKind, make_head
+from steepest.networks.recurrent_trunk import GRU, LSTM, AbstractMemory, MemoryName, RecurrentTrunk
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
+    "LSTM",
     "AbstractEncoder",
     "AbstractHead",
+    "AbstractMemory",
     "ActivationName",
     "CategoricalHead",
     "Dense",
     "FlatEncoder",
     "GaussianKind",
+    "MemoryName",
+    "RecurrentTrunk",
     "feature_count",
     "features",
     "make_head",

@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Shaped
 
 from steepest.core.distributions import AbstractDistribution
+from steepest.core.histories import Histories
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.trajectory import Batch
 from steepest.core.types import PyTree
@@ -33,13 +34,25 @@ class Score(AbstractObjective):
 
 
 def episode_scores(
-    policy: PyTree, obs: Shaped[Array, "T N ..."], action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
+    policy: PyTree, obs: PyTree, action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
 ) -> tuple[Float[Array, "N P"], Callable[[Array], PyTree]]:
-    """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each stream's episode, and the way back to the shape of the policy."""
+    """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each stream's episode, and the way back to the shape of the policy.
+
+    **Arguments**
+
+    - `obs`: [T, N, …]; or the `Histories` of a policy with memory.
+    """
     vector, unravel = ravel_pytree(policy)
 
     def log_probability(vector, obs, action, valid):
         return jnp.sum(jnp.where(valid, unravel(vector)(obs).log_prob(action), 0))
 
-    scores = jax.vmap(jax.grad(log_probability), (None, 1, 1, 1))(vector, obs, action, valid)
+    def of_history(vector, stream, action, valid):
+        return log_probability(vector, obs.take(times * obs.streams + stream), action, valid)
+
+    if isinstance(obs, Histories):
+        times, streams = (jnp.arange(count, dtype=jnp.int32) for count in valid.shape)
+        scores = jax.vmap(jax.grad(of_history), (None, 0, 1, 1))(vector, streams, action, valid)
+    else:
+        scores = jax.vmap(jax.grad(log_probability), (None, 1, 1, 1))(vector, obs, action, valid)
     return scores, unravel

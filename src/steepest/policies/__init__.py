@@ -9,6 +9,7 @@ from steepest.policies.policy import (
     TabularPolicy,
     network_policy,
 )
+from steepest.policies.recurrent_policy import RecurrentPolicy, RecurrentSharedNetwork
 from steepest.policies.two_action import TwoActionPolicy
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "AbstractPolicyWithValue",
     "LinearGaussian",
     "NetworkPolicy",
+    "RecurrentPolicy",
+    "RecurrentSharedNetwork",
     "SharedNetwork",
     "TabularPolicy",
     "TwoActionPolicy",

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, Key
 
 from steepest.core.distributions import AbstractDistribution, Categorical
 from steepest.core.errors import InputError
+from steepest.core.histories import Histories
 from steepest.core.spaces import Discrete, Spec
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.networks import AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, FlatEncoder
 from steepest.networks.heads import GaussianKind, make_head
 
@@ -18,35 +19,45 @@ from steepest.networks.heads import GaussianKind, make_head
 class AbstractPolicy(eqx.Module):
     """$\\pi_\\theta(\\cdot|s)$: a module whose array leaves are the parameters.
 
-    A policy with memory overrides `initial_carry` and `step`; one without has the empty carry, which costs nothing.
+    A policy with memory overrides `initial_carry` and `step`, and updates call it with `Histories`, whose `unroll`
+    makes the distributions of all rows of a `step`; `RecurrentPolicy` is one. Without memory the carry is empty, and
+    costs nothing.
     """
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         """The distribution over actions in each observation; leading axes of `obs` are batch axes."""
 
     def initial_carry(self, num_streams: int) -> PyTree:
         """The memory at the start of an episode, with a leading axis of streams. It must not depend on array leaves."""
         return ()
 
-    def step(self, carry: PyTree, obs: AnyArray) -> tuple[AbstractDistribution, PyTree]:
+    def step(self, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, PyTree]:
         """The distributions for the next observation of every stream, and the memory after it."""
         return self(obs), carry
+
+    def carries(self, rows: Histories) -> PyTree:
+        """The memory after every row of a history, [B, …]."""
+        return rows.unroll(self.step, self.initial_carry(rows.streams))[1]
 
 
 class AbstractPolicyWithValue(AbstractPolicy):
     """A policy and a state value that share parameters (C5)."""
 
     @abc.abstractmethod
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+    def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
         """$\\pi_\\theta(\\cdot|s)$ and $V_\\theta(s)$ from one pass."""
 
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         return self.both(obs)[0]
 
-    def value(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def value(self, obs: PyTree) -> Float[Array, "*batch"]:
         """$V_\\theta(s)$, in the unit of return."""
         return self.both(obs)[1]
+
+    def value_with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
+        """$V(h_t)$ and $V(h'_t)$ of every row, where the successor is seen with the memory that row t left (C8)."""
+        return self.value(rows), self.value(next_obs)
 
 
 class NetworkPolicy(AbstractPolicy):
@@ -56,7 +67,7 @@ class NetworkPolicy(AbstractPolicy):
     network: Dense
     head: AbstractHead
 
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         return self.head(self.network(self.encoder(obs)))
 
 
@@ -101,7 +112,7 @@ class SharedNetwork(AbstractPolicyWithValue):
             head,
         )
 
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+    def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
         hidden = self.trunk(self.encoder(obs))
         return self.head(self.policy_output(hidden)), self.value_output(hidden)[..., 0]
 
@@ -127,7 +138,7 @@ class TabularPolicy(AbstractPolicy):
             )
         return cls(jnp.zeros((spec.observation.n, spec.action.n), jnp.float32), uniform_share)
 
-    def __call__(self, obs: AnyArray) -> Categorical:
+    def __call__(self, obs: PyTree) -> Categorical:
         return CategoricalHead(self.logits.shape[1], self.uniform_share)(self.logits[obs])
 
 

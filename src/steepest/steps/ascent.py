@@ -1,5 +1,6 @@
 """Gradient ascent with first-order optimisers, on everything at once or on minibatches (S1; S7)."""
 
+import functools
 import math
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -131,16 +132,19 @@ class RepeatedAscent(AbstractStepRule):
 class MinibatchAscent(AbstractStepRule):
     """Several passes over the rows, a step for each minibatch, until the policy has moved far enough.
 
-    Minibatches are of rows, or of whole streams, for policies that must see their rows in the order of time.
+    Minibatches are of rows; or of whole streams, where the problem's rows must stay in the order of time, as those of a
+    policy with memory must.
 
     **Arguments**
 
     - `epochs`: passes over the rows, at least 1.
-    - `minibatch_size`: rows in a step; must divide the rows.
+    - `minibatch_size`: rows in a step; must divide the rows, and be a multiple of those of a stream that stays whole.
+    - `sequence_length`: cut streams that stay whole into sequences of so many rows, for minibatches of those. They
+      begin with the memory that the parameters had there before the step. None for whole streams.
+    - `recompute_memory`: before every pass, compute anew what sequences begin with, with the parameters as they are.
+      What the streams themselves begin with stays: what came before it is not among the rows.
     - `kl_stop`: no further pass once KL(old ‖ new), measured after each pass over all rows, exceeds this, in nats.
       Infinite never stops, and then a problem without a KL will do.
-    - `streams`: N, where minibatches are of whole streams. The rows are T × N laid end to end, and a minibatch holds
-      `minibatch_size` / T streams, its rows in the order of time. None for minibatches of rows.
 
     `info` holds the problem's own, the `objective` and the `gradient_norm`, averaged over the minibatches of the last
     pass, and the number of `epochs` made.
@@ -152,7 +156,8 @@ class MinibatchAscent(AbstractStepRule):
     epochs: int = eqx.field(static=True)
     minibatch_size: int = eqx.field(static=True)
     kl_stop: float = eqx.field(static=True, default=math.inf)
-    streams: int | None = eqx.field(static=True, default=None)
+    sequence_length: int | None = eqx.field(static=True, default=None)
+    recompute_memory: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
         check_number("epochs", self.epochs, at_least=1, whole=True, remedy="4 to 10 are usual.")
@@ -171,34 +176,40 @@ class MinibatchAscent(AbstractStepRule):
                 f"Choose a divisor."
             )
 
-        if self.streams is not None and self.minibatch_size % (problem.size // self.streams):
+        first = self._in_sequences(problem, parameters)
+        if first.streams is not None and self.minibatch_size % (first.size // first.streams):
             raise ValueError(
                 f"minibatch_size is {self.minibatch_size}; in whole streams it must be a multiple of their "
-                f"{problem.size // self.streams} rows. Choose one."
+                f"{first.size // first.streams} rows. Choose one."
             )
         vector, unravel = ravel_pytree(parameters)
 
-        def minibatch(carry, indices):
+        def minibatch(some, carry, indices):
             vector, state = carry
-            gradient, info = problem.minibatch(indices).gradient(unravel(vector))
+            gradient, info = some.minibatch(indices).gradient(unravel(vector))
             vector, state, norm = self.optimiser.apply(vector, ravel_pytree(gradient)[0], state)
             return (vector, state), info | {"gradient_norm": norm}
 
         def epoch(index, carry):
-            carry, infos = jax.lax.scan(minibatch, carry, self._rows(jax.random.fold_in(key, index), problem.size))
+            now = self._in_sequences(problem, unravel(carry[0])) if self.recompute_memory else first
+            rows = self._rows(jax.random.fold_in(key, index), now)
+            carry, infos = jax.lax.scan(functools.partial(minibatch, now), carry, rows)
             return carry, jax.tree.map(jnp.mean, infos)
 
         (vector, state), info, epochs = self._repeat(epoch, (vector, state), problem, unravel)
         return unravel(vector), state, info | {"epochs": epochs}
 
-    def _rows(self, key: Key[Array, ""], size: int) -> Int[Array, "minibatches rows"]:
+    def _in_sequences(self, problem: AbstractMaximisation, parameters: PyTree) -> AbstractMaximisation:
+        return problem if self.sequence_length is None else problem.in_sequences(parameters, self.sequence_length)
+
+    def _rows(self, key: Key[Array, ""], problem: AbstractMaximisation) -> Int[Array, "minibatches rows"]:
         """The rows of every minibatch of one pass, in a random order of rows or of streams."""
-        if self.streams is None:
-            return shuffled(key, size).reshape(-1, self.minibatch_size)
-        length = size // self.streams
-        streams = shuffled(key, self.streams).reshape(-1, 1, self.minibatch_size // length)
+        if problem.streams is None:
+            return shuffled(key, problem.size).reshape(-1, self.minibatch_size)
+        length = problem.size // problem.streams
+        streams = shuffled(key, problem.streams).reshape(-1, 1, self.minibatch_size // length)
         times = jnp.arange(length, dtype=jnp.int32)[None, :, None]
-        return (times * self.streams + streams).reshape(-1, self.minibatch_size)
+        return (times * problem.streams + streams).reshape(-1, self.minibatch_size)
 
     def _repeat(self, epoch, carry, problem: AbstractMaximisation, unravel):
         blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(epoch, 0, carry)[1])

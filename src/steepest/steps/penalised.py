@@ -26,8 +26,15 @@ class Penalised(AbstractProblem[Parameters]):
     def size(self) -> int:
         return self.problem.size
 
+    @property
+    def streams(self) -> int | None:
+        return self.problem.streams
+
     def minibatch(self, indices: Int[Array, " M"]) -> "Penalised[Parameters]":
         return Penalised(with_kl(self.problem.minibatch(indices)), self.price, self.reverse_kl)
+
+    def in_sequences(self, parameters: Parameters, length: int) -> "Penalised[Parameters]":
+        return Penalised(with_kl(self.problem.in_sequences(parameters, length)), self.price, self.reverse_kl)
 
     def evaluate(self, parameters: Parameters) -> tuple[Float[Array, ""], Info]:
         gain, info = self.problem.evaluate(parameters)

@@ -19,15 +19,17 @@ from steepest.algorithms.bodies.agent import (
     state_values,
     value_of,
 )
+from steepest.algorithms.bodies.memories import Memories
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.finiteness import Finite, UpdateInfo
+from steepest.core.histories import observations_of
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import Moments, RewardStatistics
 from steepest.core.problem import AbstractMaximisation, weighted_mean, with_kl
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
-from steepest.core.trajectory import Batch, Trajectory, flatten
+from steepest.core.trajectory import Batch, Trajectory, flatten, with_memory
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import AbstractCriticObjective, SquaredError
 from steepest.objectives import AbstractObjective
@@ -101,18 +103,24 @@ class ActorCritic(AbstractAlgorithm):
         )
 
     def initial_carry(self, spec: Spec) -> PyTree:
-        policy = jax.eval_shape(lambda key: self.networks(key, spec).policy, jax.random.key(0))
-        return policy.initial_carry(spec.num_envs)
+        networks = jax.eval_shape(lambda key: self.networks(key, spec), jax.random.key(0))
+        return Memories.initial(networks, spec.num_envs)
 
     def act(
         self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        distribution, carry = agent.policy.step(carry, agent.observations(obs))
+        distribution, carry = self._step(agent, carry, obs)
         return *distribution.sample_and_log_prob(key), carry
 
     def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
-        distribution, carry = agent.policy.step(carry, agent.observations(obs))
+        distribution, carry = self._step(agent, carry, obs)
         return best_guess(distribution), carry
+
+    def _step(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[AbstractDistribution, Memories]:
+        """The distributions for the next observation of every stream, and what policy and critic remember of it."""
+        seen, before = agent.observations(obs), Memories.of(carry)
+        distribution, memory = agent.policy.step(before.policy, seen)
+        return distribution, Memories(memory, before.of_critic_after(agent, seen))
 
     def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
         return agent.policy(agent.observations(obs))
@@ -131,7 +139,7 @@ class ActorCritic(AbstractAlgorithm):
     def evaluate(self, agent: Agent, trajectory: Trajectory) -> Evaluation:
         """Estimate advantages, and make the problems whose solutions are a better policy and a better critic."""
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        sampled = finite_samples(trajectory)
+        sampled, memories = finite_samples(trajectory), Memories.of(trajectory.carry)
         observations, rewards = self._statistics(agent, trajectory)
         # The reward's scale takes in this segment before it is used; observations keep the scale they were seen with.
         seen = dataclasses.replace(
@@ -139,8 +147,10 @@ class ActorCritic(AbstractAlgorithm):
             obs=agent.observations(trajectory.obs),
             next_obs=agent.observations(trajectory.next_obs),
             reward=agent.rewards.merge(rewards)(trajectory.reward),
+            carry=memories.policy,
         )
-        value, next_value = state_values(value_of(agent), seen)
+        seen_by_value = dataclasses.replace(seen, carry=memories.of_value(agent))
+        value, next_value = state_values(value_of(agent), seen_by_value)
         estimates = self.advantage(seen, value, next_value)
         batch = Batch.of(seen, estimates)
         objective, critic_objective = at_progress((self.objective, self.critic_objective), agent.progress(self.spec))
@@ -151,7 +161,8 @@ class ActorCritic(AbstractAlgorithm):
             metrics["explained_variance"] = explained_variance(flatten(value), target, batch.weight)
         regression = None
         if self.critic_rule is not None:
-            regression = critic_objective.problem(batch.obs, flatten(value), target, batch.weight)
+            rows = with_memory(observations_of(batch.obs), trajectory, memories.critic)
+            regression = critic_objective.problem(rows, flatten(value), target, batch.weight)
         finite = sampled.then(Finite.of(value=(value, next_value), advantage=estimates.advantage))
         return Evaluation(problem, regression, observations, rewards, metrics, finite)
 

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.finiteness import Finite
+from steepest.core.histories import Histories
 from steepest.core.moments import (
     AbstractNormaliser,
     AbstractRewardScaler,
@@ -18,8 +19,8 @@ from steepest.core.moments import (
 )
 from steepest.core.problem import weighted_mean
 from steepest.core.spaces import Box, Spec
-from steepest.core.trajectory import Trajectory, flatten
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.trajectory import Trajectory, flatten, with_memory
+from steepest.core.types import PyTree
 from steepest.critics import AbstractStateValue
 from steepest.policies import AbstractPolicy, AbstractPolicyWithValue
 
@@ -94,19 +95,27 @@ class ValueHead(AbstractStateValue):
 
     policy: AbstractPolicyWithValue
 
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         return self.policy.value(obs)
+
+    def with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
+        return self.policy.value_with_successors(rows, next_obs)
 
 
 def state_values(critic: AbstractStateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$, and $V(s'_t)$ wherever it counts, that is, unless step t terminated; 0 without a critic.
 
     Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
-    row and the truncated ones, of which a stream hardly ever has two.
+    row and the truncated ones, of which a stream hardly ever has two. The carry of the trajectory is the memory of the
+    critic; with one, a successor is seen with the memory of its moment.
     """
     if critic is None:
         zero = jnp.zeros_like(trajectory.reward)
         return zero, zero
+    if jax.tree.leaves(trajectory.carry):
+        obs, next_obs = flatten((trajectory.obs, trajectory.next_obs))
+        found = critic.with_successors(with_memory(obs, trajectory, trajectory.carry), next_obs)
+        return jax.tree.map(lambda values: values.reshape(trajectory.reward.shape), found)
     truncated = trajectory.truncated.at[-1].set(False)
     first = jnp.argmax(truncated, axis=0)
     at_first = truncated & (jnp.arange(truncated.shape[0])[:, None] == first[None, :])

@@ -1,9 +1,11 @@
 """The problem of whole episodes whose gradient has the variance-optimal baseline in it (G6)."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from steepest.advantages import variance_optimal
+from steepest.core.histories import Histories
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info, Parameters, SampledProblem
 from steepest.core.trajectory import Batch
@@ -16,17 +18,19 @@ class EpisodeProblem(SampledProblem[Parameters]):
     The optimal baseline weighs returns with squared scores, so it is made where scores are: in the gradient. It is in
     leave-one-out form, and adds no bias.
 
-    - `streams`: N.
+    - `episodes`: N.
     - `per_parameter`: one baseline for each parameter, or one for all.
     """
 
-    streams: int = eqx.field(static=True)
+    episodes: int = eqx.field(static=True)
     per_parameter: bool = eqx.field(static=True)
 
     def gradient(self, parameters: Parameters) -> tuple[Parameters, Info]:
         objective, info = self.evaluate(parameters)
-        rows, shape = self.batch, (-1, self.streams)
-        obs, action = (each.reshape(*shape, *each.shape[1:]) for each in (rows.obs, rows.action))
+        rows, shape = self.batch, (-1, self.episodes)
+        action, obs = rows.action.reshape(*shape, *rows.action.shape[1:]), rows.obs
+        if not isinstance(obs, Histories):
+            obs = jax.tree.map(lambda each: each.reshape(*shape, *each.shape[1:]), obs)
         scores, unravel = episode_scores(parameters, obs, action, (rows.weight > 0).reshape(shape))
         returns = rows.advantage.reshape(shape)[0]
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from steepest.core.schedules import Number
     from steepest.core.spaces import Space
+    from steepest.steps import MinibatchAscent, Optimiser
 
 
 class SegmentHyperParameters(HyperParameters):
@@ -41,6 +42,40 @@ class SegmentHyperParameters(HyperParameters):
         """Refuse a critic without a rate, where no rate of the policy can stand in for it."""
         if getattr(self, "critic_learning_rate") is None:  # noqa: B009  not every algorithm has the field
             raise InputError("critic_learning_rate is None, and there is no other rate for the critic. 1e-3 is usual.")
+
+    @property
+    def minibatch_rows(self) -> int:
+        """`minibatch_size`; with memory, as many rows as whole streams or sequences have that hold so many."""
+        size: int = getattr(self, "minibatch_size")  # noqa: B009  not every algorithm has the field
+        if getattr(self, "memory", "none") == "none":
+            return size
+        length = getattr(self, "sequence_length", None) or self.segment_length
+        return -(-size // length) * length
+
+    def minibatch_ascent(self, optimiser: Optimiser, epochs: int, kl_stop: float = math.inf) -> MinibatchAscent:
+        """Passes over minibatches of rows; with memory, of whole streams or sequences."""
+        from steepest.steps import MinibatchAscent
+
+        length, recompute = getattr(self, "sequence_length", None), getattr(self, "recompute_memory", False)
+        return MinibatchAscent(optimiser, epochs, self.minibatch_rows, kl_stop, length, recompute)
+
+    def check_memory(self) -> None:
+        super().check_memory()
+        length, recompute = getattr(self, "sequence_length", None), getattr(self, "recompute_memory", False)
+        if length is not None and getattr(self, "memory", "none") == "none":
+            raise InputError(
+                f"sequence_length is {length}, but memory is 'none'. Take 'gru' or 'lstm', or leave it out."
+            )
+        if length is not None and self.segment_length % length:
+            raise InputError(
+                f"sequence_length is {length}; it must divide segment_length, which is {self.segment_length}. "
+                f"Give a divisor."
+            )
+        if recompute and length is None:
+            raise InputError(
+                "recompute_memory is True, but sequence_length is None: a whole segment begins with the memory that "
+                "acted, and there is nothing to compute anew. Give a sequence_length, such as 32, or leave it out."
+            )
 
     def check_minibatch(self, size: int) -> None:
         """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
