@@ -68,9 +68,9 @@ class DualDescent(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
         self.check_memory()
+        self.check_minibatch(self.minibatch_size)
 
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE

@@ -68,9 +68,9 @@ class NPG(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
         self.check_memory()
+        self.check_minibatch(self.minibatch_size)
         self.check_critic_rate()
 
     def build(self, spec: Spec) -> ActorCritic:

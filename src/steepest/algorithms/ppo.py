@@ -68,9 +68,9 @@ class PPO(SegmentHyperParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_minibatch(self.minibatch_rows)
         self.check_shared_network()
         self.check_memory()
+        self.check_minibatch(self.minibatch_size)
         if self.shared_network and self.value_clip_radius is not None:
             raise InputError(
                 "value_clip_radius limits a critic of its own, but shared_network is True. Leave one of them out."

@@ -18,8 +18,19 @@ from steepest.core.errors import InputError, unknown
 Arguments = TypeVar("Arguments")
 
 
-def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default: Any = None) -> Arguments:
+def parse(
+    kind: type[Arguments],
+    words: Sequence[str],
+    *,
+    program: str,
+    default: Any = None,
+    elsewhere: Callable[[str], InputError | None] = lambda name: None,
+) -> Arguments:
     """Read `words` into a `kind`. `--help` prints and exits.
+
+    **Arguments**
+
+    - `elsewhere`: what is wrong with an unknown flag, by the name of its field, where more can be said than that.
 
     **Raises** `InputError` for a flag that is unknown, with the nearest one, or a value that does not fit.
     """
@@ -36,7 +47,9 @@ def parse(kind: type[Arguments], words: Sequence[str], *, program: str, default:
         raise InputError(f"{_one_line(complaints.getvalue())} See {program} --help.") from None
     if rest:
         if rest[0].startswith("-"):
-            raise unknown("flag", rest[0].split("=")[0], _flags(found), f"{program} --help")
+            flag = rest[0].split("=")[0]
+            field = flag.lstrip("-").removeprefix("no-").replace("-", "_")
+            raise elsewhere(field) or unknown("flag", flag, _flags(found), f"{program} --help")
         raise InputError(f"{program}: unexpected argument {rest[0]!r}. See {program} --help.")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from steepest.experiments.configuration import (
     RunConfiguration,
     algorithm_class,
     check_episodes,
+    of_other_algorithms,
     read_configuration,
     seed_range,
     tuned,
@@ -159,7 +161,13 @@ def train(words: Sequence[str]) -> int:
     if env is None and not {"-h", "--help"} & set(rest):
         raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
     start = kind() if env is None or "--no-preset" in rest else tuned(name, env)
-    given = parse(_train_with(kind), rest, program=f"steepest train {name}", default=Train(start, env or ""))
+    given = parse(
+        _train_with(kind),
+        rest,
+        program=f"steepest train {name}",
+        default=Train(start, env or ""),
+        elsewhere=functools.partial(of_other_algorithms, name),
+    )
     told = _demonstrations(given)
     if not given.compilation_cache:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"

@@ -47,6 +47,17 @@ class Histories(eqx.Module):
         obs, begins = jax.tree.map(lambda rows: rows[indices], (self.obs, self.begins))
         return Histories(obs, begins, jax.tree.map(lambda each: each[chosen], self.carry))
 
+    def successors(self, next_obs: PyTree, carries: PyTree) -> "Histories":
+        """What follows each row, seen with the memory that the row left: B streams of one row.
+
+        At the end of an episode that is the memory of that moment, and not the one that the next episode begins with.
+
+        **Arguments**
+
+        - `carries`: the memory after every row, [T × N, …].
+        """
+        return Histories(next_obs, jnp.zeros_like(self.begins), carries)
+
     def in_sequences(self, parameters: PyTree, length: int) -> "Histories":
         """The streams cut into sequences of `length` rows, each a stream of its own; see `sequence_rows`.
 

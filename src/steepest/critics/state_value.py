@@ -39,11 +39,8 @@ class AbstractStateValue(eqx.Module):
         return rows.unroll(lambda carry, obs: ((), self.remember(carry, obs)), self.initial_carry(rows.streams))[1]
 
     def with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
-        """$V(h_t)$ and $V(h'_t)$ of every row, where the successor is seen with the memory that row t left (C8).
-
-        Only those that have memory are asked; row by row, $V(s'_t)$ depends on nothing else.
-        """
-        return self(rows), self(next_obs)
+        """$V(h_t)$ and $V(h'_t)$ of every row, where the successor is seen with the memory that row t left (C8)."""
+        return self(rows), self(rows.successors(next_obs, self.carries(rows)))
 
 
 class StateValue(AbstractStateValue):

@@ -337,8 +337,22 @@ def hyper_parameters(algorithm: str, given: dict) -> HyperParameters:
     known = [field.name for field in dataclasses.fields(kind)]
     for name in given:
         if name not in known:
-            raise unknown(f"hyper-parameter of {algorithm}", name, known)
+            raise of_other_algorithms(algorithm, name) or unknown(f"hyper-parameter of {algorithm}", name, known)
     return kind(**given)
+
+
+def of_other_algorithms(algorithm: str, name: str) -> InputError | None:
+    """An `InputError` for a hyper-parameter that others have and this algorithm has not; None where none has it.
+
+    >>> of_other_algorithms("trpo", "clip_radius")
+    InputError('trpo has no clip_radius; ppo has it. Leave it out, or take that.')
+    """
+    having = [each for each, kind in ALGORITHMS.items() if name in {field.name for field in dataclasses.fields(kind)}]
+    if not having:
+        return None
+    *others, last = having
+    which, remedy = (f"{', '.join(others)} and {last} have", "one of those") if others else (f"{last} has", "that")
+    return InputError(f"{algorithm} has no {name}; {which} it. Leave it out, or take {remedy}.")
 
 
 def algorithm_class(name: str) -> type[HyperParameters]:

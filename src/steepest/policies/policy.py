@@ -57,7 +57,7 @@ class AbstractPolicyWithValue(AbstractPolicy):
 
     def value_with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
         """$V(h_t)$ and $V(h'_t)$ of every row, where the successor is seen with the memory that row t left (C8)."""
-        return self.value(rows), self.value(next_obs)
+        return self.value(rows), self.value(rows.successors(next_obs, self.carries(rows)))
 
 
 class NetworkPolicy(AbstractPolicy):

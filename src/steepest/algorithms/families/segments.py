@@ -77,10 +77,23 @@ class SegmentHyperParameters(HyperParameters):
                 "acted, and there is nothing to compute anew. Give a sequence_length, such as 32, or leave it out."
             )
 
+    def _check_streams(self, size: int) -> None:
+        length = getattr(self, "sequence_length", None) or self.segment_length
+        count, streams = -(-size // length), self.steps_per_update // length
+        if streams % count:
+            divisor = min((each for each in range(1, streams + 1) if streams % each == 0), key=lambda n: abs(n - count))
+            kind = "streams" if length == self.segment_length else "sequences"
+            raise InputError(
+                f"minibatch_size is {size}, which takes {count} {kind} of {length} rows; the {streams} that there are "
+                f"must be a multiple of them. The nearest that fits is {divisor * length}."
+            )
+
     def check_minibatch(self, size: int) -> None:
         """Refuse a minibatch that does not divide the rows of an update, and name the nearest that does."""
         rows = self.steps_per_update
-        if rows % size:
+        if getattr(self, "memory", "none") != "none":
+            self._check_streams(size)
+        elif rows % size:
             small = [each for each in range(1, math.isqrt(rows) + 1) if rows % each == 0]
             divisor = min((each for one in small for each in (one, rows // one)), key=lambda each: abs(each - size))
             raise InputError(
