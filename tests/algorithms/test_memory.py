@@ -19,16 +19,21 @@ from steepest.algorithms.bodies.agent import state_values, value_of
 from steepest.cli.main import main
 from steepest.core.errors import InputError
 from steepest.core.histories import Histories
+from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.problem import SampledProblem
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, with_memory
 from steepest.critics import ClippedRegression, ValueRegression
+from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.experiments.configuration import hyper_parameters
+from steepest.experiments.trained import TrainedPolicy
 from steepest.networks import GRU, LSTM
 from steepest.objectives import Ratio
+from steepest.runs import checkpoints
 from steepest.sampling.compiled import sample, start
 from steepest.sampling.host import HostStreams
 from steepest.steps import MinibatchAscent, Optimiser
+from steepest.training.compiled import CompiledTraining
 
 KEY = jax.random.key(0)
 LENGTH, STREAMS = 12, 4
@@ -352,3 +357,43 @@ def test_minibatches_hold_as_many_streams_as_their_rows_need():
     assert PPO(memory="gru").minibatch_rows == 256
     assert PPO(memory="gru", minibatch_size=300).minibatch_rows == 512
     assert TRPO(memory="gru", sequence_length=32).minibatch_rows == 64
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path):
+    """On a compiled environment, from a checkpoint in the middle of episodes."""
+    a2c = A2C(num_envs=4, segment_length=8, hidden=(4,), memory="gru", memory_size=3)
+    algorithm = a2c.for_env(Corridor(), updates=4)
+    whole, first, second = (CompiledTraining(algorithm, Corridor(), seeds=(3,), total_steps=128) for _ in range(3))
+    while not whole.finished:
+        whole.advance(0.0)
+    while first.steps < 64:
+        first.advance(0.0, until=64)
+    state = first.states()[3]
+    assert np.any(state.streams.carry.policy)
+    checkpoints.save(tmp_path, state, seed=3, update=2, steps=64, fingerprint="")
+    found = checkpoints.newest(tmp_path, jax.eval_shape(lambda: state), seed=3, fingerprint="")
+    second.restore({3: found.tree})
+    while not second.finished:
+        second.advance(0.0)
+    jax.tree.map(np.testing.assert_array_equal, whole.agents()[3], second.agents()[3])
+    jax.tree.map(np.testing.assert_array_equal, whole.states()[3].streams.carry, second.states()[3].streams.carry)
+
+
+def test_a_trained_policy_remembers_until_it_is_reset():
+    algorithm, agent = networks("lstm")
+    policy, rng = TrainedPolicy(algorithm, agent), np.random.default_rng(0)
+    rows = rng.uniform(-1, 1, (6, 2, 3)).astype(np.float32)
+    carry = algorithm.initial_carry(dataclasses.replace(SPEC, num_envs=2))
+    for obs in rows:
+        distribution, after = agent.policy.step(carry.policy, obs)
+        np.testing.assert_allclose(policy.distribution(obs).logits, distribution.logits, rtol=1e-5)
+        critic = agent.critic(Histories(obs, jnp.zeros(2, bool), carry.critic))
+        np.testing.assert_allclose(policy.value(obs), critic, rtol=1e-5)
+        np.testing.assert_array_equal(policy(obs), distribution.mode())
+        carry = dataclasses.replace(carry, policy=after, critic=agent.critic.remember(carry.critic, obs))
+    policy.reset()
+    fresh = agent.policy.step(agent.policy.initial_carry(2), rows[0])[0]
+    np.testing.assert_allclose(policy.distribution(rows[0]).logits, fresh.logits, rtol=1e-5)
+    normalised = NormalisedPolicy(agent.policy, FrozenNormaliser(ObservationNormaliser(Moments.initial((3,)))))
+    found = normalised.step(normalised.initial_carry(2), rows[0])[0]
+    np.testing.assert_allclose(found.logits, fresh.logits, rtol=1e-4)

@@ -138,6 +138,25 @@ def remembering():
     return algorithm, algorithm.init(KEY)
 
 
+def recurrent():
+    """The memory of the policy goes with it, and that of the critic does not."""
+    spec = Spec(Box(-1, 1, (2,)), Discrete(2, start=3), 4, 1)
+    algorithm = steepest.A2C(num_envs=4, hidden=(4,), memory="lstm", memory_size=3).build(spec)
+    return algorithm, large(algorithm.init(KEY))
+
+
+@pytest.mark.parametrize("form", ["onnx", "stablehlo"])
+def test_the_memory_of_a_recurrent_policy(form, tmp_path):
+    algorithm, agent = recurrent()
+    policy, original = written(tmp_path, algorithm, agent, form), TrainedPolicy(algorithm, agent)
+    rows = np.random.default_rng(0).uniform(-1, 1, (12, 5, 2)).astype(np.float32)
+    expected = np.stack([original(each) for each in rows])
+    assert len(np.unique(expected, axis=0)) > 1
+    np.testing.assert_array_equal(np.stack([policy(each) for each in rows]), expected)
+    about = json.loads((tmp_path / "policy.json").read_text())
+    assert [each["shape"] for each in about["carry"]] == [[3], [3]]
+
+
 @pytest.mark.parametrize("form", ["onnx", "stablehlo"])
 def test_memory_goes_in_and_comes_out(form, tmp_path):
     algorithm, agent = remembering()

@@ -96,10 +96,14 @@ def played(algorithm, env, agent, streams, key):
     return sample(algorithm, agent, env, streams, key)[:2]
 
 
-@pytest.mark.parametrize("env", [Corridor(), Match(kind="box")], ids=lambda env: env.id)
-def test_one_worker_is_never_stale_and_makes_the_updates_of_a2c(monkeypatch, env):
+@pytest.mark.parametrize(
+    ("env", "memory"),
+    [(Corridor(), "none"), (Corridor(), "gru"), (Match(kind="box"), "none")],
+    ids=["corridor", "corridor with memory", "match"],
+)
+def test_one_worker_is_never_stale_and_makes_the_updates_of_a2c(monkeypatch, env, memory):
     """Sampled and learnt from in turn, with the same keys, by the algorithm's own `update`."""
-    training_ = training(monkeypatch, env, normalise_observations=True, updates=4)
+    training_ = training(monkeypatch, env, normalise_observations=True, updates=4, memory=memory, memory_size=3)
     rows = rows_of(training_)
     algorithm = training_.algorithm
     for_agent, for_streams, key = seed_keys(jax.random.key(5))
