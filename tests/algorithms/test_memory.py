@@ -18,7 +18,7 @@ from steepest.algorithms.bodies.actor_critic import MEASURED_ROWS
 from steepest.algorithms.bodies.agent import state_values, value_of
 from steepest.cli.main import main
 from steepest.core.errors import InputError
-from steepest.core.histories import Histories
+from steepest.core.histories import Histories, select
 from steepest.core.moments import Moments, ObservationNormaliser
 from steepest.core.problem import SampledProblem
 from steepest.core.spaces import Box, Discrete, Spec
@@ -28,6 +28,8 @@ from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.experiments.configuration import hyper_parameters
 from steepest.experiments.trained import TrainedPolicy
 from steepest.networks import GRU, LSTM
+from steepest.networks.rational import sigmoid, tanh
+from steepest.networks.unrolling import unrolled
 from steepest.objectives import Ratio
 from steepest.runs import checkpoints
 from steepest.sampling.compiled import sample, start
@@ -164,10 +166,54 @@ def test_cells_are_those_of_another_library(kind):
     else:
         other = eqx.nn.LSTMCell(4, 3, key=KEY)
         where = lambda each: (each.weight_ih, each.weight_hh, each.bias)  # noqa: E731
-        other = eqx.tree_at(where, other, (weight, cell.weight.T, bias))
+        order = np.r_[:6, 9:12, 6:9]  # there the gate of the output is the last
+        other = eqx.tree_at(where, other, (weight[order], cell.weight.T[order], bias[order]))
     expected = jax.vmap(other)(obs, carry)
     jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-5), found, expected)
     np.testing.assert_array_equal(cell.output(found), jax.tree.leaves(found)[0])
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_derivatives_of_unrolled_cells_are_those_of_their_steps(kind):
+    """Both ways, of all arguments, and the second ones too; episodes begin in the middle."""
+    rng = np.random.default_rng(0)
+    cell = moved(kind.initial(KEY, 2, 3))
+    begins = jnp.asarray(rng.uniform(size=(5, 2)) < 0.3)
+    carry = jax.tree.map(lambda leaf: leaf + 0.4, cell.initial_carry((2,)))
+    features = jnp.asarray(rng.normal(size=(5, 2, 2)), jnp.float32)
+
+    def step_by_step(cell, projected, begins, carry):
+        found = []
+        for row, begin in zip(projected, begins, strict=True):
+            carry = cell.advance(select(begin, cell.initial_carry((2,)), carry), row)
+            found.append(carry)
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+    def derivatives(unroll):
+        def total(vector):
+            cell, features, carry = unravel(vector)
+            found = unroll(cell, cell.projected(features), begins, carry)
+            return sum(jnp.sum(jnp.sin(3 * leaf)) for leaf in jax.tree.leaves(found))
+
+        vector, unravel = ravel_pytree((cell, features, carry))
+        ones = jnp.ones_like(vector)
+
+        @jax.jit
+        def all_of_them(vector):
+            second = jax.jvp(jax.grad(total), (vector,), (ones,))[1]
+            return total(vector), jax.grad(total)(vector), jax.jvp(total, (vector,), (ones,))[1], second
+
+        return all_of_them(vector)
+
+    for found, expected in zip(derivatives(unrolled), derivatives(step_by_step), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4 * np.abs(expected).max())
+
+
+def test_the_tangent_within_loops_is_the_tangent():
+    x = np.linspace(-12, 12, 10_001)
+    np.testing.assert_allclose(tanh(jnp.asarray(x, jnp.float32)), np.tanh(x), atol=4e-7)
+    np.testing.assert_allclose(sigmoid(jnp.asarray(x, jnp.float32)), 1 / (1 + np.exp(-x)), atol=4e-7)
+    assert np.isnan(tanh(jnp.asarray(np.nan, jnp.float32)))
 
 
 def sampled(algorithm, agent, env, segments):

@@ -47,6 +47,10 @@ class Histories(eqx.Module):
         obs, begins = jax.tree.map(lambda rows: rows[indices], (self.obs, self.begins))
         return Histories(obs, begins, jax.tree.map(lambda each: each[chosen], self.carry))
 
+    def by_step(self, rows: PyTree) -> PyTree:
+        """Rows of the history, or what goes with them, as [T, N, …]."""
+        return jax.tree.map(lambda leaf: leaf.reshape(self.length, self.streams, *leaf.shape[1:]), rows)
+
     def successors(self, next_obs: PyTree, carries: PyTree) -> "Histories":
         """What follows each row, seen with the memory that the row left: B streams of one row.
 
@@ -84,15 +88,13 @@ class Histories(eqx.Module):
 
         **Returns** the output of every row, and the memory after it, [T × N, …] each.
         """
-        shape = self.length, self.streams
 
         def once(carry: PyTree, row: tuple[PyTree, Array]):
             obs, begins = row
             output, carry = step(select(begins, first, carry), obs)
             return carry, (output, carry)
 
-        rows = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), (self.obs, self.begins))
-        _, found = jax.lax.scan(once, self.carry, rows)
+        _, found = jax.lax.scan(once, self.carry, self.by_step((self.obs, self.begins)))
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
 

@@ -3,7 +3,8 @@
 from steepest.networks.dense import ACTIVATIONS, ActivationName, Dense
 from steepest.networks.encoders import AbstractEncoder, FlatEncoder, feature_count, features
 from steepest.networks.heads import AbstractHead, CategoricalHead, GaussianKind, make_head
-from steepest.networks.recurrent_trunk import GRU, LSTM, AbstractMemory, MemoryName, RecurrentTrunk
+from steepest.networks.recurrent_cells import GRU, LSTM, AbstractMemory
+from steepest.networks.recurrent_trunk import MemoryName, RecurrentTrunk
 
 __all__ = [
     "ACTIVATIONS",
