@@ -24,11 +24,13 @@ from steepest.policies import RecurrentPolicy
 from steepest.sampling.compiled import sample, start
 
 DISCOUNT, OBSERVATIONS, ACTIONS = 0.8, 2, 2
+TOLD = 4
+"""Observations that tell the last action."""
 
 
-def recurrent(memory="gru", seed=0):
+def recurrent(memory="gru", seed=0, observations=OBSERVATIONS):
     """A small policy that leans on its memory."""
-    key, encoder = jax.random.key(seed), FlatEncoder(Discrete(OBSERVATIONS))
+    key, encoder = jax.random.key(seed), FlatEncoder(Discrete(observations))
     trunk = RecurrentTrunk.initial(key, encoder, hidden=(), activation="tanh", memory=memory, size=2)
     policy = RecurrentPolicy.initial(key, trunk, CategoricalHead(ACTIONS), output_scale=2.0)
     return jax.tree.map(lambda leaf: 1.5 * leaf, policy)
@@ -94,7 +96,7 @@ class ExactValue(AbstractStateValue):
         return jnp.zeros((num_streams, 2), jnp.int32)
 
     def remember(self, carry, obs):
-        return jnp.stack([carry[:, 0] * OBSERVATIONS + obs, carry[:, 1] + 1], axis=1)
+        return jnp.stack([carry[:, 0] * TOLD + obs, carry[:, 1] + 1], axis=1)
 
     def __call__(self, obs):
         def step(carry, seen):
@@ -106,32 +108,41 @@ class ExactValue(AbstractStateValue):
 
 
 @pytest.fixture(scope="module")
-def drifting():
-    """A world that goes on whatever is done in it, so that the value of a history is that of its observations."""
-    mdp = random_mdp(5, 3, ACTIONS)
-    transition = np.repeat(mdp.transition[:, :1], ACTIONS, axis=1)
-    observation = [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]
-    return TabularPOMDP(TabularMDP(transition, 3 * mdp.reward, [0.2, 0.5, 0.3], DISCOUNT, horizon=4), observation)
+def telling():
+    """A world whose observations tell the last action, 2 · sign + action: so they alone are the history."""
+    mdp = random_mdp(5, 2, ACTIONS)
+    transition, reward = np.zeros((2, ACTIONS, ACTIONS, 2, ACTIONS)), np.zeros((2, ACTIONS, ACTIONS))
+    for action in range(ACTIONS):  # states are pairs: where it is, and what was done last
+        transition[:, :, action, :, action] = mdp.transition[:, None, action]
+        reward[:, :, action] = mdp.reward[:, None, action]
+    initial = [0.3, 0.0, 0.7, 0.0]
+    pairs = TabularMDP(transition.reshape(4, ACTIONS, 4), reward.reshape(4, ACTIONS), initial, DISCOUNT, horizon=3)
+    sign = np.array([[0.9, 0.1], [0.2, 0.8]])
+    return TabularPOMDP(pairs, np.kron(sign, np.eye(ACTIONS)))
+
+
+def values_by_observations(pomdp, policy, steps):
+    """Tables of V of histories, in the order of the numbers that their observations make."""
+    tables = []
+    for time, values in enumerate(pomdp.values(policy)[:steps]):
+        obs, action = pomdp.histories(time)
+        told = (obs[:, 1:] % ACTIONS == action).all(axis=1) & (obs[:, 0] % ACTIONS == 0)
+        table = np.zeros(TOLD ** (time + 1), np.float32)
+        table[obs[told] @ TOLD ** np.arange(time, -1, -1)] = values[told]
+        tables.append(jnp.asarray(table))
+    return tuple(tables)
 
 
 @pytest.mark.parametrize("gae_lambda", [0.0, 1.0])
-def test_segments_with_truncations_in_the_middle_and_exact_values(drifting, gae_lambda):
-    """Three episodes are cut after two of four steps, and their successors are worth V of what was seen until then."""
-    policy, cut, episodes = recurrent(), 2, 3
-    values = drifting.values(policy)
-    tables = []
-    for time in range(cut + 1):
-        obs, action = drifting.histories(time)
-        free = ~action.any(axis=1)  # of histories that differ in actions alone, one
-        order = obs[free] @ OBSERVATIONS ** np.arange(time, -1, -1)
-        table = np.zeros(OBSERVATIONS ** (time + 1), np.float32)
-        table[order] = values[time][free]
-        tables.append(jnp.asarray(table))
-    env = drifting.as_env(cut)
+def test_segments_with_truncations_in_the_middle_and_exact_values(telling, gae_lambda):
+    """Three episodes are cut after two of three steps, and their successors are worth V of what was seen until then."""
+    policy, cut, episodes = recurrent(observations=TOLD), 2, 3
+    critic = ExactValue(values_by_observations(telling, policy, cut + 1))
+    env = telling.as_env(cut)
     a2c = steepest.A2C(num_envs=2000, segment_length=cut * episodes, entropy_bonus=0.0, discount=DISCOUNT)
     built = dataclasses.replace(
         a2c.for_env(env, updates=1),
-        networks=lambda key, spec: steepest.Networks(policy, ExactValue(tuple(tables))),
+        networks=lambda key, spec: steepest.Networks(policy, critic),
         advantage=GAE(DISCOUNT, gae_lambda),
     )
     agent = built.init(jax.random.key(0))
@@ -144,4 +155,4 @@ def test_segments_with_truncations_in_the_middle_and_exact_values(drifting, gae_
 
     gradients = np.asarray(jax.lax.map(gradient, jax.random.split(jax.random.key(2), 60)))
     how = {"discount_states": False, "steps": cut}
-    check_mean(gradients, drifting.policy_gradient(policy, **how), [forgetful(drifting, policy, **how)])
+    check_mean(gradients, telling.policy_gradient(policy, **how), [forgetful(telling, policy, **how)])
