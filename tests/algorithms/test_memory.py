@@ -25,6 +25,7 @@ from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch, Estimates, Trajectory, with_memory
 from steepest.critics import ClippedRegression, ValueRegression
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
+from steepest.diagnostics.rollouts import HostRollouts
 from steepest.experiments.configuration import hyper_parameters
 from steepest.experiments.trained import TrainedPolicy
 from steepest.networks import GRU, LSTM
@@ -240,6 +241,9 @@ def test_the_policy_that_acted_has_the_ratio_1_in_every_segment():
     assert np.any(trajectory.carry.critic)
 
 
+NOISE = Spec(Box(-9.0, 9.0, (2,)), Discrete(2), 2, 1)
+
+
 class Noise(gymnasium.Env):
     """Observes noise for two to five steps, which end in either way."""
 
@@ -275,6 +279,18 @@ def test_on_the_host_too_whatever_is_shown_while_environments_reset(kind):
         np.testing.assert_allclose(ratio, 1, atol=1e-5)
     assert np.any(trajectory.carry.policy[0])
     assert valid.all() == (kind is BEGINNINGS[0])
+
+
+def test_policies_apart_remember_apart():
+    """Two on the host at once, as perturbed ones are: with the weights of one, both do what it does."""
+    rollouts = HostRollouts(
+        lambda count, seed: BEGINNINGS[0]([Noise(0) for _ in range(count)], name="Noise", seed=0), 2, 0, 5
+    )
+    policy = moved(PPO(num_envs=2, hidden=(), memory="lstm", memory_size=3).build(NOISE).init(KEY)).policy
+    both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), policy)
+    found, steps = rollouts.performances(jax.random.split(KEY, 2), both, 1, 1.0)
+    assert (found.shape, int(steps)) == ((2,), 4)
+    rollouts.close()
 
 
 def problem_of(algorithm, agent, trajectory):

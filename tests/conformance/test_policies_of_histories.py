@@ -14,10 +14,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import steepest
-from steepest.advantages import GAE, MonteCarlo, WholeReturn
+from steepest.advantages import GAE, ImportanceWeighted, MonteCarlo, WholeReturn
 from steepest.core.spaces import Discrete
 from steepest.critics import AbstractStateValue
-from steepest.estimators import LikelihoodRatio, VarianceOptimal
+from steepest.estimators import ImportanceSampled, LikelihoodRatio, VarianceOptimal
 from steepest.networks import CategoricalHead, FlatEncoder, RecurrentTrunk
 from steepest.oracles import TabularMDP, TabularPOMDP, random_mdp
 from steepest.policies import RecurrentPolicy
@@ -77,8 +77,9 @@ def ending():
         ("gru", LikelihoodRatio(DISCOUNT, MonteCarlo(DISCOUNT))),
         ("lstm", LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT))),
         ("gru", VarianceOptimal(DISCOUNT)),
+        ("gru", ImportanceSampled(recurrent("lstm", seed=4), ImportanceWeighted(DISCOUNT, "causal"))),
     ],
-    ids=["to go", "whole return", "variance-optimal"],
+    ids=["to go", "whole return", "variance-optimal", "of another's episodes"],
 )
 def test_estimators_of_whole_episodes(ending, memory, estimator):
     policy = recurrent(memory)

@@ -27,7 +27,7 @@ class A2C(SegmentHyperParameters):
     | critic | its own network, one step of regression to advantage + value (C3) |
 
     What differs from the paper: workers are synchronous (that is A2C, not A3C); actor and critic are separate networks,
-    so there is no weight between their losses; there is no recurrent layer.
+    so there is no weight between their losses; the recurrent layer of the paper is an option, `memory`.
 
     **Reference** Mnih et al., *Asynchronous Methods for Deep Reinforcement Learning*, 2016; defaults from its section 5
     and the supplement.

@@ -35,8 +35,8 @@ class A3C(SegmentHyperParameters):
 
     What differs from the paper: a worker is a process, an actor of Ray, and plays several environments, where the paper
     has a thread with one; so gradients are fewer and less noisy. Parameters are read and written as a whole, where the
-    paper takes no lock. Actor and critic are separate networks, so there is no weight between their losses; there is
-    no recurrent layer.
+    paper takes no lock. Actor and critic are separate networks, so there is no weight between their losses; the
+    recurrent layer of the paper is an option, `memory`.
 
     `kl` is that of the policy of the worker's last copy to that of this one: how far all of them have moved it
     meanwhile. Workers compute on processors; only the step itself is made on an accelerator, where there is one.

@@ -47,8 +47,13 @@ class Playing(AbstractActor):
             )
             return *distribution.sample_and_log_prob(key), carry
 
+        def draw_one(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+            found = draw(policy, *jax.tree.map(lambda leaf: leaf[None], (carry, obs)))
+            return jax.tree.map(lambda leaf: leaf[0], found)
+
         # One key for all: where the streams differ in their policies, they do not differ in their luck.
-        return jax.vmap(draw)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
+        each = draw_one if jax.tree.leaves(carry) else draw  # a memory has an axis of streams
+        return jax.vmap(each)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
 
     def distribution(self, agent: PyTree, obs: AnyArray) -> Any:  # that of a policy without noise has fewer methods
         return jax.vmap(lambda policy, obs: policy(obs))(agent, obs) if self.apart else agent(obs)
@@ -159,7 +164,8 @@ def _playing(
     env: SpacesOfEnvironment, policy: Policy, num_envs: int, length: int | None, *, apart: bool = False
 ) -> Playing:
     spec = Spec(env.observation_space, env.action_space, num_envs=num_envs, total_updates=1)
-    carry = policy.initial_carry(num_envs) if isinstance(policy, AbstractPolicy) else ()
+    one = jax.tree.map(lambda leaf: leaf[0], policy) if apart else policy
+    carry = one.initial_carry(num_envs) if isinstance(one, AbstractPolicy) else ()
     return Playing(spec, RolloutSpec(length=length, whole_episodes=True), apart, carry)
 
 

@@ -1,6 +1,7 @@
 """What an estimator of the gradient is, and what it asks of the world."""
 
 import abc
+import dataclasses
 
 import equinox as eqx
 import jax
@@ -8,11 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from steepest.advantages import state_discount
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info
-from steepest.core.trajectory import Batch, Estimates, Trajectory
+from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten, with_memory
 from steepest.core.types import PyTree
 from steepest.objectives import AbstractObjective
+from steepest.policies import AbstractPolicy
 
 
 class AbstractRollouts(abc.ABC):
@@ -75,11 +78,28 @@ def score_gradient(
         ended = jnp.logical_or(trajectory.terminated, trajectory.truncated)
         weight = weight * state_discount(ended, state_factor)
     weight = jnp.where(trajectory.valid, weight, 0)
-    batch = Batch.of(trajectory, Estimates(weight, weight))
+    batch = Batch.of(seen_by(policy, trajectory), Estimates(weight, weight))
     gradient = jax.grad(lambda each: objective(each, batch)[0])(policy)
     # Objectives are means over rows. The gradient of J is a sum over the rows of an episode.
     rows_an_episode = jnp.sum(batch.weight) / trajectory.reward.shape[1]
     return jax.tree.map(lambda leaf: leaf * rows_an_episode, gradient)
+
+
+def seen_by(policy: Policy, trajectory: Trajectory) -> Trajectory:
+    """Whole episodes with the memory that this policy begins them with, whoever played them."""
+    streams = trajectory.reward.shape[1]
+    return dataclasses.replace(
+        trajectory, carry=policy.initial_carry(streams) if isinstance(policy, AbstractPolicy) else ()
+    )
+
+
+def distributions(policy: Policy, trajectory: Trajectory) -> AbstractDistribution:
+    """What a policy does in every row of whole episodes, [T, N], whoever played them."""
+    seen = seen_by(policy, trajectory)
+    if not jax.tree.leaves(seen.carry):
+        return policy(trajectory.obs)
+    found = policy(with_memory(flatten(seen.obs), seen, seen.carry))
+    return jax.tree.map(lambda leaf: leaf.reshape(*trajectory.reward.shape, *leaf.shape[1:]), found)
 
 
 def steps_of(*trajectories: Trajectory) -> Info:

@@ -21,7 +21,7 @@ from steepest.core.interfaces import Policy, ValueFunction
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory, flatten, with_memory
 from steepest.core.types import PyTree
-from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
+from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, seen_by, steps_of
 from steepest.objectives import Score, episode_scores
 
 
@@ -115,8 +115,8 @@ class VarianceOptimal(AbstractEstimator):
     def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
         zero = jnp.zeros_like(data.reward)
         returns = WholeReturn(self.discount)(data, zero, zero).advantage[0]
-        remembers = bool(jax.tree.leaves(data.carry))
-        obs = with_memory(flatten(data.obs), data, data.carry) if remembers else data.obs
+        seen = seen_by(policy, data)
+        obs = with_memory(flatten(seen.obs), seen, seen.carry) if jax.tree.leaves(seen.carry) else data.obs
         scores, unravel = episode_scores(policy, obs, data.action, data.valid)
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=self.leave_one_out)
         return unravel(jnp.mean(scores * (returns[:, None] - baseline), axis=0)), steps_of(data)

@@ -10,7 +10,7 @@ from steepest.core.interfaces import ActionValueFunction, Policy
 from steepest.core.problem import Info
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
-from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, score_gradient, steps_of
+from steepest.estimators.estimator import AbstractEstimator, AbstractRollouts, distributions, score_gradient, steps_of
 from steepest.objectives import Deterministic, Score
 
 
@@ -64,7 +64,7 @@ class OffPolicy(AbstractEstimator):
         return rollouts.play(key, self.behaviour, episodes)
 
     def gradient(self, policy: Policy, data: Trajectory) -> tuple[PyTree, Info]:
-        taken = policy(data.obs).squash(data.action)
+        taken = distributions(policy, data).squash(data.action)
         weight = jnp.exp(_log_ratio(policy, data)) * self.action_value(data.obs, taken)
         return score_gradient(Score(), policy, data, weight, _factor(self)), steps_of(data)
 
@@ -90,7 +90,7 @@ class FreshAction(AbstractEstimator):
 
     def gradient(self, policy: Policy, data: tuple[Trajectory, Key[Array, ""]]) -> tuple[PyTree, Info]:
         trajectory, key = data
-        distribution = policy(trajectory.obs)
+        distribution = distributions(policy, trajectory)
         fresh = distribution.sample(key)
         answered = eqx.tree_at(lambda each: each.action, trajectory, fresh)
         weight = self.action_value(trajectory.obs, distribution.squash(fresh))
@@ -120,7 +120,7 @@ class DeterministicGradient(AbstractEstimator):
 
 
 def _log_ratio(policy: Policy, trajectory: Trajectory) -> Float[Array, "T N"]:
-    return jax.lax.stop_gradient(policy(trajectory.obs).log_prob(trajectory.action)) - trajectory.log_prob
+    return jax.lax.stop_gradient(distributions(policy, trajectory).log_prob(trajectory.action)) - trajectory.log_prob
 
 
 def _factor(estimator: OffPolicy | FreshAction | DeterministicGradient) -> float | Array | None:
