@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 import steepest
 from steepest.advantages import GAE, ImportanceWeighted, MonteCarlo, WholeReturn
+from steepest.core.errors import InputError
 from steepest.core.spaces import Discrete
 from steepest.critics import AbstractStateValue
 from steepest.estimators import ImportanceSampled, LikelihoodRatio, VarianceOptimal
@@ -157,3 +158,8 @@ def test_segments_with_truncations_in_the_middle_and_exact_values(telling, gae_l
     gradients = np.asarray(jax.lax.map(gradient, jax.random.split(jax.random.key(2), 60)))
     how = {"discount_states": False, "steps": cut}
     check_mean(gradients, telling.policy_gradient(policy, **how), [forgetful(telling, policy, **how)])
+
+
+def test_an_oracle_of_states_refuses_a_policy_of_histories(ending):
+    with pytest.raises(InputError, match=r"policy has memory, .* Ask TabularPOMDP, which knows those of histories"):
+        ending.mdp.policy_gradient(recurrent(observations=3))

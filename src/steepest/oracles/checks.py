@@ -12,7 +12,7 @@ from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.networks import FlatEncoder
 from steepest.oracles.precision import is_traced
-from steepest.policies import NetworkPolicy, TabularPolicy
+from steepest.policies import AbstractPolicy, NetworkPolicy, TabularPolicy
 
 TOLERANCE = 1e-6
 """The tolerance of sums of probabilities, which float32 rounding reaches."""
@@ -90,6 +90,11 @@ def check_policy(policy: object, states: int, actions: int) -> None:
         raise InputError(f"policy observes {encoder.space}; {remedy}")
     if not callable(policy):
         raise InputError(f"policy is a {type(policy).__name__}; {remedy}")
+    if isinstance(policy, AbstractPolicy) and jax.tree.leaves(policy.initial_carry(1)):
+        raise InputError(
+            "policy has memory, and these answers are of policies of states. Ask TabularPOMDP, which knows those of "
+            "histories, or give a policy without memory."
+        )
     found = eqx.filter_eval_shape(policy, jax.ShapeDtypeStruct((states,), np.int32))
     if not isinstance(found, Categorical):
         raise InputError(f"policy gives a {type(found).__name__}; {remedy}")
