@@ -114,6 +114,11 @@ class Train:
     """A time limit in place of the environment's own."""
     env_kwargs: Json = dataclasses.field(default_factory=dict)
     """What the environment is made with, as JSON: '{"is_slippery": false}'."""
+    action_masks: bool | None = None
+    """Never take actions that the environment rules out; True also looks for a backend that says which they are. When
+    left out, where the backend does."""
+    frame_stack: Whole = 1
+    """How many frames of its episode an observation holds."""
     evaluation_episodes: int = 100
     """Episodes that each seed's last policy plays at the end; 0 for none."""
     evaluation_every: Whole = 0
@@ -182,6 +187,8 @@ def train(words: Sequence[str]) -> int:
         evaluation_steps=given.evaluation_steps,
         max_episode_steps=given.max_episode_steps,
         env_kwargs=given.env_kwargs,
+        action_masks=given.action_masks,
+        frame_stack=given.frame_stack,
         checkpoint_seconds=given.checkpoint_seconds,
         keep_every=given.keep_every,
         **told,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key, Shaped
 
 from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.spaces import Spec
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree, TreeOf
 from steepest.core.validation import check_number
 from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
 
@@ -22,7 +22,7 @@ class AbstractStateValue(eqx.Module):
     """A state-value function $V_\\phi(s)$, in the unit of return: a module whose array leaves are the parameters."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         """The value of each observation; leading axes of `obs` are batch axes."""
 
 
@@ -45,7 +45,7 @@ class StateValue(AbstractStateValue):
         encoder = FlatEncoder(spec.observation)
         return cls(encoder, Dense.initial(key, (encoder.size, *hidden, 1), activation=activation, output_scale=1.0))
 
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         return self.network(self.encoder(obs))[..., 0]
 
 
@@ -60,7 +60,7 @@ class ValueRegression(AbstractMaximisation[Critic]):
     - `weight`: 1 for a row that counts, 0 for one that does not, even when its target is NaN.
     """
 
-    inputs: tuple[Shaped[AnyArray, "B ..."], ...]
+    inputs: tuple[TreeOf[Shaped[AnyArray, "B ..."]], ...]
     target: Float[Array, " B"]
     weight: Float[Array, " B"]
 
@@ -123,7 +123,7 @@ class AbstractCriticObjective(eqx.Module):
     @abc.abstractmethod
     def problem(
         self,
-        obs: Shaped[Array, "B ..."],
+        obs: TreeOf[Shaped[Array, "B ..."]],
         value: Float[Array, " B"],
         target: Float[Array, " B"],
         weight: Float[Array, " B"],

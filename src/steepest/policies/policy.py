@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.core.distributions import AbstractDistribution, Categorical
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
-from steepest.core.spaces import Discrete, Spec
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.spaces import Discrete, Masked, MaskedObservation, Spec
+from steepest.core.types import PyTree
 from steepest.networks import AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, FlatEncoder
 from steepest.networks.heads import GaussianKind, make_head
 
@@ -22,14 +22,14 @@ class AbstractPolicy(eqx.Module):
     """
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         """The distribution over actions in each observation; leading axes of `obs` are batch axes."""
 
     def initial_carry(self, num_streams: int) -> PyTree:
         """The memory at the start of an episode, with a leading axis of streams. It must not depend on array leaves."""
         return ()
 
-    def step(self, carry: PyTree, obs: AnyArray) -> tuple[AbstractDistribution, PyTree]:
+    def step(self, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, PyTree]:
         """The distributions for the next observation of every stream, and the memory after it."""
         return self(obs), carry
 
@@ -38,13 +38,13 @@ class AbstractPolicyWithValue(AbstractPolicy):
     """A policy and a state value that share parameters (C5)."""
 
     @abc.abstractmethod
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+    def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
         """$\\pi_\\theta(\\cdot|s)$ and $V_\\theta(s)$ from one pass."""
 
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
         return self.both(obs)[0]
 
-    def value(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def value(self, obs: PyTree) -> Float[Array, "*batch"]:
         """$V_\\theta(s)$, in the unit of return."""
         return self.both(obs)[1]
 
@@ -56,8 +56,8 @@ class NetworkPolicy(AbstractPolicy):
     network: Dense
     head: AbstractHead
 
-    def __call__(self, obs: AnyArray) -> AbstractDistribution:
-        return self.head(self.network(self.encoder(obs)))
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
+        return self.head.in_place(self.network(self.encoder(obs)), obs)
 
 
 class SharedNetwork(AbstractPolicyWithValue):
@@ -101,9 +101,9 @@ class SharedNetwork(AbstractPolicyWithValue):
             head,
         )
 
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+    def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
         hidden = self.trunk(self.encoder(obs))
-        return self.head(self.policy_output(hidden)), self.value_output(hidden)[..., 0]
+        return self.head.in_place(self.policy_output(hidden), obs), self.value_output(hidden)[..., 0]
 
 
 class TabularPolicy(AbstractPolicy):
@@ -120,15 +120,17 @@ class TabularPolicy(AbstractPolicy):
     @classmethod
     def initial(cls, spec: Spec, *, uniform_share: float = 0.0) -> "TabularPolicy":
         """The uniform policy. **Raises** `InputError` unless both spaces are discrete."""
-        if not (isinstance(spec.observation, Discrete) and isinstance(spec.action, Discrete)):
+        observation = spec.observation.observation if isinstance(spec.observation, Masked) else spec.observation
+        if not (isinstance(observation, Discrete) and isinstance(spec.action, Discrete)):
             raise InputError(
                 f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
                 f"{spec.action}. Use 'network'."
             )
-        return cls(jnp.zeros((spec.observation.n, spec.action.n), jnp.float32), uniform_share)
+        return cls(jnp.zeros((observation.n, spec.action.n), jnp.float32), uniform_share)
 
-    def __call__(self, obs: AnyArray) -> Categorical:
-        return CategoricalHead(self.logits.shape[1], self.uniform_share)(self.logits[obs])
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
+        state = obs.observation if isinstance(obs, MaskedObservation) else obs
+        return CategoricalHead(self.logits.shape[1], self.uniform_share).in_place(self.logits[state], obs)
 
 
 def network_policy(

@@ -1,6 +1,7 @@
 """The problem of whole episodes whose gradient has the variance-optimal baseline in it (G6)."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from steepest.advantages import variance_optimal
@@ -26,7 +27,7 @@ class EpisodeProblem(SampledProblem[Parameters]):
     def gradient(self, parameters: Parameters) -> tuple[Parameters, Info]:
         objective, info = self.evaluate(parameters)
         rows, shape = self.batch, (-1, self.streams)
-        obs, action = (each.reshape(*shape, *each.shape[1:]) for each in (rows.obs, rows.action))
+        obs, action = jax.tree.map(lambda each: each.reshape(*shape, *each.shape[1:]), (rows.obs, rows.action))
         scores, unravel = episode_scores(parameters, obs, action, (rows.weight > 0).reshape(shape))
         returns = rows.advantage.reshape(shape)[0]
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=True)
