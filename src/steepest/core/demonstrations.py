@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from steepest.core.conversion import from_environment
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Dict, Discrete, Leaf, Masked, MultiDiscrete, Space, Tuple
+from steepest.core.spaces import Box, Discrete, Leaf, MultiDiscrete, Space, one_array
 
 Rows = ArrayLike | Sequence
 """An array, or what becomes one: a list or tuple with an element for each row."""
@@ -75,17 +75,14 @@ class Demonstrations:
         **Raises** `InputError` for a shape or a type that does not fit `env`, a value that is not finite, and an action
         outside the space.
         """
-        for role, space in (("observations", observation), ("actions", action)):
-            if isinstance(space, Dict | Tuple | Masked):
-                raise InputError(
-                    f"demonstrations: {role} of {env} are {space}, and demonstrations hold one array of them. Give a "
-                    "function that makes the environment in a wrapper which lays them flat."
-                )
-        assert not isinstance(observation, Dict | Tuple | Masked)
-        assert not isinstance(action, Dict | Tuple | Masked)
+        seen, taken = f"observations of {env}", f"actions of {env}"
+        observation, action = (
+            one_array(space, f"demonstrations: {whose}", "a demonstration holds")
+            for space, whose in ((observation, seen), (action, taken))
+        )
         return Demonstrations(
-            _fitting("obs", self.obs, f"observations of {env}", observation, bounded=not isinstance(observation, Box)),
-            _fitting("action", self.action, f"actions of {env}", action, bounded=True),
+            _fitting("obs", self.obs, seen, observation, bounded=not isinstance(observation, Box)),
+            _fitting("action", self.action, taken, action, bounded=True),
             self.episode,
         )
 

@@ -252,6 +252,21 @@ Leaf = Discrete | MultiDiscrete | MultiBinary | Box | Mask
 Space = Leaf | Dict | Tuple | Masked
 
 
+def one_array(space: Space, whose: str, taker: str) -> Leaf:
+    """The space, of which a value is one array. **Raises** `InputError` for a tree.
+
+    **Arguments**
+
+    - `whose`: what its values are; `taker`: what takes one array of them, both in words.
+    """
+    if isinstance(space, Dict | Tuple | Masked):
+        raise InputError(
+            f"{whose} are {space}, and {taker} one array. Give a function that makes the environment in a wrapper "
+            "which lays them flat."
+        )
+    return space
+
+
 def map_leaves(function: Callable, space: Space, *values):
     """`function(leaf, *arrays)` at every leaf of a tree of spaces, and of values that are such trees; as such a tree.
 

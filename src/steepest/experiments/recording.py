@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Dict, Masked, Space, Tuple
+from steepest.core.spaces import Box, Space, one_array
 from steepest.core.validation import shown, whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
@@ -181,12 +181,8 @@ def demonstrations_of(
     # Episode after episode, each in order.
     valid = played.valid.swapaxes(0, 1)
     taken = np.asarray(_taken(policy, played.obs, played.action))
-    space = task.observation_space
-    if isinstance(space, Dict | Tuple | Masked):
-        raise InputError(
-            f"observations of {task.id} are {space}, and demonstrations hold one array of them. Give a function that "
-            "makes the environment in a wrapper which lays them flat."
-        )
+    space = one_array(task.observation_space, f"observations of {task.id}", "demonstrations hold")
+    one_array(task.action_space, f"actions of {task.id}", "demonstrations hold")
     obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, taken))
     recorded = Demonstrations(
         obs + first_choice(space),

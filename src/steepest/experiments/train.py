@@ -14,7 +14,7 @@ import jax
 from steepest._platform import configure_platform
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
+from steepest.core.errors import EndsTraining, InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.interrupts import Stop, end_if_asked, interruptible
 from steepest.core.spaces import Masked
@@ -39,7 +39,7 @@ from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.recording import DemonstrationsLike, Gathered, gather
-from steepest.experiments.results import TrainResult, summarise
+from steepest.experiments.results import TrainResult, summarise, with_result
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import (
@@ -453,23 +453,9 @@ def execute(
         if run is not None and result.metrics and run.curve.exists():
             listener.picture(run.curve)
     if fault is not None:
-        raise _with_result(fault, result)
+        raise with_result(fault, result)
     end_if_asked(stop)
     return result
-
-
-def _with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
-    """What ended a training, with what there is so far; of an environment, with the words how to go on."""
-    fault.result = result
-    if isinstance(fault, EnvironmentFault):
-        run = result.run_directory
-        kept = (
-            "What was learnt before that is the result of this exception."
-            if run is None
-            else f"What was learnt before that is saved; {run}/traceback.txt says more. Go on: steepest resume {run}"
-        )
-        fault.args = (f"{fault} {kept}",)
-    return fault
 
 
 def _result(

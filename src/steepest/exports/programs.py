@@ -13,7 +13,7 @@ from jaxtyping import Array
 from steepest.core.conversion import first_choice
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Leaf, one_array
 from steepest.core.types import AnyArray, PyTree
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -37,7 +37,8 @@ class Program:
 def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
     """The policy of an agent. **Raises** `InputError` where its memory differs from stream to stream."""
     spec, agent = algorithm.spec, algorithm.for_evaluation(agent)
-    observation = jax.ShapeDtypeStruct(spec.observation.shape, spec.observation.dtype)
+    space = one_array(spec.observation, "observations", "an exported policy takes")
+    observation = jax.ShapeDtypeStruct(space.shape, space.dtype)
     before = algorithm.initial_carry(dataclasses.replace(spec, num_envs=2))
     remembers = _remembers(algorithm, agent, before, observation)
     leaves, structure = jax.tree.flatten(before if remembers else ())
@@ -49,7 +50,7 @@ def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
         )
 
     def function(obs: AnyArray, *carry: AnyArray) -> tuple[Array, ...]:
-        seen = obs if isinstance(spec.observation, Box) else obs - _first(spec.observation)
+        seen = obs if isinstance(space, Box) else obs - _first(space)
         kept = jax.tree.unflatten(structure, carry)
         action, kept = algorithm.act_deterministic(agent, kept, seen)
         return _as_taken(algorithm, action), *(jax.tree.leaves(kept) if remembers else ())
@@ -72,14 +73,14 @@ def _remembers(algorithm: AbstractAlgorithm, agent: PyTree, carry: PyTree, obser
 
 def _as_taken(algorithm: AbstractAlgorithm, action: Array) -> Array:
     """An action as the environment takes it, of a type that every program has."""
-    space = algorithm.spec.action
+    space = one_array(algorithm.spec.action, "actions", "an exported policy gives")
     if isinstance(space, Box):
         action = jnp.round(action) if space.native_low.dtype.kind in "iub" else action
         return jnp.clip(action, jnp.asarray(space.low)[None], jnp.asarray(space.high)[None])
     return action + _first(space)
 
 
-def _first(space: Space) -> Array:
+def _first(space: Leaf) -> Array:
     """What the environment calls choice 0, as something to add to a batch."""
     first = jnp.asarray(first_choice(space), jnp.int32)
     return first[None] if first.ndim else first
