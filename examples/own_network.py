@@ -16,7 +16,7 @@ import steepest
 from steepest.core.distributions import AbstractDistribution
 from steepest.critics import AbstractStateValue
 from steepest.envs.cart_pole import CartPole
-from steepest.networks import AbstractHead, Dense, make_head
+from steepest.networks import AbstractHead, Dense, feature_count, make_head
 from steepest.policies import AbstractPolicy
 
 
@@ -48,7 +48,7 @@ def networks(key: Key[Array, ""], spec: steepest.Spec) -> steepest.Networks:
     """Fresh networks for the spaces of `spec`."""
     for_policy, for_critic = jax.random.split(key)
     head = make_head(spec.action)
-    inputs = 2 * spec.observation.shape[0]
+    inputs = 2 * feature_count(spec.observation)
     policy = Dense.initial(for_policy, (inputs, 32, head.inputs), activation="tanh", output_scale=0.01)
     critic = Dense.initial(for_critic, (inputs, 1), activation="tanh", output_scale=1.0)
     return steepest.Networks(QuadraticPolicy(policy, head), QuadraticValue(critic))

@@ -1,7 +1,6 @@
 """Every compiled classic-control environment against Gymnasium's own, transition by transition."""
 
 import dataclasses
-import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vectorised import vectorised
 
 from steepest.core.spaces import Box
 from steepest.envs import COMPILED, compiled
@@ -99,17 +99,6 @@ CASES = {
 @pytest.fixture(params=sorted(CASES))
 def env(request):
     return compiled(request.param)
-
-
-@functools.cache
-def vectorised(env):
-    """`env`'s three functions over a batch, compiled once for all tests."""
-    key = jax.random.key(0)
-    return (
-        jax.jit(jax.vmap(env.initial)),
-        jax.jit(jax.vmap(env.observe)),
-        jax.jit(jax.vmap(lambda state, action: env.step(key, state, action))),
-    )
 
 
 def keys(n, seed=0):

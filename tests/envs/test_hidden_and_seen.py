@@ -1,11 +1,10 @@
 """The compiled environments that Gymnasium does not have: each against its rules, written out in NumPy."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vectorised import vectorised
 
 from steepest.core.errors import InputError
 from steepest.core.spaces import Box, Discrete, MultiBinary
@@ -21,17 +20,6 @@ NAMES = ("Catch-v0", "MaskedCartPole-v0", "TMaze-v0")
 
 def keys(count, seed=0):
     return jax.random.split(jax.random.key(seed), count)
-
-
-@functools.cache
-def vectorised(env):
-    """The three functions over a batch, compiled once for all tests."""
-    key = jax.random.key(0)
-    return (
-        jax.jit(jax.vmap(env.initial)),
-        jax.jit(jax.vmap(env.observe)),
-        jax.jit(jax.vmap(lambda state, action: env.step(key, state, action))),
-    )
 
 
 @pytest.fixture(params=NAMES)

@@ -116,6 +116,11 @@ class Train:
     """A time limit in place of the environment's own."""
     env_kwargs: Json = dataclasses.field(default_factory=dict)
     """What the environment is made with, as JSON: '{"is_slippery": false}'."""
+    action_masks: bool | None = None
+    """Never take actions that the environment rules out; True also looks for a backend that says which they are. When
+    left out, where the backend does."""
+    frame_stack: Whole = 1
+    """How many frames of its episode an observation holds."""
     evaluation_episodes: int = 100
     """Episodes that each seed's last policy plays at the end; 0 for none."""
     evaluation_every: Whole = 0
@@ -153,19 +158,16 @@ class TrainOnDemonstrations(Train):
 def train(words: Sequence[str]) -> int:
     """`steepest train ALGORITHM --env ID …`."""
     if wants_help(words):
-        names = "\n".join(f"  {name:<{NAMES}}{kind.title}" for name, kind in ALGORITHMS.items())
-        print(f"usage: steepest train ALGORITHM --env ID …   (steepest train ALGORITHM --help says more)\n\n{names}")
+        print_algorithms("train")
         return 0
     name, rest = words[0], words[1:]
-    kind, env = algorithm_class(name), value_of("--env", rest)
-    if env is None and not {"-h", "--help"} & set(rest):
-        raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
-    start = kind() if env is None or "--no-preset" in rest else tuned(name, env)
+    start, env = algorithm_and_environment(name, rest)
+    kind = type(start)
     given = parse(
         _train_with(kind),
         rest,
         program=f"steepest train {name}",
-        default=Train(start, env or ""),
+        default=Train(start, env),
         elsewhere=functools.partial(of_other_algorithms, name),
     )
     told = _demonstrations(given)
@@ -190,6 +192,8 @@ def train(words: Sequence[str]) -> int:
         evaluation_steps=given.evaluation_steps,
         max_episode_steps=given.max_episode_steps,
         env_kwargs=given.env_kwargs,
+        action_masks=given.action_masks,
+        frame_stack=given.frame_stack,
         checkpoint_seconds=given.checkpoint_seconds,
         keep_every=given.keep_every,
         **told,
@@ -197,6 +201,24 @@ def train(words: Sequence[str]) -> int:
     if not given.quiet:
         _announce(experiment, preset(name, given.env) if given.preset else {})
     return _report(execute(experiment, show=not given.quiet, listeners=listeners), given)
+
+
+def print_algorithms(command: str) -> None:
+    """The help of a command that wants an algorithm first."""
+    names = "\n".join(f"  {name:<{NAMES}}{kind.title}" for name, kind in ALGORITHMS.items())
+    called = f"steepest {command} ALGORITHM"
+    print(f"usage: {called} --env ID …   ({called} --help says more)\n\n{names}")
+
+
+def algorithm_and_environment(name: str, rest: Sequence[str]) -> tuple[HyperParameters, str]:
+    """What flags change from: the hyper-parameters as they are without them, and the id of the environment.
+
+    **Raises** `InputError` for an algorithm that is unknown, and where `--env` is missing and help was not asked for.
+    """
+    kind, env = algorithm_class(name), value_of("--env", rest)
+    if env is None and not {"-h", "--help"} & set(rest):
+        raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
+    return kind() if env is None or "--no-preset" in rest else tuned(name, env), env or ""
 
 
 def _train_with(kind: type[HyperParameters]) -> type[Train]:

@@ -6,14 +6,14 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from steepest.cli.arguments import parse, say
 from steepest.cli.commands import Whole
 from steepest.core import interrupts
-from steepest.experiments.configuration import check_episodes, read_configuration
+from steepest.experiments.configuration import RunConfiguration, check_episodes, read_configuration
 from steepest.runs.directory import RunDirectory
 
 
@@ -48,25 +48,12 @@ class Record:
 def record(words: Sequence[str]) -> int:
     """`steepest record RUN …`."""
     given = parse(Record, words, program="steepest record")
-    if given.episodes is not None:
-        check_episodes("episodes", given.episodes)
-    config = read_configuration(RunDirectory.existing(given.run))
+    config = _checked(given)
 
     from steepest.video.filming import record as record_run
 
     try:
-        made = record_run(
-            given.run,
-            episodes=given.episodes,
-            out=given.out,
-            seed=given.seed,
-            through_training=given.through_training,
-            stochastic=given.stochastic,
-            episode_seed=given.episode_seed,
-            max_episode_steps=given.max_episode_steps,
-            fps=given.fps,
-            progress=True,
-        )
+        made = record_run(given.run, out=given.out, progress=True, **_of_episodes(given))
     except KeyboardInterrupt:  # it has said so
         return interrupts.status()
     if given.as_json:
@@ -110,20 +97,21 @@ class Watch:
 def watch(words: Sequence[str]) -> int:
     """`steepest watch RUN …`."""
     given = parse(Watch, words, program="steepest watch")
-    if given.episodes is not None:
-        check_episodes("episodes", given.episodes)
-    read_configuration(RunDirectory.existing(given.run))
+    _checked(given)
 
     from steepest.video.watching import watch as watch_run
 
-    watch_run(
-        given.run,
-        episodes=given.episodes,
-        seed=given.seed,
-        through_training=given.through_training,
-        stochastic=given.stochastic,
-        episode_seed=given.episode_seed,
-        max_episode_steps=given.max_episode_steps,
-        fps=given.fps,
-    )
+    watch_run(given.run, **_of_episodes(given))
     return 0
+
+
+def _checked(given: Record | Watch) -> RunConfiguration:
+    """The configuration of the run. **Raises** `InputError` for what can be known to be wrong without JAX."""
+    if given.episodes is not None:
+        check_episodes("episodes", given.episodes)
+    return read_configuration(RunDirectory.existing(given.run))
+
+
+def _of_episodes(given: Record | Watch) -> dict[str, Any]:
+    """What both commands are told of the episodes to play."""
+    return {each.name: getattr(given, each.name) for each in dataclasses.fields(Watch) if each.name != "run"}

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from steepest.algorithms import ALGORITHMS, HyperParameters
+from steepest.algorithms import HyperParameters
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
-from steepest.cli.commands import NAMES, Json, Whole
+from steepest.cli.commands import Json, Whole, algorithm_and_environment, print_algorithms
 from steepest.core import interrupts
-from steepest.core.errors import InputError
-from steepest.experiments.configuration import algorithm_class, tuned
 
 if TYPE_CHECKING:
     from steepest.studies.answer import Answer, Contender
@@ -87,19 +85,15 @@ class Tune:
 def tune(words: Sequence[str]) -> int:
     """`steepest tune ALGORITHM --env ID …`."""
     if wants_help(words):
-        names = "\n".join(f"  {name:<{NAMES}}{kind.title}" for name, kind in ALGORITHMS.items())
-        print(f"usage: steepest tune ALGORITHM --env ID …   (steepest tune ALGORITHM --help says more)\n\n{names}")
+        print_algorithms("tune")
         return 0
     name, rest = words[0], words[1:]
-    kind, env = algorithm_class(name), value_of("--env", rest)
-    if env is None and not {"-h", "--help"} & set(rest):
-        raise InputError("--env is missing; give the id of an environment. steepest list envs shows them.")
-    start = kind() if env is None or "--no-preset" in rest else tuned(name, env)
-    annotation = tyro.conf.OmitArgPrefixes[kind]
+    start, env = algorithm_and_environment(name, rest)
+    annotation = tyro.conf.OmitArgPrefixes[type(start)]
     flags = dataclasses.make_dataclass(
         "Tune", [("algorithm", annotation)], bases=(Tune,), frozen=True, namespace={"__doc__": Tune.__doc__}
     )
-    given = parse(flags, rest, program=f"steepest tune {name}", default=Tune(start, env or ""))
+    given = parse(flags, rest, program=f"steepest tune {name}", default=Tune(start, env))
 
     from steepest.studies.tuning import tune as search
 

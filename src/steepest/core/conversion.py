@@ -7,11 +7,14 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Discrete, Leaf, Mask, MultiDiscrete, Space, map_leaves
+from steepest.core.types import PyTree
 
 
-def to_environment(space: Space, action: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
+def to_environment(space: Space, action: PyTree) -> PyTree:
     """Actions as the environment takes them: within its bounds and in its type, choices counted as it counts them.
+
+    Of a tree of spaces, a tree of arrays.
 
     Whole numbers are the nearest. NaN remains NaN where the type has it.
 
@@ -20,19 +23,34 @@ def to_environment(space: Space, action: Shaped[np.ndarray, "*batch"]) -> Shaped
     >>> float(to_environment(Box(-0.1, 0.1, (), native=np.float64), np.float32([0.1]))[0])  # and not 0.100000001
     0.1
     """
-    match space:
-        case Box():
-            return _within(space, action)
-        case _:
-            return action + first_choice(space)
+    return map_leaves(_to_environment, space, action)
 
 
-def from_environment(space: Space, given: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
+def from_environment(space: Space, given: PyTree) -> PyTree:
     """Observations or actions as policies know them: in the type of the space, choices counted from 0.
+
+    Of a tree of spaces, a tree of arrays.
 
     **Raises** `InputError` for numbers that a space of bytes cannot hold.
     """
+    return map_leaves(_from_environment, space, given)
+
+
+def rows_of(tree: PyTree) -> int:
+    """How many rows an array has, or every array of a tree."""
+    while not hasattr(tree, "shape"):
+        tree = next(iter(tree.values())) if isinstance(tree, dict) else tree[0]
+    return tree.shape[0]
+
+
+def _to_environment(space: Leaf, action: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
+    return _within(space, action) if isinstance(space, Box) else action + first_choice(space)
+
+
+def _from_environment(space: Leaf, given: Shaped[np.ndarray, "*batch"]) -> Shaped[np.ndarray, "*batch"]:
     match space:
+        case Mask():
+            return given.astype(bool)
         case Box(dtype=kind) if kind == np.uint8:
             return _bytes(given)
         case Box():
@@ -42,7 +60,7 @@ def from_environment(space: Space, given: Shaped[np.ndarray, "*batch"]) -> Shape
                 return (given - first_choice(space)).astype(space.dtype)
 
 
-def first_choice(space: Space) -> int | np.ndarray:
+def first_choice(space: Leaf) -> int | np.ndarray:
     """What the environment calls choice 0, of each component."""
     match space:
         case Discrete(start=start):
@@ -53,7 +71,7 @@ def first_choice(space: Space) -> int | np.ndarray:
             return 0
 
 
-def last_choice(space: Discrete | MultiDiscrete | MultiBinary) -> int | np.ndarray:
+def last_choice(space: Leaf) -> int | np.ndarray:
     """The largest choice of each component, counted from 0."""
     match space:
         case Discrete(n=n):

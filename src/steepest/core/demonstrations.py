@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from steepest.core.conversion import from_environment
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Discrete, Leaf, MultiDiscrete, Space, one_array
 
 Rows = ArrayLike | Sequence
 """An array, or what becomes one: a list or tuple with an element for each row."""
@@ -75,9 +75,14 @@ class Demonstrations:
         **Raises** `InputError` for a shape or a type that does not fit `env`, a value that is not finite, and an action
         outside the space.
         """
+        seen, taken = f"observations of {env}", f"actions of {env}"
+        observation, action = (
+            one_array(space, f"demonstrations: {whose}", "a demonstration holds")
+            for space, whose in ((observation, seen), (action, taken))
+        )
         return Demonstrations(
-            _fitting("obs", self.obs, f"observations of {env}", observation, bounded=not isinstance(observation, Box)),
-            _fitting("action", self.action, f"actions of {env}", action, bounded=True),
+            _fitting("obs", self.obs, seen, observation, bounded=not isinstance(observation, Box)),
+            _fitting("action", self.action, taken, action, bounded=True),
             self.episode,
         )
 
@@ -114,7 +119,7 @@ def _numbers(name: str, given: object) -> np.ndarray:
     return array
 
 
-def _fitting(name: str, rows: np.ndarray, whose: str, space: Space, *, bounded: bool) -> np.ndarray:
+def _fitting(name: str, rows: np.ndarray, whose: str, space: Leaf, *, bounded: bool) -> np.ndarray:
     """`rows` in the type of `space`, if they fit it."""
     if rows.shape[1:] != space.shape:
         raise InputError(
@@ -139,7 +144,7 @@ def _fitting(name: str, rows: np.ndarray, whose: str, space: Space, *, bounded: 
     return converted
 
 
-def _bounds(space: Space) -> tuple:
+def _bounds(space: Leaf) -> tuple:
     """The least and the greatest value of each component, as the environment counts."""
     match space:
         case Box(low=low, high=high):
@@ -148,7 +153,7 @@ def _bounds(space: Space) -> tuple:
             return start, start + n - 1
         case MultiDiscrete(nvec=nvec, start=start):
             return np.array(start), np.array(start) + nvec - 1
-        case MultiBinary():
+        case _:
             return 0, 1
 
 

@@ -86,18 +86,18 @@ class AbstractActor(eqx.Module):
 
     @abc.abstractmethod
     def act(
-        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
         """Draw an action for the observation of every stream; returns them, their log-probabilities and the carry."""
 
-    def distribution(self, agent: PyTree, obs: AnyArray) -> AbstractDistribution | None:
+    def distribution(self, agent: PyTree, obs: PyTree) -> AbstractDistribution | None:
         """The distributions of the agent's own policy, without memory; None where it has none.
 
         Actors whose policy may squash actions return them, since samplers ask them what an environment takes.
         """
         return None
 
-    def squash(self, agent: PyTree, obs: AnyArray, action: Array) -> Array:
+    def squash(self, agent: PyTree, obs: PyTree, action: PyTree) -> PyTree:
         """What environments take of the actions that `act` drew for `obs`, before they are clipped to the bounds.
 
         It depends on no parameter, so a compiled program evaluates no network for it.
@@ -118,7 +118,7 @@ class AbstractAlgorithm(AbstractActor):
         return agent
 
     @abc.abstractmethod
-    def act_deterministic(self, agent: PyTree, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+    def act_deterministic(self, agent: PyTree, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         """The mode of the policy for every stream, as environments take it, for evaluation; and the carry."""
 
     @abc.abstractmethod

@@ -54,11 +54,11 @@ class AbstractNormaliser(eqx.Module):
     """What an agent does to observations before its networks see them."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> AnyArray:
+    def __call__(self, obs: PyTree) -> PyTree:
         """The observations as networks take them."""
 
     @abc.abstractmethod
-    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> PyTree:
+    def measure(self, obs: PyTree, weight: Float[Array, " B"]) -> PyTree:
         """What the rows of positive weight add to the statistics."""
 
     @abc.abstractmethod
@@ -69,10 +69,10 @@ class AbstractNormaliser(eqx.Module):
 class NoNormaliser(AbstractNormaliser):
     """Observations as they are."""
 
-    def __call__(self, obs: AnyArray) -> AnyArray:
+    def __call__(self, obs: PyTree) -> PyTree:
         return obs
 
-    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> None:
+    def measure(self, obs: PyTree, weight: Float[Array, " B"]) -> None:
         return None
 
     def merge(self, measured: None) -> "NoNormaliser":
@@ -89,7 +89,7 @@ class ObservationNormaliser(AbstractNormaliser):
     moments: Moments
     limit: float = eqx.field(static=True, default=10.0)
 
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:
         """Normalise the trailing axes of `obs`."""
         shape = self.moments.mean.shape
         flat = self._numbers(obs).reshape(-1, *shape)
@@ -97,11 +97,11 @@ class ObservationNormaliser(AbstractNormaliser):
         scaled = (flat - self.moments.mean[None]) / deviation[None]
         return jnp.clip(scaled, -self.limit, self.limit).reshape(obs.shape)
 
-    def measure(self, obs: AnyArray, weight: Float[Array, " B"]) -> Moments:
+    def measure(self, obs: PyTree, weight: Float[Array, " B"]) -> Moments:
         """The moments of the rows of positive weight."""
         return Moments.of(self._numbers(obs).reshape(-1, *self.moments.mean.shape), weight)
 
-    def _numbers(self, obs: AnyArray) -> AnyArray:
+    def _numbers(self, obs: PyTree) -> AnyArray:
         """Bytes of pictures as numbers that can be computed with."""
         return obs if jnp.issubdtype(obs.dtype, jnp.floating) else obs.astype(self.moments.mean.dtype)
 
@@ -109,6 +109,27 @@ class ObservationNormaliser(AbstractNormaliser):
         if measured is None:
             return self
         return ObservationNormaliser(self.moments.merge(measured), self.limit)
+
+
+class TreeNormaliser(AbstractNormaliser):
+    """A normaliser for every leaf of observations that are trees of arrays.
+
+    - `parts`: in the order of the leaves.
+    """
+
+    parts: tuple[AbstractNormaliser, ...]
+
+    def __call__(self, obs: PyTree) -> PyTree:
+        arrays, structure = jax.tree.flatten(obs)
+        return jax.tree.unflatten(structure, [part(each) for part, each in zip(self.parts, arrays, strict=True)])
+
+    def measure(self, obs: PyTree, weight: Float[Array, " B"]) -> tuple:
+        return tuple(part.measure(each, weight) for part, each in zip(self.parts, jax.tree.leaves(obs), strict=True))
+
+    def merge(self, measured: PyTree) -> "TreeNormaliser":
+        if measured is None:
+            return self
+        return TreeNormaliser(tuple(part.merge(each) for part, each in zip(self.parts, measured, strict=True)))
 
 
 class RewardStatistics(eqx.Module):

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from steepest.core.histories import Histories
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import AnyArray, PyTree, TreeOf
 
 
 class Trajectory(eqx.Module):
     """T steps of N streams side by side. A stream may hold several episodes, one after the other.
 
-    - `obs`, `action`: $s_t$ and $a_t$ as the policy saw and chose them, before any squashing and clipping.
+    - `obs`, `action`: $s_t$ and $a_t$ as the policy saw and chose them, before any squashing and clipping:
+      an array, or where the space is a `Dict`, a `Tuple` or `Masked`, a tree of arrays.
     - `next_obs`: $s'_t$, the true successor of `obs`; never the first observation of the next episode.
     - `reward`: $r_t$, in the environment's unit.
     - `log_prob`: $\\log\\beta(a_t|s_t)$ under the policy that acted, in nats.
@@ -26,9 +27,9 @@ class Trajectory(eqx.Module):
       and rows after the last episode wanted, are not, and count for nothing.
     """
 
-    obs: Shaped[AnyArray, "T N ..."]
-    action: Shaped[AnyArray, "T N ..."]
-    next_obs: Shaped[AnyArray, "T N ..."]
+    obs: TreeOf[Shaped[AnyArray, "T N ..."]]
+    action: TreeOf[Shaped[AnyArray, "T N ..."]]
+    next_obs: TreeOf[Shaped[AnyArray, "T N ..."]]
     reward: Float[AnyArray, "T N"]
     log_prob: Float[AnyArray, "T N"]
     terminated: Bool[AnyArray, "T N"]
@@ -67,7 +68,7 @@ class Batch(eqx.Module):
     """
 
     obs: PyTree
-    action: Shaped[Array, "B ..."]
+    action: TreeOf[Shaped[Array, "B ..."]]
     log_prob: Float[Array, " B"]
     advantage: Float[Array, " B"]
     weight: Float[Array, " B"]

@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
-from steepest.core.spaces import Box, Discrete, Space, Spec
-from steepest.core.types import AnyArray
+from steepest.core.spaces import Box, Discrete, Leaf, MaskedObservation, Space, Spec, map_leaves
+from steepest.core.types import AnyArray, PyTree
 from steepest.networks import ActivationName, Dense, feature_count, features
 
 
@@ -20,11 +20,11 @@ class AbstractActionValue(eqx.Module):
     """An action-value function $Q(s,a)$, in the unit of return."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         """The value of one action, [*batch, …], in each observation, [*batch, …]."""
 
     @abc.abstractmethod
-    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
         """The value of every action in each observation. **Raises** `InputError` unless actions are discrete."""
 
     def with_policy(self, policy: Policy) -> "AbstractActionValue":
@@ -68,18 +68,15 @@ class ActionValue(AbstractActionValue):
         network = Dense.initial(key, sizes, activation=activation, output_scale=1.0)
         return cls(network, spec.observation, spec.action)
 
-    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         if isinstance(self.action, Discrete):
             return _taken(self.values(obs), action)
-        numbers = features(self.action, action)
-        if isinstance(self.action, Box):
-            low, high = (jnp.asarray(bound, numbers.dtype) for bound in _scaling_bounds(self.action))
-            along = (1,) * (numbers.ndim - 1) + low.shape
-            numbers = (2 * numbers - (low + high).reshape(along)) / (high - low).reshape(along)
+        parts = jax.tree.leaves(map_leaves(_scaled, self.action, action))
+        numbers = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
         both = [each.astype(self.network.weights[0].dtype) for each in (features(self.observation, obs), numbers)]
         return self.network(jnp.concatenate(both, axis=-1))[..., 0]
 
-    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
         if not isinstance(self.action, Discrete):
             raise InputError(
                 f"values: the action space is {self.action}, whose actions are not numbered. Ask for one action: "
@@ -93,11 +90,11 @@ class TabularActionValue(AbstractActionValue):
 
     table: Float[Array, "S A"]
 
-    def __call__(self, obs: Int[AnyArray, "*batch"], action: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
         return _taken(self.values(obs), action)
 
-    def values(self, obs: Int[AnyArray, "*batch"]) -> Float[Array, "*batch A"]:
-        return self.table[obs]
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
+        return self.table[obs.observation if isinstance(obs, MaskedObservation) else obs]
 
 
 def expected_target(
@@ -105,7 +102,7 @@ def expected_target(
     critic: AbstractActionValue,
     policy: Policy,
     reward: Float[AnyArray, "*batch"],
-    next_obs: AnyArray,
+    next_obs: PyTree,
     terminated: Bool[AnyArray, "*batch"],
     *,
     discount: float | Float[Array, "*#batch"],
@@ -156,7 +153,7 @@ def deterministic_target(
     critic: AbstractActionValue,
     policy: Policy,
     reward: Float[AnyArray, "*batch"],
-    next_obs: AnyArray,
+    next_obs: PyTree,
     terminated: Bool[AnyArray, "*batch"],
     *,
     discount: float | Float[Array, "*#batch"],
@@ -194,6 +191,16 @@ def _taken(values: Float[Array, "*batch A"], action: Int[AnyArray, "*batch"]) ->
     """The value of the action taken: a comparison in place of a gather, whose gradient would be a scatter."""
     numbered = jax.lax.broadcasted_iota(jnp.int32, values.shape, values.ndim - 1)
     return jnp.sum(jnp.where(action[..., None] == numbered, values, 0), axis=-1)
+
+
+def _scaled(space: Leaf, action: AnyArray) -> Float[Array, "*batch F"]:
+    """An action as inputs of a network: choices one-hot, real numbers scaled so that their bounds are ±1."""
+    numbers = features(space, action)
+    if not isinstance(space, Box):
+        return numbers
+    low, high = (jnp.asarray(bound, numbers.dtype) for bound in _scaling_bounds(space))
+    along = (1,) * (numbers.ndim - 1) + low.shape
+    return (2 * numbers - (low + high).reshape(along)) / (high - low).reshape(along)
 
 
 def _scaling_bounds(space: Box) -> tuple[np.ndarray, np.ndarray]:

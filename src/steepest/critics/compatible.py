@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Spec
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.critics.action_value import AbstractActionValue
 from steepest.critics.state_value import StateValue
 from steepest.networks import ActivationName
@@ -45,7 +45,7 @@ class CompatibleActionValue(AbstractActionValue):
         value = StateValue.initial(key, spec, hidden=hidden, activation=activation)
         return cls(jax.tree.map(jnp.zeros_like, policy), value, policy)
 
-    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         policy = jax.lax.stop_gradient(self.policy)
 
         def best_guess(each: Policy) -> Array:
@@ -55,7 +55,7 @@ class CompatibleActionValue(AbstractActionValue):
         mode, slope = jax.jvp(best_guess, (policy,), (self.weights,))
         return jnp.sum((action - mode) * slope, axis=-1) + self.value(obs)
 
-    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
         raise InputError("values: a compatible critic judges continuous actions. Ask for one: critic(obs, action).")
 
     def with_policy(self, policy: Policy) -> "CompatibleActionValue":

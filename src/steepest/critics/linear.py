@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from steepest.core.problem import weighted_mean
 from steepest.core.spaces import Box, Space
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree
 from steepest.core.validation import check_number
 from steepest.critics.time_dependent import AbstractTimeDependentValue, inside
 from steepest.networks import feature_count, features
@@ -41,7 +41,7 @@ class LinearValue(AbstractTimeDependentValue):
     observation: Space = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
 
-    def __call__(self, obs: AnyArray, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
         numbers = features(self.observation, obs)
         design = _design(numbers.reshape(-1, numbers.shape[-1]), time.reshape(-1), self)
         with jax.default_matmul_precision("highest"):
@@ -52,7 +52,7 @@ class LinearValue(AbstractTimeDependentValue):
     def fit(
         cls,
         space: Space,
-        obs: AnyArray,
+        obs: PyTree,
         time: Int[AnyArray, "*batch"],
         target: Float[AnyArray, "*batch"],
         weight: Float[AnyArray, "*batch"],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steepest.core.problem import weighted_mean
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree
 from steepest.core.validation import check_number
 
 
@@ -17,7 +17,7 @@ class AbstractTimeDependentValue(eqx.Module):
     """A time-dependent value function $V(s, t)$, the expected return after t steps of an episode."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
         """The value of each observation, [*batch, …], `time` steps after its episode began."""
 
 
@@ -29,7 +29,7 @@ class Stationary(AbstractTimeDependentValue):
 
     critic: Callable[[AnyArray], Array]
 
-    def __call__(self, obs: AnyArray, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
         return self.critic(obs)
 
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steepest.core.spaces import Box
-from steepest.core.types import AnyArray
+from steepest.core.spaces import Box, Leaf, Space, map_leaves
+from steepest.core.types import AnyArray, PyTree
 from steepest.critics.action_value import AbstractActionValue
 
 
@@ -21,10 +21,10 @@ class MinimumActionValue(AbstractActionValue):
 
     critics: tuple[AbstractActionValue, ...]
 
-    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         return functools.reduce(jnp.minimum, [critic(obs, action) for critic in self.critics])
 
-    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
         return functools.reduce(jnp.minimum, [critic.values(obs) for critic in self.critics])
 
 
@@ -35,21 +35,27 @@ class ClippedActions(AbstractActionValue):
     """
 
     critic: AbstractActionValue
-    space: Box
+    space: Space
 
-    def __call__(self, obs: AnyArray, action: AnyArray) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         return self.critic(obs, within_bounds(self.space, action))
 
-    def values(self, obs: AnyArray) -> Float[Array, "*batch A"]:
+    def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
         return self.critic.values(obs)
 
 
-def within_bounds(space: Box, action: AnyArray) -> Float[Array, "*batch"]:
-    """The action clipped to the bounds of its space, as the environment does.
+def within_bounds(space: Space, action: PyTree) -> PyTree:
+    """The action clipped to the bounds of its space, as the environment does; choices as they are.
 
     >>> print(within_bounds(Box(-1, 1, (2,)), jnp.array([0.5, 3.0])))
     [0.5 1. ]
     """
+    return map_leaves(_clipped, space, action)
+
+
+def _clipped(space: Leaf, action: AnyArray) -> AnyArray:
+    if not isinstance(space, Box):
+        return action
     along = (1,) * (action.ndim - len(space.shape)) + space.shape
     low, high = (np.asarray(bound).reshape(along) for bound in (space.low, space.high))
     return jnp.clip(action, low, high)

@@ -3,34 +3,34 @@
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.histories import Histories
-from steepest.core.moments import Moments, ObservationNormaliser
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.moments import AbstractNormaliser
+from steepest.core.types import PyTree
 from steepest.policies import AbstractPolicy
 
 
 class FrozenNormaliser:
-    """An `ObservationNormaliser` with constant statistics, which have no gradient.
+    """A normaliser with constant statistics, which have no gradient.
 
     It is hashable, and so a static argument of compiled programs.
     """
 
-    def __init__(self, normaliser: ObservationNormaliser):
-        self._mean = np.asarray(normaliser.moments.mean)
-        self._variance = np.asarray(normaliser.moments.variance)
-        self._limit = normaliser.limit
+    def __init__(self, normaliser: AbstractNormaliser):
+        arrays, self._structure = jax.tree.flatten(normaliser)
+        self._arrays = [np.asarray(each) for each in arrays]
 
-    def __call__(self, obs: AnyArray) -> AnyArray:
+    def __call__(self, obs: PyTree) -> PyTree:
         """Normalise the trailing axes of `obs`."""
-        moments = Moments(jnp.asarray(self._mean), jnp.asarray(self._variance), jnp.ones(()))
-        return ObservationNormaliser(moments, self._limit)(jnp.asarray(obs))
+        normaliser = jax.tree.unflatten(self._structure, [jnp.asarray(each) for each in self._arrays])
+        return normaliser(jax.tree.map(jnp.asarray, obs))
 
     def _identity(self):
-        return self._mean.tobytes(), self._variance.tobytes(), self._limit
+        return self._structure, tuple(each.tobytes() for each in self._arrays)
 
     def __eq__(self, other):
         return isinstance(other, FrozenNormaliser) and self._identity() == other._identity()

@@ -14,7 +14,7 @@ from steepest.advantages import MonteCarlo
 from steepest.core.interfaces import AbstractActor, Policy, RolloutSpec
 from steepest.core.spaces import SpacesOfEnvironment, Spec
 from steepest.core.trajectory import Trajectory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.estimators import AbstractRollouts
@@ -39,15 +39,15 @@ class Playing(AbstractActor):
         return self.first_carry
 
     def act(
-        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: AnyArray
+        self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: PyTree
     ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        def draw(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+        def draw(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[Array, Array, PyTree]:
             distribution, carry = (
                 policy.step(carry, obs) if isinstance(policy, AbstractPolicy) else (policy(obs), carry)
             )
             return *distribution.sample_and_log_prob(key), carry
 
-        def draw_one(policy: Policy, carry: PyTree, obs: AnyArray) -> tuple[Array, Array, PyTree]:
+        def draw_one(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[Array, Array, PyTree]:
             found = draw(policy, *jax.tree.map(lambda leaf: leaf[None], (carry, obs)))
             return jax.tree.map(lambda leaf: leaf[0], found)
 
@@ -55,7 +55,7 @@ class Playing(AbstractActor):
         each = draw_one if jax.tree.leaves(carry) else draw  # a memory has an axis of streams
         return jax.vmap(each)(agent, carry, obs) if self.apart else draw(agent, carry, obs)
 
-    def distribution(self, agent: PyTree, obs: AnyArray) -> Any:  # that of a policy without noise has fewer methods
+    def distribution(self, agent: PyTree, obs: PyTree) -> Any:  # that of a policy without noise has fewer methods
         return jax.vmap(lambda policy, obs: policy(obs))(agent, obs) if self.apart else agent(obs)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
-from steepest.core.spaces import Box, Discrete, Space, Spec
+from steepest.core.spaces import Box, Discrete, Space, Spec, leaves, map_leaves
 from steepest.core.validation import check_number
 from steepest.diagnostics.exact import Oracle, with_horizon
 from steepest.diagnostics.frozen import NormalisedPolicy
@@ -155,8 +155,11 @@ def same_kind(one: Space, other: Space) -> bool:
     return _kind(one) == _kind(other)
 
 
-def _kind(space: Space) -> tuple:
-    return type(space), space.shape, getattr(space, "n", None), getattr(space, "nvec", None)
+def _kind(space: Space) -> list:
+    found = leaves(space)
+    return [
+        (name, type(leaf), leaf.shape, getattr(leaf, "n", None), getattr(leaf, "nvec", None)) for name, leaf in found
+    ]
 
 
 def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = (16,)) -> Policy:
@@ -204,7 +207,7 @@ def check_policy(policy: object, place: Setting) -> None:
             f"policy is a {type(policy).__name__}; it must be called on observations of {place.id} and give a "
             "distribution. Take one of steepest.policies."
         )
-    obs = jax.ShapeDtypeStruct((1, *place.observation.shape), place.observation.dtype)
+    obs = map_leaves(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), place.observation)
     try:
         eqx.filter_eval_shape(lambda policy, obs: policy(obs).mode(), policy, obs)
     except (TypeError, ValueError, IndexError) as error:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Space
+from steepest.core.types import PyTree
 
 State = TypeVar("State")
 
@@ -57,11 +58,13 @@ class AbstractEnvironment(eqx.Module, Generic[State]):
         """Draw the state that an episode starts from."""
 
     @abc.abstractmethod
-    def observe(self, state: State) -> Array:
-        """The observation of `state`."""
+    def observe(self, state: State) -> PyTree:
+        """The observation of `state`: an array, or a tree of them where the space is one."""
 
     @abc.abstractmethod
-    def step(self, key: Key[Array, ""], state: State, action: Array) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
+    def step(
+        self, key: Key[Array, ""], state: State, action: PyTree
+    ) -> tuple[State, Float[Array, ""], Bool[Array, ""]]:
         """Return the successor of `state` under `action`, the reward, and whether the successor is absorbing."""
 
     def draw(self, state: State, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"] | None:

@@ -37,11 +37,11 @@ class Limited(AbstractEnvironment):
     def initial(self, key: Key[Array, ""]) -> PyTree:
         return self.env.initial(key)
 
-    def observe(self, state: PyTree) -> Array:
+    def observe(self, state: PyTree) -> PyTree:
         return self.env.observe(state)
 
     def step(
-        self, key: Key[Array, ""], state: PyTree, action: Array
+        self, key: Key[Array, ""], state: PyTree, action: PyTree
     ) -> tuple[PyTree, Float[Array, ""], Bool[Array, ""]]:
         return self.env.step(key, state, action)
 

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepest.core.errors import InputError, unknown
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Masked, Space, leaves, stacked
 from steepest.core.validation import check_number
 from steepest.envs import COMPILED, compiled
 
 if TYPE_CHECKING:
     import gymnasium
 
+    from steepest.envs.adapters.masks import MaskSource
+    from steepest.envs.adapters.separate import SeparateEnvironments
     from steepest.envs.adapters.vector import AbstractVectorEnvironment
     from steepest.envs.environment import AbstractEnvironment
 
@@ -41,6 +43,7 @@ class Task:
       and, of Gymnasium's, such as have pictures with `render`; None on the compiled backend.
     - `source`: what it was found by, an id or one of the other things that `resolve` takes.
     - `importable`: whether that is an id by which another process finds it too.
+    - `frame_stack`: how many frames its observations hold.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Task:
     env: AbstractEnvironment | None = None
     make: Callable[..., AbstractVectorEnvironment] | None = None
     importable: bool = True
+    frame_stack: int = 1
 
     @property
     def source_elsewhere(self) -> EnvironmentLike | None:
@@ -76,6 +80,23 @@ class Task:
         make = functools.partial(self.make, max_episode_steps=max_episode_steps)
         return dataclasses.replace(self, make=make, max_episode_steps=max_episode_steps)
 
+    def stacked(self, frames: int) -> Task:
+        """The same environment with observations that hold the last frames. **Raises** `InputError` without any."""
+        if not any(isinstance(leaf, Box) for _, leaf in leaves(self.observation_space)):
+            raise InputError(
+                f"frame_stack is {frames}, but observations of {self.id} are {self.observation_space}, with no numbers "
+                "or pictures to stack. Leave it out."
+            )
+        space = stacked(self.observation_space, frames)
+        if self.env is not None:
+            from steepest.envs.frame_stack import FrameStack
+
+            env = FrameStack(self.env, frames)
+            return dataclasses.replace(self, env=env, observation_space=space, frame_stack=frames)
+        assert self.make is not None
+        make = functools.partial(_stacked, self.make, frames)
+        return dataclasses.replace(self, make=make, observation_space=space, frame_stack=frames)
+
     def groups(self, num_envs: int, seed: int, begun: int = 0) -> list[AbstractVectorEnvironment]:
         """The environments of one seed: two groups where they step in threads of their own, else one.
 
@@ -96,6 +117,8 @@ def resolve(
     *,
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    action_masks: bool | None = None,
+    frame_stack: int = 1,
 ) -> Task:
     """Find an environment.
 
@@ -108,16 +131,32 @@ def resolve(
     - `max_episode_steps`: a time limit in place of the environment's own. One of a function's own stays where it is
       shorter.
     - `env_kwargs`: what an environment that is found by its id is made with.
+    - `action_masks`: whether actions that the environment rules out are never taken. None does so where whoever runs it
+      gives masks; True also looks for somebody who does: EnvPool does not.
+    - `frame_stack`: how many frames of the episode an observation holds.
 
     **Raises** `InputError` when there is no such environment, or not on this backend, or what it does not use.
     """
     check_number("max_episode_steps", max_episode_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="500, say.")
     given = _checked(env_kwargs or {})
-    task = _within(_find(env, backend, action_bounds, given), action_bounds)
-    if max_episode_steps is None:
-        return task
-    own = task.max_episode_steps
-    return task.limited(max_episode_steps if isinstance(env, str) or own is None else min(own, max_episode_steps))
+    check_number("frame_stack", frame_stack, at_least=1, at_most=1000, whole=True, remedy="4 is usual for pictures.")
+    task = _within(_find(env, backend, action_bounds, given, action_masks), action_bounds)
+    if action_masks and not isinstance(task.observation_space, Masked):
+        raise InputError(
+            f"action_masks is True, but {task.id} of {task.library} says nowhere which actions are allowed: neither in "
+            "info['action_mask'], nor in an observation {'observation', 'action_mask'}, nor in a method action_masks() "
+            "or, where it is compiled, mask(state). Leave it out."
+        )
+    if max_episode_steps is not None:
+        own = task.max_episode_steps
+        task = task.limited(max_episode_steps if isinstance(env, str) or own is None else min(own, max_episode_steps))
+    return task if frame_stack == 1 else task.stacked(frame_stack)
+
+
+def _stacked(make: Callable[..., AbstractVectorEnvironment], frames: int, *given, **named) -> AbstractVectorEnvironment:
+    from steepest.envs.adapters.stacked_frames import StackedFrames
+
+    return StackedFrames(make(*given, **named), frames)
 
 
 def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -139,29 +178,35 @@ def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return given
 
 
-def _find(env: EnvironmentLike, backend: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
+def _find(
+    env: EnvironmentLike,
+    backend: str,
+    action_bounds: Bounds,
+    env_kwargs: Mapping[str, Any],
+    action_masks: bool | None,
+) -> Task:
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if not isinstance(env, str):
         if env_kwargs:
             raise InputError("env_kwargs are given, and so is the environment itself. Make it with them.")
-        return _given(env, action_bounds)
+        return _given(env, action_bounds, action_masks)
     if backend == "compiled" and env not in COMPILED:
         raise unknown("compiled environment", env, COMPILED)
     if backend == "compiled" or (backend == "auto" and env in COMPILED and _ours(env, env_kwargs)):
-        return _compiled(env, env_kwargs)
-    if backend == "envpool" or (backend == "auto" and not env_kwargs and _envpool_has(env)):
+        return _compiled(env, env_kwargs, action_masks)
+    if backend == "envpool" or (backend == "auto" and not env_kwargs and not action_masks and _envpool_has(env)):
         return _envpool(env, action_bounds, env_kwargs)
-    return _gymnasium(env, action_bounds, env_kwargs)
+    return _gymnasium(env, action_bounds, env_kwargs, action_masks)
 
 
-def _given(env: EnvironmentLike, action_bounds: Bounds) -> Task:
+def _given(env: EnvironmentLike, action_bounds: Bounds, action_masks: bool | None) -> Task:
     from steepest.envs.environment import AbstractEnvironment
 
     if isinstance(env, AbstractEnvironment):
-        return _describe_compiled(env, source=env)
+        return _describe_compiled(env, source=env, action_masks=action_masks)
     if callable(env):
-        return _gymnasium(env, action_bounds, {})
+        return _gymnasium(env, action_bounds, {}, action_masks)
     raise InputError(
         f"env is a {type(env).__name__}; it must be an id, a compiled environment, or a function that makes a "
         f"Gymnasium environment."
@@ -170,15 +215,18 @@ def _given(env: EnvironmentLike, action_bounds: Bounds) -> Task:
 
 def _within(task: Task, bounds: Bounds) -> Task:
     """The task. **Raises** `InputError` for bounds that change nothing, since somebody counts on them."""
-    space = task.action_space
     for name, bound in zip(("action_low", "action_high"), bounds, strict=True):
         if bound is None:
             continue
         if not math.isfinite(bound):
             raise InputError(f"{name} is {bound}; it must be finite. Leave it out for no bound.")
-        if not isinstance(space, Box):
-            raise InputError(f"{name} is {bound:g}, but actions of {task.id} are {type(space).__name__}. Leave it out.")
-        if not np.any((space.low if name == "action_low" else space.high) == np.float32(bound)):
+        boxes = [leaf for _, leaf in leaves(task.action_space) if isinstance(leaf, Box)]
+        if not boxes:
+            raise InputError(
+                f"{name} is {bound:g}, but actions of {task.id} are {type(task.action_space).__name__}. Leave it out."
+            )
+        space = boxes[0]
+        if not any(np.any((box.low if name == "action_low" else box.high) == np.float32(bound)) for box in boxes):
             raise InputError(
                 f"{name} is {bound:g}, but actions of {task.id} have bounds, {space.low.min():g} to "
                 f"{space.high.max():g}, or cannot be given any. Leave it out, or change the environment in a wrapper."
@@ -201,7 +249,7 @@ def _constants(env: str) -> dict[str, Any]:
     return {name: value for name, value in vars(compiled(env)).items() if name not in others}
 
 
-def _compiled(env: str, env_kwargs: Mapping[str, Any]) -> Task:
+def _compiled(env: str, env_kwargs: Mapping[str, Any], action_masks: bool | None) -> Task:
     found, known = compiled(env), _constants(env)
     assert found is not None
     for name, value in env_kwargs.items():
@@ -209,10 +257,14 @@ def _compiled(env: str, env_kwargs: Mapping[str, Any]) -> Task:
             raise unknown(f"constant of the compiled {env} in env_kwargs", name, known)
         check_number(f"env_kwargs: {name}", value, whole=type(known[name]) is int, remedy=f"{known[name]} is usual.")
     given = {name: type(known[name])(value) for name, value in env_kwargs.items()}
-    return _describe_compiled(dataclasses.replace(found, **given), source=env)
+    return _describe_compiled(dataclasses.replace(found, **given), source=env, action_masks=action_masks)
 
 
-def _describe_compiled(env: AbstractEnvironment, *, source: EnvironmentLike) -> Task:
+def _describe_compiled(env: AbstractEnvironment, *, source: EnvironmentLike, action_masks: bool | None) -> Task:
+    from steepest.envs.with_mask import SaysWhatIsAllowed, WithMask
+
+    if action_masks is not False and isinstance(env, SaysWhatIsAllowed):
+        env = WithMask(env)
     limit = next((field for field in dataclasses.fields(env) if field.name == "max_episode_steps"), None)
     if limit is not None and not limit.metadata.get("static"):
         raise InputError(
@@ -257,15 +309,24 @@ def _envpool(env: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> 
             env_kwargs=env_kwargs,
         )
 
-    return _describe_host("envpool", make, source=env, importable=True)
+    return _describe_host("envpool", make, make(1, 0), source=env, importable=True)
 
 
-def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
+def _gymnasium(
+    env: str | Callable[[], gymnasium.Env],
+    action_bounds: Bounds,
+    env_kwargs: Mapping[str, Any],
+    action_masks: bool | None,
+) -> Task:
     from steepest.envs.adapters import gymnasium
 
     def make(
-        num_envs: int, seed: int, max_episode_steps: int | None = None, render: bool = False
-    ) -> AbstractVectorEnvironment:
+        num_envs: int,
+        seed: int,
+        max_episode_steps: int | None = None,
+        render: bool = False,
+        masks: MaskSource | None = None,
+    ) -> SeparateEnvironments:
         return gymnasium.make(
             env,
             num_envs=num_envs,
@@ -274,16 +335,27 @@ def _gymnasium(env: str | Callable[[], gymnasium.Env], action_bounds: Bounds, en
             max_episode_steps=max_episode_steps,
             env_kwargs=env_kwargs,
             render=render,
+            masks=masks,
         )
 
-    task = _describe_host("gymnasium", make, source=env, importable=False)
+    one = make(1, 0)
+    masks = one.find_masks() if action_masks is not False else None
+    if masks is not None:
+        one.close()
+        one, make = make(1, 0, masks=masks), functools.partial(make, masks=masks)
+    task = _describe_host("gymnasium", make, one, source=env, importable=False)
     return dataclasses.replace(task, importable=isinstance(env, str) and gymnasium.known_everywhere(env))
 
 
 def _describe_host(
-    backend: str, make: Callable[..., AbstractVectorEnvironment], *, source: EnvironmentLike, importable: bool
+    backend: str,
+    make: Callable[..., AbstractVectorEnvironment],
+    one: AbstractVectorEnvironment,
+    *,
+    source: EnvironmentLike,
+    importable: bool,
 ) -> Task:
-    one = make(1, 0)
+    """The task of environments that are stepped on the host, as `one` of them is, which is closed."""
     try:
         return Task(
             id=one.id,

@@ -47,6 +47,7 @@ def build_algorithm(
         num_envs=num_envs,
         total_updates=max(1, math.ceil((config.total_steps - config.schedules_begin) / per_update)),
         max_episode_steps=task.max_episode_steps,
+        frame_stack=task.frame_stack,
     )
     algorithm = _built(parameters, spec)
     if algorithm.rollout.length is None and task.max_episode_steps is None:
@@ -159,6 +160,8 @@ def resolve_again(config: RunConfiguration, source: EnvironmentLike) -> Task:
         config.action_bounds,
         max_episode_steps=config.max_episode_steps,
         env_kwargs=config.env_kwargs if named else None,
+        action_masks=config.action_masks,
+        frame_stack=config.frame_stack,
     )
 
 

@@ -28,7 +28,7 @@ _LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "envpoo
 _RECORDED = ("steepest", *_LIBRARIES)
 _OPTIONAL = (
     *("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier"),
-    *("max_episode_steps", "env_kwargs", "evaluation_steps", "keep_every"),
+    *("max_episode_steps", "env_kwargs", "evaluation_steps", "keep_every", "action_masks", "frame_stack"),
 )
 _LATER_PARAMETERS = ("memory", "memory_size", "sequence_length", "recompute_memory")
 """Fields, and hyper-parameters, that files of earlier versions do not have."""
@@ -62,6 +62,8 @@ class RunConfiguration:
     - `env_kwargs`: what the environment is made with.
     - `evaluation_steps`: the longest episode of an evaluation; None for the time limit, if there is one.
     - `keep_every`: steps between two checkpoints that stay for good; 0 for none.
+    - `action_masks`: whether observations say which actions are allowed.
+    - `frame_stack`: how many frames an observation holds.
     """
 
     algorithm: str
@@ -87,6 +89,8 @@ class RunConfiguration:
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     evaluation_steps: int | None = None
     keep_every: int = 0
+    action_masks: bool = False
+    frame_stack: int = 1
 
     def __post_init__(self):
         check_number("total_steps", self.total_steps, at_least=1, at_most=2**31 - 1, whole=True, remedy="100000, say.")
@@ -121,6 +125,7 @@ class RunConfiguration:
             )
         for name in ("max_episode_steps", "evaluation_steps"):
             check_number(name, getattr(self, name), at_least=1, at_most=2**31 - 1, whole=True, remedy="1000, say.")
+        check_number("frame_stack", self.frame_stack, at_least=1, at_most=1000, whole=True, remedy="1 is one frame.")
         check_number("keep_every", self.keep_every, at_least=0, at_most=2**31 - 1, whole=True, remedy="0 is never.")
         check_number("checkpoint_seconds", self.checkpoint_seconds, at_least=0, at_most=10**7, remedy="10 is usual.")
 
@@ -148,6 +153,7 @@ class RunConfiguration:
         decides = ("algorithm", "hyper_parameters", "env", "backend", "spaces", "action_bounds", "total_steps")
         content = {name: getattr(self, name) for name in decides}
         content |= {name: value for name in ("max_episode_steps", "env_kwargs") if (value := getattr(self, name))}
+        content |= {"frame_stack": self.frame_stack} if self.frame_stack > 1 else {}
         if self.schedules_begin:
             content["schedules_begin"] = self.schedules_begin
         if self.demonstrations is not None:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from steepest.core.conversion import first_choice, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Space, one_array
 from steepest.core.validation import shown, whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
@@ -181,9 +181,11 @@ def demonstrations_of(
     # Episode after episode, each in order.
     valid = played.valid.swapaxes(0, 1)
     taken = np.asarray(_taken(policy, played.obs, played.action))
+    space = one_array(task.observation_space, f"observations of {task.id}", "demonstrations hold")
+    one_array(task.action_space, f"actions of {task.id}", "demonstrations hold")
     obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, taken))
     recorded = Demonstrations(
-        obs + first_choice(task.observation_space),
+        obs + first_choice(space),
         to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from steepest.core.errors import InputError
+from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.experiments.configuration import RunConfiguration
@@ -86,3 +86,17 @@ class TrainResult:
                 f"seed {seed} is not among those that were trained, {list(self.agents)}. Give one of them."
             )
         return TrainedPolicy(self.algorithm, self.agents[seed], self.config, seed=seed)
+
+
+def with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
+    """What ended a training, with what there is so far; of an environment, with the words how to go on."""
+    fault.result = result
+    if isinstance(fault, EnvironmentFault):
+        run = result.run_directory
+        kept = (
+            "What was learnt before that is the result of this exception."
+            if run is None
+            else f"What was learnt before that is saved; {run}/traceback.txt says more. Go on: steepest resume {run}"
+        )
+        fault.args = (f"{fault} {kept}",)
+    return fault

@@ -14,9 +14,10 @@ import jax
 from steepest._platform import configure_platform
 from steepest.algorithms import HyperParameters
 from steepest.core.demonstrations import Demonstrations
-from steepest.core.errors import EndsTraining, EnvironmentFault, InputError
+from steepest.core.errors import EndsTraining, InputError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.interrupts import Stop, end_if_asked, interruptible
+from steepest.core.spaces import Masked
 from steepest.core.validation import converted, whole_number
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.experiments.building import build_algorithm, newest_states, spaces, task_of
@@ -38,7 +39,7 @@ from steepest.experiments.own import AlgorithmLike, OwnAlgorithm, describe, own_
 from steepest.experiments.processes import run_workers, share_out
 from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.recording import DemonstrationsLike, Gathered, gather
-from steepest.experiments.results import TrainResult, summarise
+from steepest.experiments.results import TrainResult, summarise, with_result
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import (
@@ -85,6 +86,8 @@ def train(
     run_dir: str | pathlib.Path | None = None,
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    action_masks: bool | None = None,
+    frame_stack: int = 1,
     evaluation_episodes: int = 100,
     evaluation_every: int = 0,
     evaluation_steps: int | None = None,
@@ -115,6 +118,9 @@ def train(
     - `max_episode_steps`: a time limit in place of the environment's own. Where the environment is a function, its own
       stays where it is shorter.
     - `env_kwargs`: what an environment that is given by its id is made with, such as `{"is_slippery": False}`.
+    - `action_masks`: whether actions that the environment rules out are never taken; None does so where whoever runs it
+      says which they are, True also looks for somebody who does, and False takes no notice.
+    - `frame_stack`: how many frames of its episode an observation holds.
     - `run_dir`: a directory that does not exist, or is empty, to keep the run in; nothing is written when left out.
     - `evaluation_episodes`: played by each seed's last policy, without noise; 0 for none.
     - `evaluation_every`: steps between two evaluations on the way, each of `evaluation_episodes`; 0 for none. Their
@@ -158,6 +164,8 @@ def train(
         evaluation_steps=evaluation_steps,
         max_episode_steps=max_episode_steps,
         env_kwargs=env_kwargs,
+        action_masks=action_masks,
+        frame_stack=frame_stack,
         checkpoint_seconds=checkpoint_seconds,
         keep_every=keep_every,
         demonstrations=demonstrations,
@@ -219,6 +227,8 @@ def prepare(
     evaluation_steps: int | None = None,
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
+    action_masks: bool | None = None,
+    frame_stack: int = 1,
     checkpoint_seconds: float = 10.0,
     keep_every: int = 0,
     demonstrations: object = None,
@@ -249,7 +259,16 @@ def prepare(
         hyper_parameters(algorithm, hyper)
     elif isinstance(algorithm, HyperParameters) and hyper:
         raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
-    task = resolve(env, backend, action_bounds, max_episode_steps=max_episode_steps, env_kwargs=env_kwargs)
+    frame_stack = whole_number("frame_stack", frame_stack, at_least=1, remedy="4 is usual for pictures.")
+    task = resolve(
+        env,
+        backend,
+        action_bounds,
+        max_episode_steps=max_episode_steps,
+        env_kwargs=env_kwargs,
+        action_masks=converted("action_masks", action_masks, bool | None, "Leave it out."),
+        frame_stack=frame_stack,
+    )
     parameters = _parameters(algorithm, task, preset, hyper).with_absolute_paths()
     gathered = _gather(parameters, demonstrations, task, demonstration_episodes, stochastic_demonstrations)
     config = RunConfiguration(
@@ -272,6 +291,8 @@ def prepare(
         importable=task.importable,
         max_episode_steps=max_episode_steps,
         env_kwargs=dict(env_kwargs or {}),
+        action_masks=isinstance(task.observation_space, Masked),
+        frame_stack=frame_stack,
         evaluation_steps=evaluation_steps,
         keep_every=keep_every,
     )
@@ -432,23 +453,9 @@ def execute(
         if run is not None and result.metrics and run.curve.exists():
             listener.picture(run.curve)
     if fault is not None:
-        raise _with_result(fault, result)
+        raise with_result(fault, result)
     end_if_asked(stop)
     return result
-
-
-def _with_result(fault: EndsTraining, result: TrainResult) -> EndsTraining:
-    """What ended a training, with what there is so far; of an environment, with the words how to go on."""
-    fault.result = result
-    if isinstance(fault, EnvironmentFault):
-        run = result.run_directory
-        kept = (
-            "What was learnt before that is the result of this exception."
-            if run is None
-            else f"What was learnt before that is saved; {run}/traceback.txt says more. Go on: steepest resume {run}"
-        )
-        fault.args = (f"{fault} {kept}",)
-    return fault
 
 
 def _result(

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import pathlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import equinox as eqx
 import jax
@@ -17,13 +17,13 @@ from jaxtyping import Array, Bool, Float, Key, Shaped
 from steepest._platform import configure_platform
 from steepest.algorithms.bodies.agent import Agent, value_of
 from steepest.algorithms.bodies.memories import Memories
-from steepest.core.conversion import first_choice, from_environment, last_choice, to_environment
+from steepest.core.conversion import first_choice, from_environment, last_choice, rows_of, to_environment
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.histories import Histories
-from steepest.core.interfaces import AbstractAlgorithm, Policy
-from steepest.core.moments import ObservationNormaliser
-from steepest.core.spaces import Box, Spec
+from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.moments import NoNormaliser
+from steepest.core.spaces import Box, Leaf, Masked, MaskedObservation, Spec, leaves, map_leaves
 from steepest.core.types import PyTree
 from steepest.core.validation import converted, shown
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
@@ -34,7 +34,7 @@ from steepest.experiments.configuration import RunConfiguration, read_configurat
 from steepest.experiments.own import AlgorithmLike, own_parameters
 from steepest.policies import AbstractPolicy
 from steepest.runs.directory import RunDirectory
-from steepest.sampling.host import select_streams
+from steepest.sampling.host import on_host, select_streams
 
 
 class TrainedPolicy:
@@ -83,33 +83,32 @@ class TrainedPolicy:
         """What it was trained for: the spaces of observations and actions, and the time limit."""
         return self._algorithm.spec
 
-    def __call__(self, obs: object, key: Key[Array, ""] | None = None) -> Shaped[np.ndarray, ...] | np.generic:
+    def __call__(self, obs: object, key: Key[Array, ""] | None = None) -> PyTree:
         """The action without noise, as the environment takes it: its bounds, its type, its way to count.
 
         **Arguments**
 
-        - `obs`: one observation, or a batch of them, as the environment gives them.
+        - `obs`: one observation, or a batch of them, as the environment gives them. Where it says which actions are
+          allowed, `{"observation": …, "action_mask": …}`.
         - `key`: draw the action with this key, as in training, instead of taking the best guess.
 
         **Raises** `InputError` for an observation of another shape, or one that is not finite.
         """
         batch, single = self._batch(obs)
         action = to_environment(self.spec.action, self.choose(batch, key))
-        return action[0] if single else action
+        return map_leaves(lambda _, each: each[0], self.spec.action, action) if single else action
 
-    def choose(
-        self, obs: Shaped[np.ndarray, "N ..."], key: Key[Array, ""] | None = None
-    ) -> Shaped[np.ndarray, "N ..."]:
+    def choose(self, obs: PyTree, key: Key[Array, ""] | None = None) -> PyTree:
         """The actions of a batch before they are cut to bounds and counted from the environment's first choice.
 
         For rollouts that convert themselves, such as `steepest.envs.adapters`: `obs` is as networks take it.
         """
-        carry = self._carry_of(len(obs))
+        carry = self._carry_of(rows_of(obs))
         if key is None:
             chosen, self._carry = self._best(self._agent, carry, obs)
         else:
             chosen, self._carry = self._draw(key, self._agent, carry, obs)
-        return np.asarray(chosen)
+        return on_host(chosen)
 
     def reset(self, which: Bool[np.ndarray, " N"] | None = None) -> None:
         """Begin new episodes: a policy with memory forgets what it has seen.
@@ -133,7 +132,8 @@ class TrainedPolicy:
         **Raises** `InputError` where the algorithm has no such distribution.
         """
         batch, single = self._batch(obs)
-        carry = self._first_carry(len(batch)) if self._carry is None or self._rows != len(batch) else self._carry
+        rows = rows_of(batch)
+        carry = self._first_carry(rows) if self._carry is None or self._rows != rows else self._carry
         if isinstance(carry, Memories):
             agent = self._with_policy()
             found, _ = agent.policy.step(carry.policy, agent.observations(batch))
@@ -166,14 +166,14 @@ class TrainedPolicy:
         return found[0] if single else found
 
     @property
-    def module(self) -> Policy:
+    def module(self) -> AbstractPolicy:
         """The policy as a pure function from raw observations to distributions; its array leaves are the parameters.
 
         Observations are counted from 0 where they are choices. With memory it has `initial_carry` and `step`; called
         alone, it takes every observation for the first of an episode.
         """
         agent = self._with_policy()
-        if isinstance(agent.observations, ObservationNormaliser):
+        if not isinstance(agent.observations, NoNormaliser):
             return NormalisedPolicy(agent.policy, FrozenNormaliser(agent.observations))
         return agent.policy
 
@@ -209,26 +209,26 @@ class TrainedPolicy:
             raise InputError(f"{self._named()} has no policy that is a function of its own. Call the policy itself.")
         return self._agent
 
-    def _batch(self, obs: object) -> tuple[Shaped[np.ndarray, "N ..."], bool]:
+    def _batch(self, obs: object) -> tuple[PyTree, bool]:
         """Observations as networks take them, and whether it was a single one."""
-        space, given = self.spec.observation, _numbers(obs)
-        axes = given.ndim - len(space.shape)
-        if axes not in (0, 1) or given.shape[axes:] != space.shape:
+        space = self.spec.observation
+        if isinstance(space, Masked) and isinstance(obs, Mapping) and set(obs) == {"observation", "action_mask"}:
+            obs = MaskedObservation(obs["observation"], obs["action_mask"])
+        names = iter(leaves(space, "obs"))
+        try:
+            both = map_leaves(lambda leaf, each: _converted(next(names)[0], leaf, each), space, obs)
+        except (KeyError, IndexError, TypeError, AttributeError):
             raise InputError(
-                f"obs has shape {given.shape}; an observation has shape {space.shape}, and a batch one axis more."
+                f"obs is a {type(obs).__name__}; an observation is {space}. Give one, or a batch."
+            ) from None
+        batch = map_leaves(lambda _, each: each[0], space, both)
+        single = {bool(each) for each in jax.tree.leaves(map_leaves(lambda _, each: each[1], space, both))}
+        rows = {each.shape[0] for each in jax.tree.leaves(batch)}
+        if len(single) > 1 or len(rows) > 1:
+            raise InputError(
+                f"obs has parts of {sorted(rows)} rows; all of them must have as many. Give one, or a batch."
             )
-        batch = from_environment(space, given if axes else given[None])
-        if not isinstance(space, Box):
-            first, most = first_choice(space), last_choice(space)
-            wrong = (batch < 0) | (batch > most)
-            if wrong.any():
-                raise InputError(
-                    f"obs is {given.tolist()}; its space has the choices {np.asarray(first).tolist()} to "
-                    f"{np.asarray(first + most).tolist()}. Give one of them."
-                )
-        elif not np.isfinite(batch).all():
-            raise InputError(f"obs holds {batch[~np.isfinite(batch)][0]}; it must be finite. Give another.")
-        return batch, not axes
+        return batch, single.pop()
 
     def _carry_of(self, rows: int) -> PyTree:
         if self._carry is None or self._rows != rows:
@@ -238,18 +238,40 @@ class TrainedPolicy:
     def _first_carry(self, rows: int) -> PyTree:
         return self._algorithm.initial_carry(dataclasses.replace(self.spec, num_envs=rows))
 
-    def _drawn(self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: Array) -> tuple[Array, PyTree]:
+    def _drawn(self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         action, _, carry = self._algorithm.act(key, agent, carry, obs)
         return self._algorithm.squash(agent, obs, action), carry
 
 
-def _numbers(obs: object) -> np.ndarray:
+def _converted(name: str, space: Leaf, obs: object) -> tuple[Shaped[np.ndarray, "N ..."], bool]:
+    """One array of observations as networks take it, and whether it was of a single one."""
+    given = _numbers(name, obs)
+    axes = given.ndim - len(space.shape)
+    if axes not in (0, 1) or given.shape[axes:] != space.shape:
+        raise InputError(
+            f"{name} has shape {given.shape}; an observation has shape {space.shape}, and a batch one axis more."
+        )
+    batch = from_environment(space, given if axes else given[None])
+    if not isinstance(space, Box):
+        first, most = first_choice(space), last_choice(space)
+        wrong = (batch < 0) | (batch > most)
+        if wrong.any():
+            raise InputError(
+                f"{name} is {given.tolist()}; its space has the choices {np.asarray(first).tolist()} to "
+                f"{np.asarray(first + most).tolist()}. Give one of them."
+            )
+    elif not np.isfinite(batch).all():
+        raise InputError(f"{name} holds {batch[~np.isfinite(batch)][0]}; it must be finite. Give another.")
+    return batch, not axes
+
+
+def _numbers(name: str, obs: object) -> np.ndarray:
     try:
         given = np.asarray(obs)
     except ValueError:
         given = np.array(None)
     if given.dtype.kind not in "biuf":
-        raise InputError(f"obs is {shown(obs)}; it must be an array of numbers. Give an observation, or a batch.")
+        raise InputError(f"{name} is {shown(obs)}; it must be an array of numbers. Give an observation, or a batch.")
     return given
 
 

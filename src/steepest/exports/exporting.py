@@ -16,7 +16,7 @@ from steepest._platform import configure_platform
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically, writing
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Discrete, Leaf, MultiDiscrete, one_array
 from steepest.core.types import PyTree
 from steepest.core.validation import check_choice, whole_number
 from steepest.envs.tasks import EnvironmentLike, Task
@@ -106,6 +106,8 @@ def export(
     place = directory.path / "export" / f"{format}-seed-{seed}" if out is None else pathlib.Path(out)
     _check_place(place)
     task = task_of(config, env)
+    for space, whose in ((task.observation_space, "observations"), (task.action_space, "actions")):
+        one_array(space, f"{whose} of {task.id}", "an exported policy takes and gives")
     parameters = own_parameters(config, algorithm, task)
     found = newest_states(config, task, directory, parameters, [seed]).get(seed)
     if found is None:
@@ -152,14 +154,14 @@ def _about(config: RunConfiguration, task: Task, seed: int, steps: int) -> dict:
         "library": config.library,
         "seed": seed,
         "steps": steps,
-        "observation": _described(task.observation_space, taken=False),
-        "action": _described(task.action_space, taken=True),
+        "observation": _described(one_array(task.observation_space, "observations", "JSON describes"), taken=False),
+        "action": _described(one_array(task.action_space, "actions", "JSON describes"), taken=True),
         "trained_with": config.versions,
         "exported_with": versions(),
     }
 
 
-def _described(space: Space, *, taken: bool) -> dict:
+def _described(space: Leaf, *, taken: bool) -> dict:
     """A space as JSON.
 
     **Arguments**
@@ -177,8 +179,9 @@ def _described(space: Space, *, taken: bool) -> dict:
         case MultiDiscrete(nvec=nvec, start=start):
             kind = np.dtype(np.int64) if taken else space.dtype
             return found | {"dtype": str(kind), "choices": list(nvec), "first": list(start)}
-        case MultiBinary(n=n):
-            return found | {"choices": [2] * n, "first": [0] * n}
+        case _:
+            count = space.shape[0]
+            return found | {"choices": [2] * count, "first": [0] * count}
 
 
 def _numbers(bounds: np.ndarray) -> object:

@@ -6,7 +6,7 @@ import numpy as np
 from steepest.algorithms.bodies.agent import Agent
 from steepest.core.errors import InputError
 from steepest.core.moments import NoNormaliser, ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space, Spec
+from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, one_array
 from steepest.core.types import PyTree
 from steepest.networks import Dense, FlatEncoder
 from steepest.networks.heads import (
@@ -107,10 +107,10 @@ def _choices(space: Space) -> list[tuple[int, int]]:
             return [(n, start)]
         case MultiDiscrete(nvec=nvec, start=start):
             return list(zip(nvec, start, strict=True))
-        case MultiBinary(n=n):
-            return [(2, 0)] * n
         case Box():
             return []
+        case _:
+            return [(2, 0)] * one_array(space, "these", "a program takes").shape[0]
 
 
 def _unknown(part: object) -> InputError:

@@ -15,7 +15,7 @@ from steepest.algorithms.bodies.agent import Agent
 from steepest.core.conversion import first_choice
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Leaf, one_array
 from steepest.core.types import AnyArray, PyTree
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -41,7 +41,8 @@ def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
     spec, agent = algorithm.spec, algorithm.for_evaluation(agent)
     if isinstance(agent, Agent):  # what the critic remembers is no part of acting
         agent = dataclasses.replace(agent, critic=None)
-    observation = jax.ShapeDtypeStruct(spec.observation.shape, spec.observation.dtype)
+    space = one_array(spec.observation, "observations", "an exported policy takes")
+    observation = jax.ShapeDtypeStruct(space.shape, space.dtype)
     before = algorithm.initial_carry(dataclasses.replace(spec, num_envs=2))
     leaves, structure = jax.tree.flatten(before)
     kept = _remembered(algorithm, agent, before, observation)
@@ -53,7 +54,7 @@ def program(algorithm: AbstractAlgorithm, agent: PyTree) -> Program:
         )
 
     def function(obs: AnyArray, *carry: AnyArray) -> tuple[Array, ...]:
-        seen = obs if isinstance(spec.observation, Box) else obs - _first(spec.observation)
+        seen = obs if isinstance(space, Box) else obs - _first(space)
         given = iter(carry)  # the rest is not looked at, whatever its values
         every = [next(given) if one else leaf for one, leaf in zip(kept, leaves, strict=True)]
         action, after = algorithm.act_deterministic(agent, jax.tree.unflatten(structure, every), seen)
@@ -78,14 +79,14 @@ def _remembered(
 
 def _as_taken(algorithm: AbstractAlgorithm, action: Array) -> Array:
     """An action as the environment takes it, of a type that every program has."""
-    space = algorithm.spec.action
+    space = one_array(algorithm.spec.action, "actions", "an exported policy gives")
     if isinstance(space, Box):
         action = jnp.round(action) if space.native_low.dtype.kind in "iub" else action
         return jnp.clip(action, jnp.asarray(space.low)[None], jnp.asarray(space.high)[None])
     return action + _first(space)
 
 
-def _first(space: Space) -> Array:
+def _first(space: Leaf) -> Array:
     """What the environment calls choice 0, as something to add to a batch."""
     first = jnp.asarray(first_choice(space), jnp.int32)
     return first[None] if first.ndim else first

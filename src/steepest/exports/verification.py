@@ -15,7 +15,7 @@ import numpy as np
 from steepest.core.conversion import first_choice
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.moments import ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Discrete, Leaf, MultiBinary, MultiDiscrete, one_array
 from steepest.core.types import PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import open_task, time_limit
@@ -88,7 +88,8 @@ def verify(
 
     - `observations`: how many; half of them are played, where episodes have so many, and half are drawn.
     """
-    space, rng = task.observation_space, np.random.default_rng(0)
+    space, rng = one_array(task.observation_space, "observations", "an exported policy takes"), np.random.default_rng(0)
+    taken = one_array(task.action_space, "actions", "an exported policy gives")
     played = _played(algorithm, agent, task, rng, observations // 2)
     drawn = _drawn(space, played, rng, observations - len(played))
     rows = np.concatenate([played, drawn]) if len(played) else drawn
@@ -103,14 +104,10 @@ def verify(
         if found is None:
             return Verification(observations, len(played), 0, 0, None, agrees=False, failure=failure)
         together, alone = found
-        if (
-            together.shape != expected.shape
-            or together.dtype != expected.dtype
-            or alone.shape != task.action_space.shape
-        ):
+        if together.shape != expected.shape or together.dtype != expected.dtype or alone.shape != taken.shape:
             what = f"actions are {together.dtype}{list(together.shape)}, not {expected.dtype}{list(expected.shape)}"
             return Verification(observations, len(played), 0, 0, None, agrees=False, failure=what)
-        return _compare(algorithm, agent, task.action_space, rows, expected, together, alone, len(played))
+        return _compare(algorithm, agent, taken, rows, expected, together, alone, len(played))
 
 
 def _actions(algorithm: AbstractAlgorithm, agent: PyTree, rows: np.ndarray) -> np.ndarray:
@@ -143,7 +140,7 @@ def _by_act(
 def _compare(
     algorithm: AbstractAlgorithm,
     agent: PyTree,
-    space: Space,
+    space: Leaf,
     rows: np.ndarray,
     expected: np.ndarray,
     found: np.ndarray,
@@ -190,8 +187,9 @@ def _played(
     """So many observations, or fewer, of episodes that the policy plays with its noise."""
     agent, key = algorithm.for_evaluation(agent), jax.random.key(0)
     policy = getattr(agent, "policy", None)
+    space = one_array(task.observation_space, "observations", "an exported policy takes")
     if policy is None:
-        return np.zeros((0, *task.observation_space.shape))
+        return np.zeros((0, *space.shape))
     if isinstance(agent.observations, ObservationNormaliser):
         policy = NormalisedPolicy(policy, FrozenNormaliser(agent.observations))
     rollouts = open_task(task, key, limit=time_limit(task, _STEPS), slots=_EPISODES)
@@ -200,10 +198,10 @@ def _played(
     finally:
         rollouts.close()
     rows = np.asarray(played.obs)[np.asarray(played.valid)]
-    return rng.permutation(rows)[:count] + first_choice(task.observation_space)
+    return rng.permutation(rows)[:count] + first_choice(space)
 
 
-def _drawn(space: Space, played: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+def _drawn(space: Leaf, played: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
     """So many observations from anywhere in a space; where it has no bounds, from around those that were played."""
     shape = (count, *space.shape)
     match space:
@@ -215,6 +213,7 @@ def _drawn(space: Space, played: np.ndarray, rng: np.random.Generator, count: in
             return rng.integers(0, 2, shape)
         case Box(dtype=kind) if kind == np.uint8:
             return rng.integers(0, 256, shape, np.uint8)
+    assert isinstance(space, Box)
     mean, width = np.zeros(space.shape), np.full(space.shape, 3.0)
     if len(played):
         mean, width = played.mean(axis=0), 3 * played.std(axis=0) + 0.1

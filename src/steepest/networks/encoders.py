@@ -8,8 +8,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
-from steepest.core.types import AnyArray
+from steepest.core.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Mask,
+    Masked,
+    MultiBinary,
+    MultiDiscrete,
+    Space,
+    Tuple,
+    leaves,
+    map_leaves,
+)
+from steepest.core.types import PyTree
 
 
 class AbstractEncoder(eqx.Module):
@@ -21,7 +33,7 @@ class AbstractEncoder(eqx.Module):
         """How many features there are."""
 
     @abc.abstractmethod
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch F"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch F"]:
         """The features of each observation; leading axes are batch axes."""
 
 
@@ -37,7 +49,7 @@ class FlatEncoder(AbstractEncoder):
     def size(self) -> int:
         return feature_count(self.space)
 
-    def __call__(self, obs: AnyArray) -> Float[Array, "*batch F"]:
+    def __call__(self, obs: PyTree) -> Float[Array, "*batch F"]:
         return features(self.space, obs)
 
 
@@ -48,23 +60,33 @@ def feature_count(space: Space) -> int:
             return n
         case MultiDiscrete(nvec=nvec):
             return sum(nvec)
-        case MultiBinary(n=n):
-            return n
-        case Box(shape=shape):
-            return math.prod(shape)
+        case Masked(observation=observation):
+            return feature_count(observation)
+        case Dict() | Tuple():
+            return sum(feature_count(leaf) for _, leaf in leaves(space))
+        case _:
+            return math.prod(space.shape)
 
 
-def features(space: Space, obs: AnyArray) -> Float[Array, "*batch F"]:
-    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat.
+def features(space: Space, obs: PyTree) -> Float[Array, "*batch F"]:
+    """An observation as the numbers that a network takes: choices one-hot, arrays laid flat, all of a tree in a line.
+
+    A mask is no feature.
 
     In single precision, unless the observation is in double.
     """
     match space:
+        case Mask():
+            raise TypeError("a mask is no feature.")
         case Discrete(n=n):
             return jax.nn.one_hot(obs, n, dtype=jnp.float32)
         case MultiDiscrete(nvec=nvec):
             parts = [jax.nn.one_hot(obs[..., index], n, dtype=jnp.float32) for index, n in enumerate(nvec)]
             return jnp.concatenate(parts, axis=-1)
+        case Masked(observation=observation):
+            return features(observation, obs.observation)
+        case Dict() | Tuple():
+            return jnp.concatenate(jax.tree.leaves(map_leaves(features, space, obs)), axis=-1)
         case MultiBinary():
             return jnp.asarray(obs, jnp.float32)
         case Box(shape=shape):

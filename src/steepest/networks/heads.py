@@ -7,20 +7,33 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from steepest.core.distributions import (
     AbstractDistribution,
     Bernoulli,
     Categorical,
     Gaussian,
+    Product,
     TanhGaussian,
 )
 from steepest.core.distributions import (
     MultiDiscrete as MultiDiscreteDistribution,
 )
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Mask,
+    Masked,
+    MaskedObservation,
+    MultiBinary,
+    MultiDiscrete,
+    Space,
+    Tuple,
+)
+from steepest.core.types import AnyArray, PyTree
 from steepest.core.validation import LOG_STD_BOUNDS, check_start_of_log_std
 
 GaussianKind = Literal["gaussian", "state_dependent", "squashed", "bounded"]
@@ -38,6 +51,14 @@ class AbstractHead(eqx.Module):
     def __call__(self, outputs: Float[Array, "*batch inputs"]) -> AbstractDistribution:
         """The distribution that the numbers describe."""
 
+    def in_place(self, outputs: Float[Array, "*batch inputs"], obs: PyTree) -> AbstractDistribution:
+        """The distribution that the numbers describe; where the observation has a mask, of allowed actions alone."""
+        return self.masked(outputs, obs.mask) if isinstance(obs, MaskedObservation) else self(outputs)
+
+    def masked(self, outputs: Float[Array, "*batch inputs"], mask: Bool[AnyArray, "*batch m"]) -> AbstractDistribution:
+        """The distribution of actions that `mask` allows."""
+        return self(outputs).masked(jnp.asarray(mask))
+
 
 class CategoricalHead(AbstractHead):
     """One logit for each choice; of all probability, `uniform_share` is spread evenly, whatever the logits."""
@@ -52,8 +73,20 @@ class CategoricalHead(AbstractHead):
     def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Categorical:
         if not self.uniform_share:
             return Categorical(outputs)
-        share = jnp.asarray(self.uniform_share, outputs.dtype)
-        return Categorical(jnp.log((1 - share) * jax.nn.softmax(outputs) + share / self.n))
+        return self._mixed(outputs, self.n)
+
+    def masked(self, outputs: Float[Array, "*batch inputs"], mask: Bool[AnyArray, "*batch m"]) -> Categorical:
+        allowed = Categorical(outputs).masked(jnp.asarray(mask))
+        if not self.uniform_share:
+            return allowed
+        # Spread over the actions that are allowed, and no others.
+        return self._mixed(allowed.logits, jnp.sum(mask, axis=-1, keepdims=True).astype(outputs.dtype)).masked(
+            jnp.asarray(mask)
+        )
+
+    def _mixed(self, logits: Float[Array, "*batch n"], count: int | Array) -> Categorical:
+        share = jnp.asarray(self.uniform_share, logits.dtype)
+        return Categorical(jnp.log((1 - share) * jax.nn.softmax(logits) + share / count))
 
 
 class MultiDiscreteHead(AbstractHead):
@@ -163,6 +196,25 @@ class BoundedHead(AbstractHead):
         return Gaussian(mean, jnp.broadcast_to(self.log_std + jnp.log(half), mean.shape))
 
 
+class ProductHead(AbstractHead):
+    """A head for each part of a tree of actions, one after the other."""
+
+    heads: dict[str, AbstractHead] | tuple[AbstractHead, ...]
+
+    @property
+    def inputs(self) -> int:
+        return sum(head.inputs for _, head in self._named())
+
+    def __call__(self, outputs: Float[Array, "*batch inputs"]) -> Product:
+        ends = np.cumsum([head.inputs for _, head in self._named()])[:-1].tolist()
+        parts = zip(self._named(), jnp.split(outputs, ends, axis=-1), strict=True)
+        made = [head(part) for (_, head), part in parts]
+        return Product(dict(zip(self.heads, made, strict=True)) if isinstance(self.heads, dict) else tuple(made))
+
+    def _named(self) -> list[tuple[str | int, AbstractHead]]:
+        return list(self.heads.items() if isinstance(self.heads, dict) else enumerate(self.heads))
+
+
 def _along(outputs: Float[Array, "*batch d"], constants: tuple[float, ...]) -> Float[Array, "*ones d"]:
     return jnp.asarray(constants, outputs.dtype).reshape(*[1] * (outputs.ndim - 1), len(constants))
 
@@ -188,6 +240,10 @@ def make_head(
             f"{type(space).__name__}. Leave it out."
         )
     match space:
+        case Dict(spaces=pairs):
+            return ProductHead({name: make_head(each, gaussian=gaussian, log_std=log_std) for name, each in pairs})
+        case Tuple(spaces=spaces):
+            return ProductHead(tuple(make_head(each, gaussian=gaussian, log_std=log_std) for each in spaces))
         case Discrete(n=n):
             return CategoricalHead(n, uniform_share)
         case MultiDiscrete(nvec=nvec):
@@ -209,5 +265,7 @@ def make_head(
                 "action space: a Box without finite bounds; a Gaussian policy needs to know their size. "
                 "Give bounds with --action-low and --action-high (action_low=…, action_high=… in Python)."
             )
+        case Mask() | Masked():
+            raise InputError(f"action space: {space} is of observations. Give a space of actions.")
         case Box(shape=shape):
             raise InputError(f"action space: a Box of shape {shape}; it must have one axis. Flatten it in a wrapper.")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float
 
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.histories import Histories
@@ -34,7 +34,7 @@ class Score(AbstractObjective):
 
 
 def episode_scores(
-    policy: PyTree, obs: PyTree, action: Shaped[Array, "T N ..."], valid: Bool[Array, "T N"]
+    policy: PyTree, obs: PyTree, action: PyTree, valid: Bool[Array, "T N"]
 ) -> tuple[Float[Array, "N P"], Callable[[Array], PyTree]]:
     """$\\sum_t \\nabla\\log\\pi(a_t|s_t)$ of each stream's episode, and the way back to the shape of the policy.
 

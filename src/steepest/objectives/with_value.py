@@ -11,7 +11,7 @@ from steepest.core.interfaces import Policy
 from steepest.core.problem import Info, weighted_mean
 from steepest.core.schedules import Number, fixed
 from steepest.core.trajectory import Batch
-from steepest.core.types import AnyArray
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.objectives.objective import AbstractObjective
 
@@ -20,7 +20,7 @@ from steepest.objectives.objective import AbstractObjective
 class PolicyWithValue(Protocol):
     """A policy that shares a network with a state value."""
 
-    def both(self, obs: AnyArray) -> tuple[AbstractDistribution, Array]:
+    def both(self, obs: PyTree) -> tuple[AbstractDistribution, Array]:
         """The distributions and the values, [*batch] each."""
         ...
 

@@ -9,11 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from steepest.core.conversion import rows_of
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space, Spec
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.spaces import (
+    Box,
+    Discrete,
+    Leaf,
+    MaskedObservation,
+    MultiDiscrete,
+    Space,
+    Spec,
+    leaves,
+    map_leaves,
+)
+from steepest.core.types import PyTree
 from steepest.core.validation import check_number
+from steepest.networks import make_head
 
 
 class AbstractBehaviour(eqx.Module):
@@ -25,8 +37,8 @@ class AbstractBehaviour(eqx.Module):
 
     @abc.abstractmethod
     def act(
-        self, key: Key[Array, ""], carry: PyTree, distribution: AbstractDistribution, obs: AnyArray
-    ) -> tuple[Array, Array, PyTree]:
+        self, key: Key[Array, ""], carry: PyTree, distribution: AbstractDistribution, obs: PyTree
+    ) -> tuple[PyTree, Array, PyTree]:
         """Actions, their log-probabilities, and the carry.
 
         **Arguments**
@@ -39,7 +51,7 @@ class AbstractBehaviour(eqx.Module):
 class OwnPolicy(AbstractBehaviour):
     """The policy itself, with the noise of its own distribution."""
 
-    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+    def act(self, key, carry, distribution, obs) -> tuple[PyTree, Array, PyTree]:
         return *distribution.sample_and_log_prob(key), carry
 
 
@@ -51,7 +63,7 @@ class NoisyMode(AbstractBehaviour):
 
     space: Box = eqx.field(static=True)
 
-    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+    def act(self, key, carry, distribution, obs) -> tuple[PyTree, Array, PyTree]:
         action, log_prob = distribution.sample_and_log_prob(key)
         taken = distribution.squash(action)
         cut = _cut(self.space, taken)
@@ -83,38 +95,65 @@ class OrnsteinUhlenbeck(AbstractBehaviour):
     def initial_carry(self, spec: Spec) -> Float[Array, "N d"]:
         return jnp.zeros((spec.num_envs, *self.space.shape), jnp.float32)
 
-    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+    def act(self, key, carry, distribution, obs) -> tuple[PyTree, Array, PyTree]:
         half = (self.space.high - self.space.low)[None] / 2
         taken = _cut(self.space, distribution.squash(distribution.mode()) + half * carry)
         action, _ = distribution.unsquash(taken)
         drifted = (1 - self.pull) * carry + self.std * jax.random.normal(key, carry.shape, carry.dtype)
-        return action, jnp.zeros(obs.shape[0], jnp.float32), drifted
+        return action, jnp.zeros(rows_of(obs), jnp.float32), drifted
 
 
 class Uniform(AbstractBehaviour):
-    """Every action is as likely as any other."""
+    """Every action is as likely as any other that is allowed."""
 
     space: Space = eqx.field(static=True)
 
-    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
-        count, space = distribution.entropy().shape, self.space
-        match space:
-            case Discrete(n=n):
-                action, nats = jax.random.randint(key, count, 0, n, jnp.int32), math.log(n)
-            case MultiDiscrete(nvec=nvec):
-                sizes = jnp.asarray(nvec, jnp.int32).reshape(*[1] * len(count), len(nvec))
-                action = jax.random.randint(key, (*count, len(nvec)), 0, sizes, jnp.int32)
-                nats = float(np.sum(np.log(nvec)))
-            case MultiBinary(n=n):
-                action, nats = jax.random.randint(key, (*count, n), 0, 2, jnp.int32), n * math.log(2)
-            case Box():
-                share = jax.random.uniform(key, (*count, *space.shape), jnp.float32)
-                low, width = (
-                    each.reshape(*[1] * len(count), *each.shape) for each in (space.low, space.high - space.low)
-                )
-                action, nats = jnp.asarray(low) + width * share, float(np.sum(np.log(width)))
+    def act(self, key, carry, distribution, obs) -> tuple[PyTree, Array, PyTree]:
+        batch = distribution.entropy().shape
+        if isinstance(obs, MaskedObservation):
+            action, log_prob = _every_choice(self.space, batch).masked(obs.mask).sample_and_log_prob(key)
+            return action, log_prob, carry
+        found = [leaf for _, leaf in leaves(self.space)]
+        keys = iter([key] if len(found) == 1 else jax.random.split(key, len(found)))
+        action = map_leaves(lambda leaf: _anywhere(next(keys), leaf, batch), self.space)
+        nats = sum(_volume(leaf) for leaf in found)
         action, log_slope = distribution.unsquash(action)
-        return action, jnp.broadcast_to(log_slope - nats, count).astype(jnp.float32), carry
+        return action, jnp.broadcast_to(log_slope - nats, batch).astype(jnp.float32), carry
+
+
+def _anywhere(key: Key[Array, ""], space: Leaf, batch: tuple[int, ...]) -> Array:
+    """Uniform actions."""
+    match space:
+        case Discrete(n=n):
+            return jax.random.randint(key, batch, 0, n, jnp.int32)
+        case MultiDiscrete(nvec=nvec):
+            sizes = jnp.asarray(nvec, jnp.int32).reshape(*[1] * len(batch), len(nvec))
+            return jax.random.randint(key, (*batch, len(nvec)), 0, sizes, jnp.int32)
+        case Box():
+            share = jax.random.uniform(key, (*batch, *space.shape), jnp.float32)
+            low, width = (each.reshape(*[1] * len(batch), *each.shape) for each in (space.low, space.high - space.low))
+            return jnp.asarray(low) + width * share
+        case _:
+            return jax.random.randint(key, (*batch, *space.shape), 0, 2, jnp.int32)
+
+
+def _volume(space: Leaf) -> float:
+    """The entropy of a uniform action, in nats."""
+    match space:
+        case Discrete(n=n):
+            return math.log(n)
+        case MultiDiscrete(nvec=nvec):
+            return float(np.sum(np.log(nvec)))
+        case Box():
+            return float(np.sum(np.log(space.high - space.low)))
+        case _:
+            return math.prod(space.shape) * math.log(2)
+
+
+def _every_choice(space: Space, batch: tuple[int, ...]) -> AbstractDistribution:
+    """The uniform distribution over choices."""
+    head = make_head(space)
+    return head(jnp.zeros((*batch, head.inputs), jnp.float32))
 
 
 class Other(AbstractBehaviour):
@@ -126,7 +165,7 @@ class Other(AbstractBehaviour):
     def initial_carry(self, spec: Spec) -> PyTree:
         return self.actor.initial_carry(spec)
 
-    def act(self, key, carry, distribution, obs) -> tuple[Array, Array, PyTree]:
+    def act(self, key, carry, distribution, obs) -> tuple[PyTree, Array, PyTree]:
         action, log_prob, carry = self.actor.act(key, self.agent, carry, obs)
         theirs = self.actor.distribution(self.agent, obs)
         if theirs is not None:

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.core.distributions import AbstractDistribution, Categorical
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.histories import Histories
-from steepest.core.spaces import Discrete, Spec
+from steepest.core.spaces import Discrete, Masked, MaskedObservation, Spec
 from steepest.core.types import PyTree
 from steepest.networks import AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, FlatEncoder
 from steepest.networks.heads import GaussianKind, make_head
@@ -68,7 +68,7 @@ class NetworkPolicy(AbstractPolicy):
     head: AbstractHead
 
     def __call__(self, obs: PyTree) -> AbstractDistribution:
-        return self.head(self.network(self.encoder(obs)))
+        return self.head.in_place(self.network(self.encoder(obs)), obs)
 
 
 class SharedNetwork(AbstractPolicyWithValue):
@@ -114,7 +114,7 @@ class SharedNetwork(AbstractPolicyWithValue):
 
     def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
         hidden = self.trunk(self.encoder(obs))
-        return self.head(self.policy_output(hidden)), self.value_output(hidden)[..., 0]
+        return self.head.in_place(self.policy_output(hidden), obs), self.value_output(hidden)[..., 0]
 
 
 class TabularPolicy(AbstractPolicy):
@@ -131,15 +131,17 @@ class TabularPolicy(AbstractPolicy):
     @classmethod
     def initial(cls, spec: Spec, *, uniform_share: float = 0.0) -> "TabularPolicy":
         """The uniform policy. **Raises** `InputError` unless both spaces are discrete."""
-        if not (isinstance(spec.observation, Discrete) and isinstance(spec.action, Discrete)):
+        observation = spec.observation.observation if isinstance(spec.observation, Masked) else spec.observation
+        if not (isinstance(observation, Discrete) and isinstance(spec.action, Discrete)):
             raise InputError(
                 f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
                 f"{spec.action}. Use 'network'."
             )
-        return cls(jnp.zeros((spec.observation.n, spec.action.n), jnp.float32), uniform_share)
+        return cls(jnp.zeros((observation.n, spec.action.n), jnp.float32), uniform_share)
 
-    def __call__(self, obs: PyTree) -> Categorical:
-        return CategoricalHead(self.logits.shape[1], self.uniform_share)(self.logits[obs])
+    def __call__(self, obs: PyTree) -> AbstractDistribution:
+        state = obs.observation if isinstance(obs, MaskedObservation) else obs
+        return CategoricalHead(self.logits.shape[1], self.uniform_share).in_place(self.logits[state], obs)
 
 
 def network_policy(

@@ -4,7 +4,7 @@ import jax
 from jaxtyping import Array, Float, Key
 
 from steepest.core.distributions import AbstractDistribution
-from steepest.core.histories import Histories
+from steepest.core.histories import Histories, observations_of
 from steepest.core.types import PyTree
 from steepest.networks import AbstractHead, Dense, RecurrentTrunk
 from steepest.policies.policy import AbstractPolicy, AbstractPolicyWithValue
@@ -38,7 +38,7 @@ class RecurrentPolicy(AbstractPolicy):
         return cls(trunk, _linear(key, trunk.size, head.inputs, output_scale), head)
 
     def __call__(self, obs: PyTree) -> AbstractDistribution:
-        return self.head(self.policy_output(self.trunk(obs)))
+        return self.head.in_place(self.policy_output(self.trunk(obs)), observations_of(obs))
 
     def initial_carry(self, num_streams: int) -> PyTree:
         return self.trunk.initial_carry(num_streams)
@@ -48,7 +48,7 @@ class RecurrentPolicy(AbstractPolicy):
 
     def step(self, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, PyTree]:
         features, carry = self.trunk.step(carry, obs)
-        return self.head(self.policy_output(features)), carry
+        return self.head.in_place(self.policy_output(features), obs), carry
 
 
 class RecurrentSharedNetwork(AbstractPolicyWithValue):
@@ -73,7 +73,7 @@ class RecurrentSharedNetwork(AbstractPolicyWithValue):
         return cls(trunk, policy, _linear(for_value, trunk.size, 1, 1.0), head)
 
     def both(self, obs: PyTree) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
-        return self._heads(self.trunk(obs))
+        return self._heads(self.trunk(obs), observations_of(obs))
 
     def initial_carry(self, num_streams: int) -> PyTree:
         return self.trunk.initial_carry(num_streams)
@@ -83,14 +83,19 @@ class RecurrentSharedNetwork(AbstractPolicyWithValue):
 
     def step(self, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, PyTree]:
         features, carry = self.trunk.step(carry, obs)
-        return self._heads(features)[0], carry
+        return self._heads(features, obs)[0], carry
 
     def value_with_successors(self, rows: Histories, next_obs: PyTree) -> tuple[Array, Array]:
         features, following = self.trunk.with_successors(rows, next_obs)
-        return self._heads(features)[1], self._heads(following)[1]
+        return self._value(features), self._value(following)
 
-    def _heads(self, features: Float[Array, "*batch H"]) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
-        return self.head(self.policy_output(features)), self.value_output(features)[..., 0]
+    def _heads(
+        self, features: Float[Array, "*batch H"], obs: PyTree
+    ) -> tuple[AbstractDistribution, Float[Array, "*batch"]]:
+        return self.head.in_place(self.policy_output(features), obs), self._value(features)
+
+    def _value(self, features: Float[Array, "*batch H"]) -> Float[Array, "*batch"]:
+        return self.value_output(features)[..., 0]
 
 
 def _linear(key: Key[Array, ""], inputs: int, outputs: int, scale: float) -> Dense:

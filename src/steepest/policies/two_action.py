@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from steepest.core.distributions import Categorical
-from steepest.core.types import AnyArray
+from steepest.core.types import AnyArray, PyTree
 from steepest.policies.policy import AbstractPolicy
 
 
@@ -18,7 +18,7 @@ class TwoActionPolicy(AbstractPolicy):
 
     logit: float | Float[AnyArray, ""]
 
-    def __call__(self, obs: AnyArray) -> Categorical:
+    def __call__(self, obs: PyTree) -> Categorical:
         """The same distribution for every number of a state in `obs`, [*batch]."""
         logits = jnp.stack([jnp.asarray(self.logit), jnp.zeros_like(self.logit)])
         return Categorical(jnp.broadcast_to(logits, (*obs.shape, 2)))

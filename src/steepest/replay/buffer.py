@@ -1,13 +1,16 @@
 """The replay buffer of off-policy algorithms: a ring of the newest transitions of every stream (C4)."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Spec
+from steepest.core.spaces import Space, Spec, map_leaves
 from steepest.core.trajectory import Trajectory
+from steepest.core.types import PyTree, TreeOf
 
 
 class Transitions(eqx.Module):
@@ -20,9 +23,9 @@ class Transitions(eqx.Module):
     - `log_prob`: $\log\beta(a_t|s_t)$ of the behaviour policy β.
     """
 
-    obs: Shaped[Array, "B ..."]
-    action: Shaped[Array, "B ..."]
-    next_obs: Shaped[Array, "B ..."]
+    obs: TreeOf[Shaped[Array, "B ..."]]
+    action: TreeOf[Shaped[Array, "B ..."]]
+    next_obs: TreeOf[Shaped[Array, "B ..."]]
     reward: Float[Array, " B"]
     log_prob: Float[Array, " B"]
     terminated: Bool[Array, " B"]
@@ -48,9 +51,9 @@ class ReplayBuffer(eqx.Module):
     ((10, 3), 0)
     """
 
-    obs: Shaped[Array, "LN ..."]
-    action: Shaped[Array, "LN ..."]
-    next_obs: Shaped[Array, "LN ..."]
+    obs: TreeOf[Shaped[Array, "LN ..."]]
+    action: TreeOf[Shaped[Array, "LN ..."]]
+    next_obs: TreeOf[Shaped[Array, "LN ..."]]
     reward: Float[Array, " LN"]
     log_prob: Float[Array, " LN"]
     terminated: Bool[Array, " LN"]
@@ -61,11 +64,10 @@ class ReplayBuffer(eqx.Module):
     def initial(cls, spec: Spec, capacity: int) -> "ReplayBuffer":
         """An empty ring for `capacity` transitions of all streams together."""
         rows = max(1, capacity // spec.num_envs) * spec.num_envs
-        observation, action = spec.observation, spec.action
         return cls(
-            obs=jnp.zeros((rows, *observation.shape), observation.dtype),
-            action=jnp.zeros((rows, *action.shape), action.dtype),
-            next_obs=jnp.zeros((rows, *observation.shape), observation.dtype),
+            obs=_blank(spec.observation, rows),
+            action=_blank(spec.action, rows),
+            next_obs=_blank(spec.observation, rows),
             reward=jnp.zeros(rows, jnp.float32),
             log_prob=jnp.zeros(rows, jnp.float32),
             terminated=jnp.zeros(rows, bool),
@@ -95,9 +97,12 @@ class ReplayBuffer(eqx.Module):
         # Past the end: what is written there is dropped.
         row = jnp.where(valid, slot * streams + jnp.arange(streams)[None, :], length * streams).reshape(-1)
 
-        def write(kept: Array, new: Array) -> Array:
-            rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[1:])
-            return kept.at[row].set(rows, mode="drop")
+        def write(kept: PyTree, new: PyTree) -> PyTree:
+            def one(kept: Array, new: Array) -> Array:
+                rows = jnp.asarray(new, kept.dtype).reshape(-1, *kept.shape[1:])
+                return kept.at[row].set(rows, mode="drop")
+
+            return jax.tree.map(one, kept, new)
 
         ring = ReplayBuffer(
             obs=write(self.obs, trajectory.obs),
@@ -155,8 +160,8 @@ class ReplayBuffer(eqx.Module):
         def row(age):
             return (newest - age) % self.length * self.written.shape[0] + stream
 
-        def at(kept: Array, index) -> Array:
-            return kept.at[index].get(mode="promise_in_bounds")
+        def at(kept: PyTree, index) -> PyTree:
+            return jax.tree.map(lambda each: each.at[index].get(mode="promise_in_bounds"), kept)
 
         first = last = row(age)
         reward = at(self.reward, first)
@@ -186,8 +191,16 @@ class ReplayBuffer(eqx.Module):
 
     def _continues(self, at, last: Int[Array, " B"], following: Int[Array, " B"]) -> Bool[Array, " B"]:
         """Whether a row continues the one before it. After a resume on the host it does not."""
-        same = at(self.next_obs, last) == at(self.obs, following)
-        return jnp.all(same.reshape(same.shape[0], -1), axis=1)
+
+        def same(one: Array, other: Array) -> Array:
+            return jnp.all((one == other).reshape(one.shape[0], -1), axis=1)
+
+        found = jax.tree.map(same, at(self.next_obs, last), at(self.obs, following))
+        return functools.reduce(jnp.logical_and, jax.tree.leaves(found))
 
     def _filled(self) -> Int[Array, " N"]:
         return jnp.minimum(self.written, self.length)
+
+
+def _blank(space: Space, rows: int) -> PyTree:
+    return map_leaves(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), space)

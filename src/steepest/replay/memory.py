@@ -1,12 +1,11 @@
 """The memory that a replay ring needs, and the memory available."""
 
-import math
 import pathlib
 
 import jax
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Spec
+from steepest.core.spaces import Spec, value_bytes
 
 _SHARE = 0.8
 """The largest share of the free memory that a ring may take."""
@@ -21,11 +20,7 @@ def transition_bytes(spec: Spec) -> int:
     >>> transition_bytes(Spec(Box(-1, 1, (17,)), Box(-1, 1, (6,)), num_envs=1, total_updates=1))
     170
     """
-
-    def size(space) -> int:
-        return math.prod(space.shape) * space.dtype.itemsize
-
-    return 2 * size(spec.observation) + size(spec.action) + _REWARD_AND_LOG_PROB + _FLAGS
+    return 2 * value_bytes(spec.observation) + value_bytes(spec.action) + _REWARD_AND_LOG_PROB + _FLAGS
 
 
 def available_memory() -> int | None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.interfaces import AbstractActor
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Leaf, Space, map_leaves
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
@@ -22,7 +22,7 @@ class EnvState(eqx.Module):
     """
 
     state: PyTree
-    obs: Array
+    obs: PyTree
     elapsed: Int[Array, " N"]
     episode_return: Float[Array, " N"]
 
@@ -74,7 +74,9 @@ def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> EnvSt
     return EnvState(state, _observe(env, state), jnp.zeros(num_envs, jnp.int32), jnp.zeros(num_envs, jnp.float32))
 
 
-def advance(env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, action: Array) -> tuple[EnvState, Outcome]:
+def advance(
+    env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, action: PyTree
+) -> tuple[EnvState, Outcome]:
     """Step every copy once, without starting anew those that end. Actions are clipped already."""
     keys = jax.random.split(key, places.elapsed.shape[0])
     state, reward, terminated = _strong(jax.vmap(env.step)(keys, places.state, action))
@@ -86,8 +88,8 @@ def advance(env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, act
     return after, Outcome(reward, terminated, truncated)
 
 
-def _observe(env: AbstractEnvironment, state: PyTree) -> Array:
-    return _narrow(_strong(jax.vmap(env.observe)(state)))
+def _observe(env: AbstractEnvironment, state: PyTree) -> PyTree:
+    return jax.tree.map(_narrow, _strong(jax.vmap(env.observe)(state)))
 
 
 def _strong(tree: PyTree) -> PyTree:
@@ -101,9 +103,13 @@ def _narrow(array: Array) -> Array:
     return array if narrower is None else array.astype(narrower)
 
 
-def clip_to(space: Space, action: Array) -> Array:
+def clip_to(space: Space, action: PyTree) -> PyTree:
     """An action as the environment takes it: within its bounds."""
-    return jnp.clip(action, space.low[None], space.high[None]) if isinstance(space, Box) else action
+
+    def clipped(leaf: Leaf, action: Array) -> Array:
+        return jnp.clip(action, leaf.low[None], leaf.high[None]) if isinstance(leaf, Box) else action
+
+    return map_leaves(clipped, space, action)
 
 
 def select(choose: Bool[Array, " N"], one: PyTree, other: PyTree) -> PyTree:

@@ -5,16 +5,15 @@ from typing import Protocol, runtime_checkable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, Key, Shaped
 
-from steepest.core.conversion import from_environment
+from steepest.core.conversion import from_environment, rows_of
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.interfaces import AbstractActor, RolloutSpec
-from steepest.core.spaces import Spec
+from steepest.core.spaces import Spec, zeros
 from steepest.core.trajectory import Trajectory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree, TreeOf
 from steepest.sampling.source import AbstractTrajectorySource
 from steepest.steps import shuffled_at
 
@@ -29,11 +28,11 @@ class Cloning(Protocol):
     spec: Spec
     rollout: RolloutSpec
 
-    def distribution(self, agent: PyTree, obs: AnyArray) -> AbstractDistribution:
+    def distribution(self, agent: PyTree, obs: PyTree) -> AbstractDistribution:
         """The policy's distributions for observations."""
         ...
 
-    def update_normaliser(self, agent: PyTree, obs: AnyArray) -> PyTree:
+    def update_normaliser(self, agent: PyTree, obs: PyTree) -> PyTree:
         """The agent with these observations in the moments that it normalises with."""
         ...
 
@@ -62,9 +61,9 @@ class DemonstrationSource(AbstractTrajectorySource):
     - `held_out`: observations and actions of rows that are not.
     """
 
-    obs: Shaped[Array, "B ..."]
-    action: Shaped[Array, "B ..."]
-    held_out: tuple[Shaped[Array, "H ..."], Shaped[Array, "H ..."]] | None = None
+    obs: TreeOf[Shaped[Array, "B ..."]]
+    action: TreeOf[Shaped[Array, "B ..."]]
+    held_out: tuple[TreeOf[Shaped[Array, "H ..."]], TreeOf[Shaped[Array, "H ..."]]] | None = None
 
     @classmethod
     def of(cls, demonstrations: Demonstrations, spec: Spec, held_out: float) -> "DemonstrationSource":
@@ -75,8 +74,7 @@ class DemonstrationSource(AbstractTrajectorySource):
     @classmethod
     def blank(cls, spec: Spec) -> "DemonstrationSource":
         """One row of nothing, for whoever asks for shapes only."""
-        row = [np.zeros((1, *space.shape), space.dtype) for space in (spec.observation, spec.action)]
-        return cls(jnp.asarray(row[0]), jnp.asarray(row[1]))
+        return cls(*jax.tree.map(jnp.asarray, (zeros(spec.observation, 1), zeros(spec.action, 1))))
 
     def start(self, key: Key[Array, ""], actor: AbstractActor) -> Cursor:
         return Cursor(key, jnp.zeros((), jnp.int32))
@@ -89,8 +87,8 @@ class DemonstrationSource(AbstractTrajectorySource):
     ) -> tuple[Cursor, Trajectory, dict[str, Float[Array, ""]]]:
         count = actor.spec.num_envs
         rows = self._next(streams, count)
-        obs = self.obs[rows][None]
-        action, _ = actor.distribution(agent, obs).unsquash(self.action[rows][None])
+        obs, taken = jax.tree.map(lambda each: each[rows][None], (self.obs, self.action))
+        action, _ = actor.distribution(agent, obs).unsquash(taken)
         zero, yes = jnp.zeros((1, count), jnp.float32), jnp.ones((1, count), bool)
         trajectory = Trajectory(
             obs=obs,
@@ -111,7 +109,7 @@ class DemonstrationSource(AbstractTrajectorySource):
 
     def _next(self, cursor: Cursor, count: int) -> Int[Array, " N"]:
         """The numbers of the next rows."""
-        size = self.obs.shape[0]
+        size = rows_of(self.obs)
         places = jnp.arange(count, dtype=jnp.int32)
         epoch, place = jnp.divmod(cursor.position + places, size)
         first = cursor.position // size
@@ -121,13 +119,14 @@ class DemonstrationSource(AbstractTrajectorySource):
         return orders[epoch - first, places]
 
 
-def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[Array, Array]:
-    obs, action = demonstrations.obs, demonstrations.action
-    return jnp.asarray(from_environment(spec.observation, obs)), jnp.asarray(from_environment(spec.action, action))
+def _arrays(demonstrations: Demonstrations, spec: Spec) -> tuple[PyTree, PyTree]:
+    obs = from_environment(spec.observation, demonstrations.obs)
+    return jax.tree.map(jnp.asarray, (obs, from_environment(spec.action, demonstrations.action)))
 
 
-def _log_likelihood(actor: Cloning, agent: PyTree, obs: Array, action: Array) -> Float[Array, ""]:
-    stride = max(1, obs.shape[0] // _MEASURED_ROWS)
-    distribution = actor.distribution(agent, obs[::stride])
-    chosen, log_slope = distribution.unsquash(action[::stride])
+def _log_likelihood(actor: Cloning, agent: PyTree, obs: PyTree, action: PyTree) -> Float[Array, ""]:
+    stride = max(1, rows_of(obs) // _MEASURED_ROWS)
+    obs, action = jax.tree.map(lambda each: each[::stride], (obs, action))
+    distribution = actor.distribution(agent, obs)
+    chosen, log_slope = distribution.unsquash(action)
     return jnp.mean(distribution.log_prob(chosen) - log_slope)

@@ -8,10 +8,11 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key, Shaped, UInt32
+from jaxtyping import Array, Bool, Float, Key, UInt32
 
 from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.interfaces import AbstractActor
+from steepest.core.spaces import zeros
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
@@ -26,8 +27,8 @@ class CompiledAct(Protocol):
     """A compiled function that draws the actions of step `index` of an evaluation."""
 
     def __call__(
-        self, key: Key[Array, ""], index: np.int32, agent: PyTree, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
-    ) -> tuple[Array, Array, PyTree]:
+        self, key: Key[Array, ""], index: np.int32, agent: PyTree, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Array, PyTree]:
         """Actions as the environments take them, the log-probabilities of those drawn, and the carry."""
         ...
 
@@ -61,13 +62,11 @@ class PreparedAct:
             self._kind, self._act = kind, jax.jit(functools.partial(self._draw, *kind))
         self._keys = np.asarray(_folded(key, calls))
 
-    def __call__(
-        self, index: int, carry: PyTree, obs: Shaped[np.ndarray, "N ..."]
-    ) -> tuple[Shaped[np.ndarray, "N ..."], Shaped[np.ndarray, "N ..."], Float[Array, " N"], PyTree]:
+    def __call__(self, index: int, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree, Float[Array, " N"], PyTree]:
         """The actions for `obs`, and as environments take them, in host memory; their log-probabilities; the carry."""
         action, taken, log_prob, carry = self._act(self._keys[index], self._leaves, carry, obs)
-        action = np.asarray(action)
-        return action, action if taken is None else np.asarray(taken), log_prob, carry
+        action = on_host(action)
+        return action, action if taken is None else on_host(taken), log_prob, carry
 
     def _draw(
         self,
@@ -76,8 +75,8 @@ class PreparedAct:
         bits: UInt32[Array, " bits"],
         leaves: list[Array],
         carry: PyTree,
-        obs: Shaped[Array, "N ..."],
-    ) -> tuple[Shaped[Array, "N ..."], Shaped[Array, "N ..."] | None, Float[Array, " N"], PyTree]:
+        obs: PyTree,
+    ) -> tuple[PyTree, PyTree, Float[Array, " N"], PyTree]:
         agent = jax.tree.unflatten(structure, leaves)
         action, log_prob, carry = self._source.act(jax.random.wrap_key_data(bits, impl=key_kind), agent, carry, obs)
         taken = self._source.squash(agent, obs, action)
@@ -116,7 +115,7 @@ class HostStreams:
         self._act = PreparedAct(actor)
         self._groups = groups
         self._length = length
-        self._obs: list[np.ndarray] = []
+        self._obs: list[PyTree] = []
         self._first_carry = actor.initial_carry(actor.spec)
         self._carry: list[PyTree] = []
         self._remembers = bool(jax.tree.leaves(self._first_carry))
@@ -156,7 +155,8 @@ class HostStreams:
                 action, taken, log_prob, self._carry[index] = self._act(time * count + index, self._carry[index], obs)
                 group.send(taken)
                 # The environments are stepping now: everything else is done while they do.
-                rows.obs[time, columns], rows.action[time, columns] = obs, action
+                _write(rows.obs, (time, columns), obs)
+                _write(rows.action, (time, columns), action)
                 rows.log_prob[time, columns] = np.asarray(log_prob)
             if self._whole and not active.any():
                 break
@@ -173,7 +173,7 @@ class HostStreams:
     def _receive(self, rows: Trajectory, time: int, index: int, active: Bool[np.ndarray, " N"]) -> None:
         """Write down what the group's environments answered to the actions of step `time`."""
         columns, step = self._columns[index], self._groups[index].receive()
-        rows.next_obs[time, columns] = step.next_obs
+        _write(rows.next_obs, (time, columns), step.next_obs)
         rows.reward[time, columns] = step.reward
         rows.terminated[time, columns] = step.terminated
         rows.truncated[time, columns] = step.truncated
@@ -221,11 +221,10 @@ class HostStreams:
 
     def _blank(self, carry: PyTree, length: int) -> Trajectory:
         env, shape = self._groups[0], (length, len(self._return))
-        obs, action = env.observation_space, env.action_space
         return Trajectory(
-            obs=np.zeros((*shape, *obs.shape), obs.dtype),
-            action=np.zeros((*shape, *action.shape), action.dtype),
-            next_obs=np.zeros((*shape, *obs.shape), obs.dtype),
+            obs=zeros(env.observation_space, *shape),
+            action=zeros(env.action_space, *shape),
+            next_obs=zeros(env.observation_space, *shape),
             reward=np.zeros(shape, np.float32),
             log_prob=np.zeros(shape, np.float32),
             terminated=np.zeros(shape, bool),
@@ -233,6 +232,20 @@ class HostStreams:
             valid=np.zeros(shape, bool),
             carry=carry,
         )
+
+
+def on_host(tree: PyTree) -> PyTree:
+    """The arrays of a tree in host memory."""
+    return np.asarray(tree) if isinstance(tree, jax.Array) else jax.tree.map(np.asarray, tree)
+
+
+def _write(rows: PyTree, where: tuple, new: PyTree) -> None:
+    """Write into the arrays of a tree, in place."""
+    if isinstance(rows, np.ndarray):  # nearly always: taking trees apart takes longer than writing
+        rows[where] = new
+        return
+    for kept, each in zip(jax.tree.leaves(rows), jax.tree.leaves(new), strict=True):
+        kept[where] = each
 
 
 @jax.jit

@@ -16,7 +16,15 @@ from steepest.studies.study_directory import StudyDirectory
 
 _DECIDES = (
     *("algorithm", "env", "backend", "seeds", "total_steps", "hyper_parameters", "spaces", "action_bounds"),
-    *("max_episode_steps", "env_kwargs", "evaluation_episodes", "evaluation_every", "evaluation_steps"),
+    *(
+        "action_masks",
+        "frame_stack",
+        "max_episode_steps",
+        "env_kwargs",
+        "evaluation_episodes",
+        "evaluation_every",
+        "evaluation_steps",
+    ),
 )
 """What must be as it was for a run to be the same."""
 _DOES_NOT = ("ray_address",)

@@ -32,7 +32,14 @@ Content = Mapping[str, Any]
 """What a file in TOML holds, or a part of it; it is checked where it is read."""
 OPTIONS = (
     *("total_steps", "backend", "preset", "action_low", "action_high", "max_episode_steps", "env_kwargs"),
-    *("evaluation_episodes", "evaluation_every", "evaluation_steps", "checkpoint_seconds"),
+    *(
+        "action_masks",
+        "frame_stack",
+        "evaluation_episodes",
+        "evaluation_every",
+        "evaluation_steps",
+        "checkpoint_seconds",
+    ),
     *("demonstrations", "demonstration_episodes", "stochastic_demonstrations"),
 )
 """What is given to `steepest.train` under the same name."""

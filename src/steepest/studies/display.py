@@ -16,7 +16,7 @@ from rich.text import Text
 
 from steepest.studies.engine import AbstractWatcher, Report
 from steepest.studies.planned import PlannedRun
-from steepest.studies.study_directory import RunState
+from steepest.studies.study_directory import PlannedRunState
 
 _LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal to redraw."""
@@ -34,7 +34,7 @@ class StudyDisplay(AbstractWatcher):
     - `show`: no is nothing but notices.
     """
 
-    def __init__(self, runs: Iterable[tuple[PlannedRun, RunState]], *, show: bool):
+    def __init__(self, runs: Iterable[tuple[PlannedRun, PlannedRunState]], *, show: bool):
         self._console = Console(stderr=True)
         self._show, self._live = show, show and self._console.is_terminal
         self._runs = {run.name: run for run, _ in runs}
@@ -93,7 +93,7 @@ class StudyDisplay(AbstractWatcher):
     def notice(self, run: PlannedRun, text: str) -> None:
         self._say("notice", run, text, always=True)
 
-    def ended(self, run: PlannedRun, state: RunState) -> None:
+    def ended(self, run: PlannedRun, state: PlannedRunState) -> None:
         self._states[run.name] = state.state
         self._newest.pop(run.name, None)
         if run.name in self._tasks:

@@ -22,7 +22,7 @@ from typing import Literal
 from steepest.experiments.configuration import RunConfiguration
 from steepest.studies.begun import checked
 from steepest.studies.planned import PlannedRun
-from steepest.studies.study_directory import RunState, StudyDirectory
+from steepest.studies.study_directory import PlannedRunState, StudyDirectory
 
 _LOOK = 0.2
 """Seconds between two looks at whether something was asked to stop."""
@@ -118,7 +118,7 @@ class AbstractWatcher:
     def notice(self, run: PlannedRun, text: str) -> None:
         """Something that a person should know of a run."""
 
-    def ended(self, run: PlannedRun, state: RunState) -> None:
+    def ended(self, run: PlannedRun, state: PlannedRunState) -> None:
         """A run is complete, has failed, or was interrupted."""
 
     def tick(self) -> None:
@@ -164,7 +164,7 @@ class Engine:
         """How many processors nothing waits for: so many more runs of one processor would start at once."""
         return max(0, self._executor.capacity - sum(map(self._needs, [*self._running.values(), *self._waiting])))
 
-    def ended(self, stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[PlannedRun, RunState]]:
+    def ended(self, stop: Callable[[], bool] = lambda: False) -> Iterator[tuple[PlannedRun, PlannedRunState]]:
         """Make all runs that were submitted, and those that still are while this goes on; yields each as it ends.
 
         A run that fails is one that has ended, with the state `failed`; the rest goes on.
@@ -208,7 +208,7 @@ class Engine:
     def _fits(self, run: PlannedRun) -> bool:
         return sum(map(self._needs, self._running.values())) + self._needs(run) <= self._executor.capacity
 
-    def _hear(self, report: Report, stopping: bool) -> tuple[PlannedRun, RunState] | None:
+    def _hear(self, report: Report, stopping: bool) -> tuple[PlannedRun, PlannedRunState] | None:
         """What a report means; how its run ended, if it did."""
         run = self._running[report.run]
         if report.kind == "progress":

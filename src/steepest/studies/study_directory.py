@@ -33,7 +33,7 @@ _PATIENCE = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
-class RunState:
+class PlannedRunState:
     """How far a run of a study is.
 
     - `state`: `complete` when it has made its steps, and was evaluated if that was asked for; `failed` when its last
@@ -109,16 +109,16 @@ class StudyDirectory:
     def _failure(self, name: str) -> pathlib.Path:
         return self.path / "failures" / f"{name}.json"
 
-    def state(self, run: PlannedRun) -> RunState:
+    def state(self, run: PlannedRun) -> PlannedRunState:
         """How far a run is, from what is on the disk."""
         place = self.run(run.name)
         if not place.config.exists():
             why = failure(place.path)
-            return RunState(run.name, "failed" if why else "waiting", message=why)
+            return PlannedRunState(run.name, "failed" if why else "waiting", message=why)
         found = run_state(place.path)
         returns = [each["mean_return"] for each in (found.evaluation or {}).get("seeds", ())]
         mean = float(returns[0]) if returns else None
-        return RunState(run.name, _STATES[found.state], found.steps.get(run.seed, 0), mean, found.why)
+        return PlannedRunState(run.name, _STATES[found.state], found.steps.get(run.seed, 0), mean, found.why)
 
     @contextlib.contextmanager
     def held(self, *, shared: bool = False) -> Iterator[None]:

@@ -26,7 +26,7 @@ from steepest.studies.local import LocalExecutor
 from steepest.studies.on_ray import RayExecutor
 from steepest.studies.planned import PlannedRun
 from steepest.studies.slurm import write_script
-from steepest.studies.study_directory import RunState, StudyDirectory
+from steepest.studies.study_directory import PlannedRunState, StudyDirectory
 
 StudyLike = str | os.PathLike | Mapping[str, Any]
 """A file in TOML, the directory of a study that exists, or a dictionary with what a file has."""
@@ -44,7 +44,7 @@ class SweepResult:
 
     directory: pathlib.Path
     runs: tuple[PlannedRun, ...]
-    states: tuple[RunState, ...]
+    states: tuple[PlannedRunState, ...]
     interrupted: bool = False
 
     @property
@@ -53,7 +53,7 @@ class SweepResult:
         return all(each.state == "complete" for each in self.states)
 
     @property
-    def failed(self) -> list[RunState]:
+    def failed(self) -> list[PlannedRunState]:
         """The runs whose last attempt failed."""
         return [each for each in self.states if each.state == "failed"]
 
@@ -63,7 +63,7 @@ class SweepResult:
         `runs` is how many are complete, of `of`; `iqm` is the interquartile mean of their evaluations over seeds, with
         its interval; both are None where there is nothing to average.
         """
-        found: dict[str, list[tuple[PlannedRun, RunState]]] = {}
+        found: dict[str, list[tuple[PlannedRun, PlannedRunState]]] = {}
         for run, state in zip(self.runs, self.states, strict=True):
             found.setdefault(run.but_for_the_seed, []).append((run, state))
         return [_summary(members) for members in found.values()]
@@ -82,7 +82,7 @@ class SweepResult:
         return {"study": str(self.directory), "complete": self.complete, "runs": runs, "groups": self.groups()}
 
 
-def _summary(members: Sequence[tuple[PlannedRun, RunState]]) -> dict[str, Any]:
+def _summary(members: Sequence[tuple[PlannedRun, PlannedRunState]]) -> dict[str, Any]:
     first = members[0][0]
     means = np.array([state.mean_return for _, state in members if state.mean_return is not None])
     iqm, interval = None, None

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steepest.studies.engine import AbstractWatcher
 from steepest.studies.planned import PlannedRun
-from steepest.studies.study_directory import RunState
+from steepest.studies.study_directory import PlannedRunState
 from steepest.studies.trials import Trial
 
 _LINE_EVERY = 10.0
@@ -86,7 +86,7 @@ class TuneDisplay(AbstractWatcher):
     def notice(self, run: PlannedRun, text: str) -> None:
         self.say(f"{run.name}: {text}")
 
-    def ended(self, run: PlannedRun, state: RunState) -> None:
+    def ended(self, run: PlannedRun, state: PlannedRunState) -> None:
         if state.state == "failed":
             self.say(f"{run.name}: failed: {state.message}")
 

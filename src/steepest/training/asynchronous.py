@@ -20,6 +20,7 @@ from steepest.algorithms.bodies.asynchronous import copy_of, gradients
 from steepest.core.errors import EndsTraining, EnvironmentFault
 from steepest.core.moments import RewardScaler
 from steepest.core.problem import SampledProblem
+from steepest.core.spaces import map_leaves
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
@@ -180,8 +181,9 @@ def _evaluation_shapes(algorithm: ActorCritic) -> Evaluation:
         return jnp.zeros((length, spec.num_envs, *shape), dtype)
 
     def shaped(copy: Agent) -> Evaluation:
-        obs = blank(spec.observation.dtype, spec.observation.shape)
-        action = blank(spec.action.dtype, spec.action.shape)
+        obs, action = (
+            map_leaves(lambda leaf: blank(leaf.dtype, leaf.shape), space) for space in (spec.observation, spec.action)
+        )
         number, flag = blank(jnp.float32), blank(bool)
         carry = algorithm.initial_carry(spec)
         trajectory = Trajectory(obs, action, obs, number, number, flag, flag, flag, carry)

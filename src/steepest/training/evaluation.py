@@ -15,7 +15,7 @@ from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.sampling.compiled import advance, begin, clip_to, select
-from steepest.sampling.host import compiled_act, select_streams
+from steepest.sampling.host import compiled_act, on_host, select_streams
 
 
 class Played(NamedTuple):
@@ -98,7 +98,7 @@ def evaluate_host(
             action, _, carry = act(key, np.int32(time), agent, carry, obs)
         else:
             action, carry = act_deterministic(agent, carry, obs)
-        env.send(np.asarray(action))
+        env.send(on_host(action))
         step = env.receive()
         total += np.where(step.valid, step.reward, 0)
         ended = step.valid & (step.terminated | step.truncated)

@@ -14,7 +14,7 @@ import pytest
 from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.interfaces import AbstractAlgorithm, RolloutSpec
-from steepest.core.spaces import Box, Discrete, Spec
+from steepest.core.spaces import Box, Discrete, Spec, leaves
 from steepest.envs.adapters import envpool as adapter
 from steepest.sampling.host import HostStreams
 from steepest.training.evaluation import evaluate_host
@@ -249,14 +249,9 @@ def test_evaluation_counts_whole_episodes():
     [
         ("FrozenLake-v1", Discrete(16), Discrete(4), 100),
         ("Catch-v0", Box(0.0, 1.0, (10, 5)), Discrete(3), None),  # EnvPool says 2³¹ − 1
-        ("BabyAI-GoToObj-v0", None, None, None),  # EnvPool says 0, and its observations are keyed
     ],
 )
 def test_spaces_and_time_limits(name, observation, action, limit):
-    if observation is None:
-        with pytest.raises(InputError, match="observation space is a Dict"):
-            EnvPoolEnvironment(name, num_envs=1, seed=0)
-        return
     env = EnvPoolEnvironment(name, num_envs=2, seed=0)
     assert (env.observation_space, env.action_space, env.max_episode_steps) == (observation, action, limit)
     assert env.reset().shape == (2, *observation.shape)
@@ -331,3 +326,14 @@ def test_a_pool_that_raises_is_told_as_a_fault_of_the_environment(monkeypatch):
     with pytest.raises(EnvironmentFault, match=r"^CartPole-v1 raised \w+: .*Correct the environment"):
         env.send(np.zeros((3, 7), np.int32))
     env.close()
+
+
+def test_observations_are_trees_where_the_pool_has_dictionaries():
+    env = EnvPoolEnvironment("BabyAI-GoToObj-v0", num_envs=2, seed=0)  # of which EnvPool says that its time limit is 0
+    assert env.max_episode_steps is None
+    assert [name for name, _ in leaves(env.observation_space)] == ["['direction']", "['image']", "['mission']"]
+    env.reset()
+    env.send(np.zeros(2, np.int32))
+    step = env.receive()
+    assert (step.obs["image"].shape, step.obs["image"].dtype) == ((2, 7, 7, 3), np.uint8)
+    assert step.next_obs["direction"].shape == (2,)

@@ -20,17 +20,18 @@ from steepest.algorithms.bodies.agent import (
     value_of,
 )
 from steepest.algorithms.bodies.memories import Memories
+from steepest.core.conversion import rows_of
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.finiteness import Finite, UpdateInfo
 from steepest.core.histories import observations_of
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
-from steepest.core.moments import Moments, RewardStatistics
+from steepest.core.moments import RewardStatistics
 from steepest.core.problem import AbstractMaximisation, weighted_mean, with_kl
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Batch, Trajectory, flatten, with_memory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.critics import AbstractCriticObjective, SquaredError
 from steepest.objectives import AbstractObjective
 
@@ -47,7 +48,7 @@ class Evaluation(eqx.Module):
 
     problem: AbstractMaximisation
     regression: AbstractMaximisation | None
-    observations: Moments | None
+    observations: PyTree
     rewards: RewardStatistics | None
     metrics: dict[str, Array]
     finite: Finite
@@ -107,27 +108,27 @@ class ActorCritic(AbstractAlgorithm):
         return Memories.initial(networks, spec.num_envs)
 
     def act(
-        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
         distribution, carry = self._step(agent, carry, obs)
         return *distribution.sample_and_log_prob(key), carry
 
-    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         distribution, carry = self._step(agent, carry, obs)
         return best_guess(distribution), carry
 
-    def _step(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[AbstractDistribution, Memories]:
+    def _step(self, agent: Agent, carry: PyTree, obs: PyTree) -> tuple[AbstractDistribution, Memories]:
         """The distributions for the next observation of every stream, and what policy and critic remember of it."""
         seen, before = agent.observations(obs), Memories.of(carry)
         distribution, memory = agent.policy.step(before.policy, seen)
         return distribution, Memories(memory, before.of_critic_after(agent, seen))
 
-    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+    def distribution(self, agent: Agent, obs: PyTree) -> AbstractDistribution:
         return agent.policy(agent.observations(obs))
 
-    def update_normaliser(self, agent: Agent, obs: AnyArray) -> Agent:
+    def update_normaliser(self, agent: Agent, obs: PyTree) -> Agent:
         """The agent with these observations, [B, …], in the moments that it normalises with, if it does."""
-        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(obs.shape[0], jnp.float32)))
+        known = agent.observations.merge(agent.observations.measure(obs, jnp.ones(rows_of(obs), jnp.float32)))
         return dataclasses.replace(agent, observations=known)
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
@@ -191,7 +192,7 @@ class ActorCritic(AbstractAlgorithm):
         )
         return after, UpdateInfo(metrics, finite)
 
-    def _statistics(self, agent: Agent, trajectory: Trajectory) -> tuple[Moments | None, RewardStatistics | None]:
+    def _statistics(self, agent: Agent, trajectory: Trajectory) -> tuple[PyTree, RewardStatistics | None]:
         """What the trajectory itself adds to the running statistics."""
         observations = None
         if not self.rollout.demonstrated:  # demonstrations were all seen before learning began

@@ -16,9 +16,10 @@ from steepest.core.moments import (
     NoRewardScaler,
     ObservationNormaliser,
     RewardScaler,
+    TreeNormaliser,
 )
 from steepest.core.problem import weighted_mean
-from steepest.core.spaces import Box, Spec
+from steepest.core.spaces import Box, Leaf, Spec, is_picture, leaves
 from steepest.core.trajectory import Trajectory, flatten, with_memory
 from steepest.core.types import PyTree
 from steepest.critics import AbstractStateValue
@@ -50,16 +51,22 @@ class Agent(eqx.Module):
         return self.updates.astype(jnp.float32) / spec.total_updates
 
 
-def best_guess(distribution: AbstractDistribution) -> Array:
+def best_guess(distribution: AbstractDistribution) -> PyTree:
     """The mode of a distribution as environments take it."""
     return distribution.squash(distribution.mode())
 
 
 def fresh_normaliser(spec: Spec, normalise: bool) -> AbstractNormaliser:
-    """The normaliser of a fresh agent; observations that are no real numbers stay as they are."""
-    if normalise and isinstance(spec.observation, Box):
-        return ObservationNormaliser(Moments.initial(spec.observation.shape))
-    return NoNormaliser()
+    """The normaliser of a fresh agent; choices stay as they are, and so do pictures, which their encoder scales."""
+
+    def of_leaf(leaf: Leaf) -> AbstractNormaliser:
+        real = isinstance(leaf, Box) and not is_picture(leaf)
+        return ObservationNormaliser(Moments.initial(leaf.shape)) if real else NoNormaliser()
+
+    parts = [of_leaf(leaf) for _, leaf in leaves(spec.observation)] if normalise else []
+    if all(isinstance(part, NoNormaliser) for part in parts):
+        return NoNormaliser()
+    return parts[0] if isinstance(spec.observation, Box) else TreeNormaliser(tuple(parts))
 
 
 def fresh_scaler(spec: Spec, scale: bool) -> AbstractRewardScaler:
@@ -121,8 +128,10 @@ def state_values(critic: AbstractStateValue | None, trajectory: Trajectory) -> t
     at_first = truncated & (jnp.arange(truncated.shape[0])[:, None] == first[None, :])
 
     def in_one_pass() -> tuple[Array, Array]:
-        cut = trajectory.next_obs[first, jnp.arange(truncated.shape[1])]
-        values = critic(jnp.concatenate([trajectory.obs, trajectory.next_obs[-1:], cut[None]]))
+        def joined(obs: Array, next_obs: Array) -> Array:
+            return jnp.concatenate([obs, next_obs[-1:], next_obs[first, jnp.arange(truncated.shape[1])][None]])
+
+        values = critic(jax.tree.map(joined, trajectory.obs, trajectory.next_obs))
         return values[:-2], jnp.where(at_first, values[-1:], values[1:-1])
 
     def in_two_passes() -> tuple[Array, Array]:

@@ -16,9 +16,9 @@ from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Rollou
 from steepest.core.moments import NoRewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.schedules import at_progress
-from steepest.core.spaces import Spec
+from steepest.core.spaces import Spec, map_leaves
 from steepest.core.trajectory import Batch, Estimates, Trajectory, flatten
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.objectives import Score
 from steepest.policies import AbstractPolicy
 
@@ -59,14 +59,14 @@ class EpisodeMemory(AbstractAlgorithm):
         )
 
     def act(
-        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
         return *agent.policy(agent.observations(obs)).sample_and_log_prob(key), carry
 
-    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         return best_guess(agent.policy(agent.observations(obs))), carry
 
-    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+    def distribution(self, agent: Agent, obs: PyTree) -> AbstractDistribution:
         return agent.policy(agent.observations(obs))
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
@@ -132,8 +132,9 @@ class EpisodeMemory(AbstractAlgorithm):
     def _no_episodes(self) -> Trajectory:
         """Room for the episodes of K updates, none of which was played yet."""
         shape = (self.spec.max_episode_steps, self.batches * self.spec.num_envs)
-        observation, action = self.spec.observation, self.spec.action
         zero, no = jnp.zeros(shape, jnp.float32), jnp.zeros(shape, bool)
-        obs = jnp.zeros((*shape, *observation.shape), observation.dtype)
-        actions = jnp.zeros((*shape, *action.shape), action.dtype)
+        obs, actions = (
+            map_leaves(lambda leaf: jnp.zeros((*shape, *leaf.shape), leaf.dtype), space)
+            for space in (self.spec.observation, self.spec.action)
+        )
         return Trajectory(obs, actions, obs, zero, zero, no, no, no)

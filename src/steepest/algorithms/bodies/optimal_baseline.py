@@ -28,9 +28,11 @@ class EpisodeProblem(SampledProblem[Parameters]):
     def gradient(self, parameters: Parameters) -> tuple[Parameters, Info]:
         objective, info = self.evaluate(parameters)
         rows, shape = self.batch, (-1, self.episodes)
-        action, obs = rows.action.reshape(*shape, *rows.action.shape[1:]), rows.obs
-        if not isinstance(obs, Histories):
-            obs = jax.tree.map(lambda each: each.reshape(*shape, *each.shape[1:]), obs)
+        obs, action = jax.tree.map(
+            lambda each: each if isinstance(each, Histories) else each.reshape(*shape, *each.shape[1:]),
+            (rows.obs, rows.action),
+            is_leaf=lambda each: isinstance(each, Histories),
+        )
         scores, unravel = episode_scores(parameters, obs, action, (rows.weight > 0).reshape(shape))
         returns = rows.advantage.reshape(shape)[0]
         baseline = variance_optimal(scores, returns, per_parameter=self.per_parameter, leave_one_out=True)

@@ -18,7 +18,7 @@ from steepest.core.problem import GivenGradient
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.perturbation import AbstractPerturbation
 from steepest.policies import AbstractPolicy
 
@@ -62,33 +62,37 @@ class PerturbationAscent(AbstractAlgorithm):
         return jnp.arange(spec.num_envs, dtype=jnp.int32)
 
     def act(
-        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        seen = agent.observations(jnp.asarray(obs))
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
+        seen = agent.observations(jax.tree.map(jnp.asarray, obs))
         if agent.experience is None:
             return *agent.policy(seen).sample_and_log_prob(key), carry
         vector, unravel = ravel_pytree(agent.policy)
         count = agent.experience.shape[0]
+
         # Rows of any group of streams, each in its place of [copies, policies]. So every policy is made once, outside
         # the sampler's loop; to gather the parameters of every stream at every step is several times slower.
-        rows = jnp.zeros((self.spec.num_envs, *seen.shape[1:]), seen.dtype).at[carry].set(seen, unique_indices=True)
-        rows = rows.reshape(-1, count, *seen.shape[1:])
+        def placed(seen: Array) -> Array:
+            rows = jnp.zeros((self.spec.num_envs, *seen.shape[1:]), seen.dtype).at[carry].set(seen, unique_indices=True)
+            return rows.reshape(-1, count, *seen.shape[1:])
 
-        def one(key: Key[Array, ""], offset: Float[Array, " P"], obs: Array) -> tuple[Array, Array]:
+        def one(key: Key[Array, ""], offset: Float[Array, " P"], obs: PyTree) -> tuple[PyTree, Array]:
             distribution = unravel(vector + offset)(obs)
             if self.noisy_actions:
                 return distribution.sample_and_log_prob(key)
             action = distribution.mode()
             return action, distribution.log_prob(action)
 
-        acted = jax.vmap(one, in_axes=(0, 0, 1), out_axes=1)(jax.random.split(key, count), agent.experience, rows)
+        acted = jax.vmap(one, in_axes=(0, 0, 1), out_axes=1)(
+            jax.random.split(key, count), agent.experience, jax.tree.map(placed, seen)
+        )
         action, log_prob = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[carry], acted)
         return action, log_prob, carry
 
-    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         return best_guess(agent.policy(agent.observations(obs))), carry
 
-    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+    def distribution(self, agent: Agent, obs: PyTree) -> AbstractDistribution:
         return agent.policy(agent.observations(obs))
 
     def for_evaluation(self, agent: Agent) -> Agent:

@@ -17,9 +17,9 @@ from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, Rollou
 from steepest.core.moments import NoRewardScaler
 from steepest.core.problem import SampledProblem, weighted_mean
 from steepest.core.schedules import at_progress
-from steepest.core.spaces import Box, Spec
+from steepest.core.spaces import Box, Spec, leaves
 from steepest.core.trajectory import Batch, Trajectory
-from steepest.core.types import AnyArray, PyTree
+from steepest.core.types import PyTree
 from steepest.critics import (
     AbstractActionValue,
     ClippedActions,
@@ -116,8 +116,8 @@ class ReplayActorCritic(AbstractAlgorithm):
         return self.exploration.initial_carry(spec)
 
     def act(
-        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: AnyArray
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
+        self, key: Key[Array, ""], agent: Agent, carry: PyTree, obs: PyTree
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
         distribution = agent.policy(agent.observations(obs))
         if agent.experience is None:
             action = distribution.mode() if self.deterministic else distribution.sample(key)
@@ -128,12 +128,13 @@ class ReplayActorCritic(AbstractAlgorithm):
             return action, log_prob, carry
         anything, its_log_prob, _ = Uniform(self.spec.action).act(for_warm_up, (), distribution, obs)
         warm = self._warm(agent.experience)
-        return jnp.where(warm, action, anything), jnp.where(warm, log_prob, its_log_prob), carry
+        action = jax.tree.map(lambda own, other: jnp.where(warm, own, other), action, anything)
+        return action, jnp.where(warm, log_prob, its_log_prob), carry
 
-    def act_deterministic(self, agent: Agent, carry: PyTree, obs: AnyArray) -> tuple[Array, PyTree]:
+    def act_deterministic(self, agent: Agent, carry: PyTree, obs: PyTree) -> tuple[PyTree, PyTree]:
         return best_guess(agent.policy(agent.observations(obs))), carry
 
-    def distribution(self, agent: Agent, obs: AnyArray) -> AbstractDistribution:
+    def distribution(self, agent: Agent, obs: PyTree) -> AbstractDistribution:
         return agent.policy(agent.observations(obs))
 
     def for_evaluation(self, agent: Agent) -> Agent:
@@ -233,9 +234,7 @@ class ReplayActorCritic(AbstractAlgorithm):
             target = deterministic_target(critic, agent.experience.target_policy, *successor, discount=rows.discount)
         else:
             target = expected_target(key, critic, agent.policy, *successor, discount=rows.discount)
-        action = agent.policy(rows.obs).squash(rows.action)
-        if isinstance(self.spec.action, Box):
-            action = within_bounds(self.spec.action, action)
+        action = within_bounds(self.spec.action, agent.policy(rows.obs).squash(rows.action))
         return ValueRegression((rows.obs, action), target, jnp.ones(self.batch_size, jnp.float32))
 
     def _problem(
@@ -248,7 +247,8 @@ class ReplayActorCritic(AbstractAlgorithm):
     def _judge(self, critics: Critics) -> AbstractActionValue:
         """The critics as one, of actions as the environment takes them."""
         critic = critics[0] if len(critics) == 1 else MinimumActionValue(critics)
-        return ClippedActions(critic, self.spec.action) if isinstance(self.spec.action, Box) else critic
+        real = any(isinstance(leaf, Box) for _, leaf in leaves(self.spec.action))
+        return ClippedActions(critic, self.spec.action) if real else critic
 
     def _warm(self, experience: Replay) -> Bool[Array, ""]:
         return experience.steps >= self.warm_up_steps

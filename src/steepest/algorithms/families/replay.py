@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from steepest.algorithms import fields
 from steepest.algorithms.hyper_parameters import HyperParameters
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Spec
+from steepest.core.spaces import Box, Spec, leaves
 from steepest.core.validation import check_number
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ReplayHyperParameters(HyperParameters):
         from steepest.replay import check_memory
         from steepest.steps import Ascent, Optimiser
 
-        if isinstance(spec.action, Box) and not spec.action.bounded:
+        if any(isinstance(leaf, Box) and not leaf.bounded for _, leaf in leaves(spec.action)):
             raise InputError(
                 f"action space: a Box without finite bounds; {self.name} acts within them. "
                 "Give bounds with --action-low and --action-high (action_low=…, action_high=… in Python)."

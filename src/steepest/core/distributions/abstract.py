@@ -5,7 +5,10 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
+
+from steepest.core.errors import InputError
+from steepest.core.types import PyTree
 
 Distribution = TypeVar("Distribution")
 
@@ -24,11 +27,23 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
     environment takes may be a function of it, without parameters: `squash`.
     """
 
+    def masked(self, mask: Bool[Array, "*batch m"]) -> Distribution:
+        """This distribution given that the action is an allowed one; the others have probability 0, and no gradient.
+
+        **Arguments**
+
+        - `mask`: True for each choice that is allowed, as `steepest.core.spaces.Mask` orders them. A row in which a
+          component has none gives NaN.
+
+        **Raises** `InputError` for a distribution whose actions are no choices.
+        """
+        raise InputError(f"there is an action mask, but actions are of a {type(self).__name__}, which has no choices.")
+
     @abc.abstractmethod
-    def sample(self, key: Key[Array, ""]) -> Array:
+    def sample(self, key: Key[Array, ""]) -> PyTree:
         """Draw one action for each batch entry, [*batch, …]. One key serves the whole batch."""
 
-    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Float[Array, "*batch"]]:
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[PyTree, Float[Array, "*batch"]]:
         """Draw the action that `sample` draws with this key, and its log-probability.
 
         Derivatives of the second go through the action as well. The score $\\nabla\\log\\pi(a)$ at a fixed action
@@ -38,7 +53,7 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
         return action, self.log_prob(action)
 
     @abc.abstractmethod
-    def log_prob(self, action: Array) -> Float[Array, "*batch"]:
+    def log_prob(self, action: PyTree) -> Float[Array, "*batch"]:
         """$\\log\\pi(a)$ in nats: of the probability of a discrete action, of the density of a continuous one."""
 
     @abc.abstractmethod
@@ -53,17 +68,17 @@ class AbstractDistribution(eqx.Module, Generic[Distribution]):
         """
 
     @abc.abstractmethod
-    def mode(self) -> Array:
+    def mode(self) -> PyTree:
         """The action to take when acting without noise, [*batch, …]."""
 
-    def squash(self, action: Array) -> Array:
+    def squash(self, action: PyTree) -> PyTree:
         """The action as the environment takes it; the same, unless a subclass squashes it.
 
         Critics of actions judge this one, and so may demonstrations and other policies choose it.
         """
         return action
 
-    def unsquash(self, taken: Array) -> tuple[Array, Array]:
+    def unsquash(self, taken: PyTree) -> tuple[PyTree, Array]:
         """An action that `squash` makes `taken` of, and the log of the slope there, summed over coordinates.
 
         Where p is a density of `taken`, $\\log p$ plus that is the density of the action.

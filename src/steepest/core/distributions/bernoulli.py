@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.distributions.abstract import AbstractDistribution
 from steepest.core.distributions.categorical import entropy_terms, kl_terms
@@ -30,6 +30,12 @@ class Bernoulli(AbstractDistribution["Bernoulli"]):
     """
 
     logits: Float[Array, "*batch n"]
+
+    def masked(self, mask: Bool[Array, "*batch m"]) -> "Bernoulli":
+        both = mask.reshape(*mask.shape[:-1], mask.shape[-1] // 2, 2)
+        off, on = both[..., 0], both[..., 1]
+        forced = jnp.where(on, jnp.where(off, 0.0, jnp.inf), jnp.where(off, -jnp.inf, jnp.nan))
+        return Bernoulli(jnp.where(on & off, self.logits, forced.astype(self.logits.dtype)))
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, "*batch n"]:
         """Draw one action for each batch entry."""

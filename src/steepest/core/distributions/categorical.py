@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.distributions.abstract import AbstractDistribution
 
@@ -32,6 +32,9 @@ class Categorical(AbstractDistribution["Categorical"]):
     """
 
     logits: Float[Array, "*batch n"]
+
+    def masked(self, mask: Bool[Array, "*batch n"]) -> "Categorical":
+        return Categorical(jnp.where(mask, self.logits, -jnp.inf))
 
     def quantile(self, level: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
         """The least action whose cumulative probability exceeds `level` ∈ [0, 1): uniform levels give samples.

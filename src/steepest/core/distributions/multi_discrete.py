@@ -2,7 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.distributions.abstract import AbstractDistribution
 from steepest.core.distributions.categorical import Categorical
@@ -41,6 +42,11 @@ class MultiDiscrete(AbstractDistribution["MultiDiscrete"]):
     def choices(self) -> tuple[Categorical, ...]:
         """The k distributions that this one is the product of."""
         return tuple(Categorical(logits) for logits in self.logits)
+
+    def masked(self, mask: Bool[Array, "*batch m"]) -> "MultiDiscrete":
+        ends = np.cumsum([logits.shape[-1] for logits in self.logits])[:-1].tolist()
+        parts = zip(self.choices(), jnp.split(mask, ends, axis=-1), strict=True)
+        return MultiDiscrete(tuple(each.masked(part).logits for each, part in parts))
 
     def sample(self, key: Key[Array, ""]) -> Int[Array, "*batch k"]:
         """Draw one action for each batch entry."""

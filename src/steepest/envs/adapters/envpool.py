@@ -6,14 +6,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int
 
 from steepest.core.conversion import to_environment
 from steepest.core.errors import EnvironmentFault, InputError, unknown
+from steepest.core.types import PyTree
 from steepest.envs.adapters.faults import raised
 from steepest.envs.adapters.gymnasium import without_noise
 from steepest.envs.adapters.gymnasium_spaces import Bounds, from_gymnasium
-from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward
+from steepest.envs.adapters.vector import AbstractVectorEnvironment, Step, checked_observation, checked_reward, replaced
 
 _NO_LIMIT = 2**31 - 1
 """EnvPool's time limit of environments without one; for some it is 0."""
@@ -75,14 +76,14 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         self._which, self._ended = np.arange(num_envs), np.zeros(num_envs, bool)
         self._elapsed = np.zeros(num_envs, np.int64)
 
-    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
+    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> PyTree:
         """Begin an episode in every environment, also in those that are in the middle of one. None of them rests."""
         with self._named():
             raw, _ = self._pool.reset()
         self._ended[:], self._elapsed[:] = False, 0
         return self._observation(raw, self._which)
 
-    def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
+    def send(self, action: PyTree) -> None:
         """Hand the actions to the pool's threads, and return at once."""
         with self._named():
             self._pool.send(to_environment(self.action_space, action))
@@ -99,13 +100,12 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
             obs, truncated = self._cut(next_obs, late), truncated | late
         return Step(obs, next_obs, checked_reward(self.id, reward, self.num_envs), terminated, truncated, valid)
 
-    def _cut(self, obs: Shaped[np.ndarray, "N ..."], late: Bool[np.ndarray, " N"]) -> Shaped[np.ndarray, "N ..."]:
+    def _cut(self, obs: PyTree, late: Bool[np.ndarray, " N"]) -> PyTree:
         """Begin new episodes where the time is over and the pool does not see that: CliffWalking's has no clock."""
         with self._named():
             raw, _ = self._pool.reset(options={"reset_mask": late})
-        begun, self._elapsed[late] = obs.copy(), 0
-        begun[late] = self._observation(raw, np.flatnonzero(late))
-        return begun
+        self._elapsed[late] = 0
+        return replaced(self.observation_space, obs, late, self._observation(raw, np.flatnonzero(late)))
 
     def close(self) -> None:
         """Stop the pool's threads. The pool's own `close` leaves them running; they end with the last reference."""
@@ -121,7 +121,7 @@ class EnvPoolEnvironment(AbstractVectorEnvironment):
         except Exception as error:
             raise raised(self.id, error) from error
 
-    def _observation(self, raw: object, which: Int[np.ndarray, " n"]) -> Shaped[np.ndarray, "n ..."]:
+    def _observation(self, raw: PyTree, which: Int[np.ndarray, " n"]) -> PyTree:
         return checked_observation(self.id, self.observation_space, raw, which)
 
 

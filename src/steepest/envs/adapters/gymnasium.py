@@ -18,6 +18,7 @@ from steepest.core.errors import EnvironmentFault, InputError, unknown
 from steepest.envs import COMPILED
 from steepest.envs.adapters.faults import one_line, place_of
 from steepest.envs.adapters.gymnasium_spaces import Bounds
+from steepest.envs.adapters.masks import MaskSource
 from steepest.envs.adapters.rendering import RENDER_MODE, check_render_mode, lacks_graphics, nothing_draws
 from steepest.envs.adapters.separate import SeparateEnvironments
 
@@ -56,6 +57,7 @@ def make(
     max_episode_steps: int | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     render: bool = False,
+    masks: MaskSource | None = None,
 ) -> SeparateEnvironments:
     """N environments from a registered id, or from a function that makes one.
 
@@ -64,6 +66,7 @@ def make(
     - `max_episode_steps`: a time limit, in place of the one that is registered; a function's own stays too.
     - `env_kwargs`: of the constructor, where `source` is an id.
     - `render`: make such as have pictures: with render_mode "rgb_array".
+    - `masks`: where their action masks are found, as `SeparateEnvironments.find_masks` says; None for none.
 
     **Raises** `InputError` for an id that is not registered or cannot be made, with what to do; `EnvironmentFault`
     for a function that raises.
@@ -93,7 +96,7 @@ def make(
             )
         if render:
             check_render_mode(name, environments[0], given=not isinstance(source, str))
-        return SeparateEnvironments(environments, name=name, seed=seed, action_bounds=action_bounds)
+        return SeparateEnvironments(environments, name=name, seed=seed, action_bounds=action_bounds, masks=masks)
     except Exception:
         for env in environments:
             with contextlib.suppress(Exception):  # what went wrong first is told

@@ -4,13 +4,19 @@ import gymnasium
 import numpy as np
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
+from steepest.core.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 Bounds = tuple[float | None, float | None]
 
 
-def from_gymnasium(role: str, space: object, bounds: Bounds = (None, None)) -> Space:
+def from_gymnasium(role: str, space: object, bounds: Bounds = (None, None), entry: str = "") -> Space:
     """The space of steepest for a Gymnasium space.
+
+    **Arguments**
+
+    - `role`: observation or action.
+    - `bounds`: of actions that have none.
+    - `entry`: where it stands in a space of several, for messages.
 
     **Raises** `InputError` for a kind of space that policies and critics cannot take.
     """
@@ -23,8 +29,15 @@ def from_gymnasium(role: str, space: object, bounds: Bounds = (None, None)) -> S
             return MultiBinary(space.shape[0])
         case gymnasium.spaces.Box() if 0 not in space.shape:
             return _box(role, space, bounds)
+        case gymnasium.spaces.Dict() if len(space.spaces):
+            return Dict(
+                {name: from_gymnasium(role, each, bounds, f"{entry}[{name!r}]") for name, each in space.spaces.items()}
+            )
+        case gymnasium.spaces.Tuple() if len(space.spaces):
+            parts = enumerate(space.spaces)
+            return Tuple(tuple(from_gymnasium(role, each, bounds, f"{entry}[{index}]") for index, each in parts))
         case _:
-            raise InputError(f"{role} space is {_words(space)}; {_remedy(role, space)}")
+            raise InputError(f"{role} space{entry} is {_words(space)}; {_remedy(role, space, entry)}")
 
 
 def _words(space: object) -> str:
@@ -32,15 +45,20 @@ def _words(space: object) -> str:
     return "missing" if space is None else f"a {type(space).__name__}{f' of shape {shape}' if shape else ''}"
 
 
-def _remedy(role: str, space: object) -> str:
+def _remedy(role: str, space: object, entry: str) -> str:
     if not isinstance(space, gymnasium.Space):
         return f"it must be one of gymnasium.spaces. Set self.{role}_space where the environment is made."
     if 0 in (space.shape or ()):
         return "it has no component. Give it one that is always 0."
     supported = (
-        "Box, Discrete, and MultiDiscrete and MultiBinary with one axis are supported. Give a function that makes the "
-        "environment inside a wrapper"
+        "Box, Discrete, MultiDiscrete and MultiBinary with one axis, and Dict and Tuple of these are supported. Give a "
+        "function that makes the environment inside a wrapper"
     )
+    if entry.startswith("['") and role == "observation":
+        return (
+            f"{supported} that leaves the entry out: gymnasium.wrappers.FilterObservation(env, […]), with the names of "
+            "the entries to keep."
+        )
     if role == "action":
         return (
             f"{supported}: gymnasium.wrappers.TransformAction(env, function, space), whose function turns an action of "

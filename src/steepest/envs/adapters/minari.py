@@ -6,7 +6,7 @@ import numpy as np
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError, unknown
-from steepest.core.spaces import Space
+from steepest.core.spaces import Space, one_array
 from steepest.envs.adapters.gymnasium import without_noise
 from steepest.envs.adapters.gymnasium_spaces import from_gymnasium
 
@@ -37,6 +37,8 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     spaces = from_gymnasium("observation", theirs[0]), from_gymnasium("action", theirs[1])
     if not episodes:
         raise InputError(f"Minari data set {name!r} has no episodes. Give another.")
+    for space, role in zip(spaces, ("observations", "actions"), strict=True):
+        one_array(space, f"{role} of the Minari data set {name!r}", "demonstrations hold")
     lengths = [len(episode.actions) for episode in episodes]
     found = Demonstrations(
         # The last observation of an episode is the one after its last action.

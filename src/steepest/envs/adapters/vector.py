@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float32, Int, Shaped
 
 from steepest.core.conversion import from_environment, in_single_precision, last_choice
 from steepest.core.errors import EnvironmentFault, InputError
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Dict, Leaf, Mask, Masked, Space, Tuple, leaves, map_leaves
+from steepest.core.types import PyTree, TreeOf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Step:
     - `valid`: False where the environment ignored the action and reset itself instead.
     """
 
-    obs: Shaped[np.ndarray, "N ..."]
-    next_obs: Shaped[np.ndarray, "N ..."]
+    obs: TreeOf[Shaped[np.ndarray, "N ..."]]
+    next_obs: TreeOf[Shaped[np.ndarray, "N ..."]]
     reward: Float32[np.ndarray, " N"]
     terminated: Bool[np.ndarray, " N"]
     truncated: Bool[np.ndarray, " N"]
@@ -47,7 +48,7 @@ class AbstractVectorEnvironment(abc.ABC):
     max_episode_steps: int | None
 
     @abc.abstractmethod
-    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> Shaped[np.ndarray, "N ..."]:
+    def reset(self, episodes: Int[np.ndarray, " N"] | None = None) -> PyTree:
         """Begin an episode in every environment.
 
         **Arguments**
@@ -57,7 +58,7 @@ class AbstractVectorEnvironment(abc.ABC):
         """
 
     @abc.abstractmethod
-    def send(self, action: Shaped[np.ndarray, "N ..."]) -> None:
+    def send(self, action: PyTree) -> None:
         """Start a step with one action for each environment."""
 
     @abc.abstractmethod
@@ -70,25 +71,46 @@ class AbstractVectorEnvironment(abc.ABC):
 
 
 def checked_observation(
-    name: str, space: Space, obs: object, which: Int[np.ndarray, " N"]
-) -> Shaped[np.ndarray, "N ..."]:
+    name: str,
+    space: Space,
+    obs: PyTree,
+    which: Int[np.ndarray, " N"],
+    elapsed: Int[np.ndarray, " N"] | None = None,
+) -> PyTree:
     """A checked copy of one observation of each environment, as policies see it.
 
     **Arguments**
 
     - `which`: the numbers of the environments, for messages.
+    - `elapsed`: the steps of their episodes, for messages about masks.
 
-    **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, or a choice out of range.
+    **Raises** `EnvironmentFault` for a wrong shape, a value that is not finite, a choice out of range, or a mask that
+    allows no action.
     """
+    if not isinstance(space, Dict | Tuple | Masked):
+        return _checked(name, "observation", space, obs, which)
+    labels = iter(leaves(space, "observation"))
+
+    def one(leaf: Leaf, array: object) -> np.ndarray:
+        label = next(labels)[0]
+        if isinstance(leaf, Mask):
+            return _checked_mask(name, leaf, np.asarray(array), which, elapsed)
+        return _checked(name, label, leaf, array, which)
+
+    return map_leaves(one, space, obs)
+
+
+def _checked(
+    name: str, label: str, space: Leaf, obs: object, which: Int[np.ndarray, " N"]
+) -> Shaped[np.ndarray, "N ..."]:
     array = np.asarray(obs)
     if array.shape != (len(which), *space.shape):
         raise EnvironmentFault(
-            f"{name}: an observation has shape {array.shape[1:]}; its space says {space.shape}. "
-            f"Correct the environment."
+            f"{name}: an {label} has shape {array.shape[1:]}; its space says {space.shape}. Correct the environment."
         )
     if array.dtype.kind not in "biuf":
         raise EnvironmentFault(
-            f"{name}: an observation holds {_content(array)}; it must hold numbers. Correct the environment."
+            f"{name}: an {label} holds {_content(array)}; it must hold numbers. Correct the environment."
         )
     try:
         converted = from_environment(space, array)
@@ -108,10 +130,46 @@ def checked_observation(
         where = np.argwhere(wrong)[0].tolist()
         component = f"[{', '.join(map(str, where[1:]))}]" if space.shape else ""
         raise EnvironmentFault(
-            f"{name}: observation{component} of environment {which[where[0]]} is {converted[tuple(where)]}; {rule}. "
+            f"{name}: {label}{component} of environment {which[where[0]]} is {converted[tuple(where)]}; {rule}. "
             f"Correct the environment."
         )
     return converted
+
+
+def _checked_mask(
+    name: str,
+    space: Mask,
+    mask: np.ndarray,
+    which: Int[np.ndarray, " N"],
+    elapsed: Int[np.ndarray, " N"] | None,
+) -> Bool[np.ndarray, "N n"]:
+    if mask.shape != (len(which), *space.shape) or not ((mask == 0) | (mask == 1)).all():
+        raise EnvironmentFault(
+            f"{name}: an action mask is {mask.dtype}{list(mask.shape[1:])}; it must have {space.shape[0]} values, each "
+            f"True or False, one for every choice. Correct the environment."
+        )
+    ends = np.cumsum(space.counts)[:-1]
+    allowed = np.stack([part.any(axis=1) for part in np.split(mask, ends, axis=1)], axis=1)
+    if not allowed.all():
+        row, component = np.argwhere(~allowed)[0].tolist()
+        of = f" for component {component}" if len(space.counts) > 1 else ""
+        when = "" if elapsed is None else f", after {elapsed[row]} steps of its episode"
+        raise EnvironmentFault(
+            f"{name}: the action mask of environment {which[row]} allows no action{of}{when}. Correct the environment: "
+            "a state in which nothing can be done ends the episode."
+        )
+    return mask.astype(bool)
+
+
+def replaced(space: Space, obs: PyTree, which: np.ndarray, new: PyTree) -> PyTree:
+    """A copy of observations with others in some rows."""
+
+    def one(_: Leaf, kept: np.ndarray, new: np.ndarray) -> np.ndarray:
+        kept = kept.copy()
+        kept[which] = new
+        return kept
+
+    return map_leaves(one, space, obs, new)
 
 
 def checked_reward(name: str, reward: object, num_envs: int) -> Float32[np.ndarray, " N"]:
