@@ -112,6 +112,31 @@ class Spoilt(AbstractEnvironment):
         return state, reward + self.added, terminated
 
 
+class Ending(AbstractEnvironment):
+    """Reward 1 in every step, whatever is done; each step is the last one with probability `chance`."""
+
+    id: ClassVar[str] = "Ending"
+    max_episode_steps: ClassVar[int | None] = None
+    chance: float = 0.1
+
+    @property
+    def observation_space(self):
+        return Box(-1.0, 1.0, (1,))
+
+    @property
+    def action_space(self):
+        return Discrete(2)
+
+    def initial(self, key):
+        return jnp.ones(1)
+
+    def observe(self, state):
+        return state
+
+    def step(self, key, state, action):
+        return state, jnp.ones(()), jax.random.bernoulli(key, self.chance)
+
+
 class Chain(AbstractEnvironment):
     """Reward 1 in every step, until it ends after so many of them; a leaf, so that one program serves all lengths."""
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Chain, Corridor, Match, Probe, Spoilt
+from worlds import Chain, Corridor, Ending, Match, Probe, Spoilt
 
 from steepest.algorithms import (
     A2C,
@@ -236,6 +236,15 @@ def test_a_critic_learns_what_a_state_is_worth(name, shared):
         agent = trained(steps)
         critic = agent.policy.value if shared else agent.critic
         np.testing.assert_allclose(critic(jnp.array([[last]])), worth, atol=0.1, err_msg=f"{steps} steps")
+
+
+def test_a_critic_of_single_transitions_learns_that_episodes_end():
+    """The few errors at ends outweigh the many small ones between; clipped one by one, they would not."""
+    env, discount = Ending(), 0.99
+    parameters = dataclasses.replace(OnlineActorCritic(), discount=discount, critic_learning_rate=2e-3, hidden=(8,))
+    algorithm = parameters.for_env(env, updates=20_000)
+    agent = jax.jit(lambda key: train(algorithm, env, key, updates=20_000)[0].agent)(KEY)
+    np.testing.assert_allclose(agent.critic(jnp.ones((1, 1))), 1 / (1 - discount * (1 - env.chance)), rtol=0.25)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 from steepest.algorithms import fields
@@ -29,6 +30,12 @@ class OnlineActorCritic(SegmentHyperParameters):
     What differs from the books: RMSProp in place of plain ascent. Transitions that follow each other are alike, so
     steps must be small; more environments side by side (`num_envs`) make them less alike, and that is A2C's idea.
 
+    Gradients are not clipped, where other algorithms do so at 0.5. Here a gradient is that of one transition, and the
+    few that are long are the ends of episodes. Shortened, they no longer outweigh the many short ones: the mean of the
+    steps is not that of the errors, and the critic learns that episodes never end. Then no action is worse than
+    another, and the policy drifts to one of them and stays. With a clip at 0.5, on CartPole-v1, 7 of the 10 seeds 100
+    to 109 ended below 50 after 500,000 steps.
+
     **Reference** Sutton and Barto, *Reinforcement Learning*, 2nd edition, 2018, section 13.5.
     """
 
@@ -42,7 +49,7 @@ class OnlineActorCritic(SegmentHyperParameters):
     learning_rate: fields.LearningRate = 1e-4
     critic_learning_rate: fields.CriticLearningRate = 5e-4
     anneal: fields.Anneal = False
-    clip_global_norm: fields.ClipGlobalNorm = 0.5
+    clip_global_norm: fields.ClipGlobalNorm = math.inf
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
     hidden: fields.Hidden = (64, 64)
