@@ -1,6 +1,6 @@
 """How fast steepest is beside other libraries: the same hyper-parameters, measured in turns.
 
-Usage: `python benchmarks/peers.py [--directory DIR] [--rounds N] [--only NAME] [--json FILE]`. The other libraries are
+Usage: `python benchmarks/peers.py [--directory DIR] [--rounds N] [--only TEXT] [--json FILE]`. The other libraries are
 installed into virtual environments of their own, once. `README.md` says what the numbers mean.
 """
 
@@ -22,7 +22,11 @@ from rich.table import Table
 INSTALLS = {
     # The JAX is steepest's own, so that the libraries are compared and not their compilers.
     "rejax": [["rejax==0.1.2", "gymnax==0.0.9", f"jax=={importlib.metadata.version('jax')}"]],
-    "sb3": [["torch==2.13.0"], ["stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium"]],
+    "sb3": [
+        ["torch==2.13.0"],
+        ["stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium"],
+        ["envpool==1.2.5"],
+    ],
 }
 """For each virtual environment, what `pip install` is called with, one call after the other."""
 
@@ -43,6 +47,7 @@ class Comparison:
     """One set of hyper-parameters, and who runs it beside steepest.
 
     - `peers`: by the name to be shown, the script's further arguments.
+    - `backends`: by the name to be shown, who runs steepest's environments.
     """
 
     title: str
@@ -50,6 +55,7 @@ class Comparison:
     script: str
     settings: dict[str, Any]
     peers: dict[str, tuple[str, ...]]
+    backends: dict[str, str] = dataclasses.field(default_factory=lambda: {"steepest": "compiled"})
 
 
 COMPARISONS = (
@@ -125,6 +131,24 @@ COMPARISONS = (
         },
         {"SB3, default threads": ("0",), "SB3, 1 thread": ("1",)},
     ),
+    Comparison(
+        "Recurrent PPO on CartPole-v1, LSTM of 64, 8 × 128, minibatch 128, 10 epochs",
+        "sb3",
+        "sb3_contrib_recurrent.py",
+        SHARED
+        | {
+            "num_envs": 8,
+            "segment_length": 128,
+            "minibatch_size": 128,
+            "epochs": 10,
+            "discount": 0.99,
+            "gae_lambda": 0.95,
+            "memory": "lstm",
+            "memory_size": 64,
+        },
+        {"sb3-contrib, default threads": ("0",), "sb3-contrib, 1 thread": ("1",)},
+        {"steepest": "compiled", "steepest, Gymnasium's CartPole": "gymnasium"},
+    ),
 )
 
 
@@ -142,9 +166,9 @@ class Result:
         return max(self.comparison.peers, key=lambda name: self.speeds[name].median)
 
     @property
-    def ratio(self) -> Summary:
-        """Steepest over the fastest peer, round by round."""
-        return self.speeds["steepest"].over(self.speeds[self.fastest_peer])
+    def ratios(self) -> dict[str, Summary]:
+        """Steepest on each backend over the fastest peer, round by round."""
+        return {name: self.speeds[name].over(self.speeds[self.fastest_peer]) for name in self.comparison.backends}
 
     def dump(self) -> dict[str, Any]:
         """For JSON."""
@@ -154,7 +178,7 @@ class Result:
             "steps_per_second": {name: speed.dump() for name, speed in self.speeds.items()},
             "ready": self.ready,
             "fastest_peer": self.fastest_peer,
-            "ratio": self.ratio.dump(),
+            "ratios": {name: ratio.dump() for name, ratio in self.ratios.items()},
         }
 
 
@@ -184,7 +208,8 @@ def _has(python: pathlib.Path, requirement: str) -> bool:
 def compare(comparison: Comparison, python: pathlib.Path, *, rounds: int, seconds: float) -> Result:
     """Start every contender, each in a process of its own, then measure them in turns, so that noise hits all alike."""
     arguments = [json.dumps(comparison.settings), str(seconds)]
-    commands = {"steepest": [sys.executable, FOLDER / "peers" / "steepest_training.py", *arguments]}
+    own = [sys.executable, FOLDER / "peers" / "steepest_training.py", *arguments]
+    commands = {name: [*own, backend] for name, backend in comparison.backends.items()}
     for name, further in comparison.peers.items():
         commands[name] = [python, FOLDER / "peers" / comparison.script, *arguments, *further]
     with contextlib.ExitStack() as stack:
@@ -208,7 +233,8 @@ def show(results: list[Result]) -> None:
     console.width = max(console.width, 110)
     for result in results:
         table = Table("", title=result.comparison.title, title_justify="left")
-        for name in ("steps/s", "compile, s", "steepest / this"):
+        first, *_ = result.comparison.backends
+        for name in ("steps/s", "compile, s", f"{first} / this"):
             table.add_column(name, justify="right")
         for name, speed in result.speeds.items():
             compiling = result.ready[name]["compile_seconds"]
@@ -216,14 +242,14 @@ def show(results: list[Result]) -> None:
                 name,
                 speed.text(),
                 "–" if compiling is None else f"{compiling:.1f}",
-                "" if name == "steepest" else result.speeds["steepest"].over(speed).text(),
+                "" if name == first else result.speeds[first].over(speed).text(),
             )
         console.print(table)
-        ratio = result.ratio
-        console.print(
-            f"steepest / {result.fastest_peer}, round by round: minimum {min(ratio.samples):.2f}, median "
-            f"{ratio.median:.2f}, maximum {max(ratio.samples):.2f}"
-        )
+        for name, ratio in result.ratios.items():
+            console.print(
+                f"{name} / {result.fastest_peer}, round by round: minimum {min(ratio.samples):.2f}, median "
+                f"{ratio.median:.2f}, maximum {max(ratio.samples):.2f}"
+            )
         versions = {name: version for each in result.ready.values() for name, version in each["versions"].items()}
         console.print(", ".join(f"{name} {version}" for name, version in versions.items()) + "\n", highlight=False)
 
@@ -241,11 +267,15 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--only", choices=sorted(INSTALLS), help="make just the one comparison")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="the comparisons with this in their title, or with this library"
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there too")
     options = parser.parse_args()
 
-    chosen = [each for each in COMPARISONS if options.only in (None, each.environment)]
+    chosen = [each for each in COMPARISONS if options.only == each.environment or options.only in each.title]
+    if not chosen:
+        parser.error(f"no title has {options.only!r} in it; there are: {[each.title for each in COMPARISONS]}")
     interpreters = {each.environment: install(options.directory, each.environment) for each in chosen}
     where = machine()
     results = [

@@ -1,7 +1,7 @@
-"""A compiled algorithm, as its own driver runs it: one XLA thread, metrics of every update read back.
+"""An algorithm, as its own driver runs it: one XLA thread, metrics of every update read back.
 
-Usage: `steepest_training.py SETTINGS SECONDS`, where SETTINGS is JSON and names algorithm and environment too; it
-speaks as `harness.py` describes.
+Usage: `steepest_training.py SETTINGS SECONDS [BACKEND]`, where SETTINGS is JSON and names algorithm and environment
+too; it speaks as `harness.py` describes. The backend is `compiled` where none is named.
 """
 
 import importlib.metadata
@@ -13,22 +13,31 @@ from harness import rate, serve
 
 from steepest.algorithms import ALGORITHMS
 from steepest.core.spaces import Spec
-from steepest.envs import compiled
+from steepest.envs.tasks import resolve
 from steepest.training.compiled import CompiledTraining
+from steepest.training.driver import AbstractTraining
+from steepest.training.host import HostTraining
 
 UPDATES = 1_000_000
 """As many as schedules are told of; a ring of transitions is laid out for no more."""
+ENDLESS = 2**31 - 1
 
 settings, seconds = json.loads(sys.argv[1]), float(sys.argv[2])
+backend = sys.argv[3] if len(sys.argv) > 3 else "compiled"
 settings["hidden"] = tuple(settings["hidden"])
-env = compiled(settings.pop("env"))
-assert env is not None
+task = resolve(settings.pop("env"), backend)
 parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
-streams = parameters.num_streams(env.observation_space, env.action_space)
-spec = Spec(env.observation_space, env.action_space, streams, total_updates=UPDATES)
+streams = parameters.num_streams(task.observation_space, task.action_space)
+spec = Spec(task.observation_space, task.action_space, streams, total_updates=UPDATES)
+groups = [] if task.env is not None else task.groups(streams, seed=0)
 
 before = time.perf_counter()
-training = CompiledTraining(parameters.build(spec), env, seeds=(0,), total_steps=2**31 - 1)
+algorithm = parameters.build(spec)
+training: AbstractTraining
+if task.env is not None:
+    training = CompiledTraining(algorithm, task.env, seeds=(0,), total_steps=ENDLESS)
+else:
+    training = HostTraining(algorithm, groups, seed=0, total_steps=ENDLESS)
 training.advance(0)  # compiles, and makes one update
 compile_seconds = time.perf_counter() - before
 
