@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from steepest.algorithms import HyperParameters
 from steepest.cli.arguments import parse, program, say, value_of, wants_help
 from steepest.cli.commands import Json, Whole, algorithm_and_environment, print_algorithms
 from steepest.core import interrupts
+from steepest.experiments.configuration import of_other_algorithms
 
 if TYPE_CHECKING:
     from steepest.studies.answer import Answer, Contender
@@ -93,7 +95,13 @@ def tune(words: Sequence[str]) -> int:
     flags = dataclasses.make_dataclass(
         "Tune", [("algorithm", annotation)], bases=(Tune,), frozen=True, namespace={"__doc__": Tune.__doc__}
     )
-    given = parse(flags, rest, program=f"steepest tune {name}", default=Tune(start, env))
+    given = parse(
+        flags,
+        rest,
+        program=f"steepest tune {name}",
+        default=Tune(start, env),
+        elsewhere=functools.partial(of_other_algorithms, name),
+    )
 
     from steepest.studies.tuning import tune as search
 
