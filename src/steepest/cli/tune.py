@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from steepest.algorithms import HyperParameters
-from steepest.cli.arguments import parse, program, say, value_of, wants_help
+from steepest.cli.arguments import parse, print_json, program, say, value_of, wants_help
 from steepest.cli.commands import Json, Whole, algorithm_and_environment, print_algorithms
 from steepest.core import interrupts
 from steepest.experiments.configuration import of_other_algorithms
@@ -110,7 +109,7 @@ def tune(words: Sequence[str]) -> int:
         del options[each]
     result = search(name, given.env, progress=not given.quiet, **options, **_given(given.algorithm, rest))
     if given.as_json:
-        print(json.dumps(result.to_json()))
+        print_json(result.to_json())
     return _report(result, name, given.env, show=not (given.as_json or given.quiet), words=words)
 
 
