@@ -68,6 +68,10 @@ def one_line(capsys, words):
         (["theorems", "--instances", "1000000000000"], "instances is 1000000000000"),
         (["train", "ppo", "--env", "CartPole-v9"], "environment 'CartPole-v9'; did you mean 'CartPole-v"),
         (["train", "ppo", "--env", "Hopper-v5", "--backend", "compiled"], "unknown compiled environment 'Hopper-v5'"),
+        (
+            ["tune", "a2c", "--env", "CartPole-v1", "--clip-radius", "1"],
+            "a2c has no clip_radius; ppo has it. Leave it out",
+        ),
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),
         (

@@ -1,5 +1,6 @@
 """What shells are offered, and that the scripts which ask for it run."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -93,3 +94,40 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert "steepest.cli.main" in imported
     assert " jax\n" not in imported
     assert " gymnasium\n" not in imported
+
+
+ASKING = {
+    "zsh": """
+compdef() { }
+compadd() { print -l -- "${(@P)argv[-1]}" }
+_files() { print files }
+source SCRIPT
+for last in runs/ --clip-r x/; do words=(steepest info $last) CURRENT=3; _steepest; done
+words=(steepest train ppo --clip-r) CURRENT=4; _steepest
+""",
+    "fish": """
+source SCRIPT
+for last in 'info runs/' 'info --clip-r' 'train ppo --clip-r'
+  complete -C "steepest $last"
+end
+""",
+}
+"""What a shell does where TAB is pressed after `info runs/`, `info --clip-r`, …; zsh's own part of it is left out."""
+
+
+@pytest.mark.parametrize("shell", ASKING)
+def test_other_shells_complete_by_it(shell, tmp_path, capsys):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} on this machine")
+    write_run(tmp_path / "runs" / "one", {0: 1.0})
+    assert main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    steepest = tmp_path / "steepest"
+    steepest.write_text(f'#!/bin/bash\nexec {sys.executable} -m steepest "$@"\n')
+    steepest.chmod(0o755)
+    asking = ASKING[shell].replace("SCRIPT", str(tmp_path / "script"))
+    command = [shell, "-f" if shell == "zsh" else "--no-config", "-c", asking]
+    variables = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=variables)
+    found = [line.split("\t")[0] for line in done.stdout.splitlines()]
+    assert found == ["runs/one", *(["files"] * 2 if shell == "zsh" else []), "--clip-radius"], done.stderr

@@ -253,7 +253,13 @@ def test_watch_opens_a_window_or_says_how_to_record(run, monkeypatch, capsys):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     assert main(["watch", str(run)]) == 2
-    assert f"no window can be opened here. Record it instead: steepest record {run}" in capsys.readouterr().err
+    assert (
+        f"no window can be opened here: there is no display. Record it instead: steepest record {run}"
+        in capsys.readouterr().err
+    )
+    monkeypatch.setenv("DISPLAY", ":4321")
+    assert main(["watch", str(run)]) == 2
+    assert "neither Qt nor Tk nor GTK opens one on :4321 (pip install PyQt6" in capsys.readouterr().err
     shown = []
     monkeypatch.setattr(watching, "window_toolkit", lambda: "Agg")
     monkeypatch.setattr(watching, "_HELD", 0.0)

@@ -4,6 +4,8 @@ import contextlib
 import contextvars
 import dataclasses
 import io
+import json
+import math
 import pathlib
 import re
 import shutil
@@ -129,6 +131,24 @@ def program() -> str:
         return "steepest"
     called = pathlib.Path(sys.argv[0])
     return "python -m steepest" if called.name == "__main__.py" else str(called)
+
+
+def print_json(value: object) -> None:
+    """Print one value as JSON, with null for a number that is not finite: JSON has none.
+
+    >>> print_json({"worst": float("inf"), "seeds": (0, 1)})
+    {"worst": null, "seeds": [0, 1]}
+    """
+    print(json.dumps(finite(value), allow_nan=False))
+
+
+def finite(value: object) -> object:
+    """What JSON can hold of a value: None stands for a number that is not finite."""
+    if isinstance(value, dict):
+        return {name: finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(*text: str) -> None:

@@ -15,7 +15,7 @@ import tyro
 
 from steepest.algorithms import ALGORITHMS, HyperParameters
 from steepest.algorithms.presets import preset, preset_names
-from steepest.cli.arguments import parse, program, say, value_of, wants_help
+from steepest.cli.arguments import parse, print_json, program, say, value_of, wants_help
 from steepest.core import interrupts
 from steepest.core.errors import InputError
 from steepest.core.files import JsonObject
@@ -267,7 +267,7 @@ def _short(value: object) -> str:
 def _report(result: TrainResult, given: Train | Resume) -> int:
     run = result.run_directory
     if given.as_json:
-        print(json.dumps({"run": str(run), "finished": result.finished} | (result.evaluation or {})))
+        print_json({"run": str(run), "finished": result.finished} | (result.evaluation or {}))
     if not result.finished:
         say(f"Interrupted; everything is saved. Go on with it:\n  {program()} resume {run}")
         return interrupts.status()
@@ -345,7 +345,7 @@ def evaluate(words: Sequence[str]) -> int:
         progress=not given.quiet,
     )
     if given.as_json:
-        print(json.dumps(evaluation))
+        print_json(evaluation)
     else:
         _print_evaluation(evaluation)
     return 0
@@ -429,7 +429,7 @@ def show(words: Sequence[str]) -> int:
         return given.matching.lower() in name.lower()
 
     if given.as_json:
-        print(json.dumps(_listed(given.what, matches)))
+        print_json(_listed(given.what, matches))
         return 0
     if given.what == "algorithms":
         tuned_for = preset_names()

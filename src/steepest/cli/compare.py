@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import parse, print_json, say
 
 if TYPE_CHECKING:
     from steepest.reports.tables import Table
@@ -50,7 +49,7 @@ def compare(words: Sequence[str]) -> int:
     found = comparison(*given.runs, normalise=given.normalise, labels=given.labels)
     page = None if out is None else write_report(found, out)
     if given.as_json:
-        print(json.dumps(found.numbers))
+        print_json(found.numbers)
         return 0
     if not given.quiet:
         for each in summary_tables(found.numbers):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
 
-from steepest.cli.arguments import parse, program, say
+from steepest.cli.arguments import parse, print_json, program, say
 from steepest.core.errors import InputError
 from steepest.experiments.configuration import check_episodes
 from steepest.runs.directory import RunDirectory
@@ -67,7 +66,7 @@ def demonstrate(words: Sequence[str]) -> int:
     if given.as_json:
         found = {"file": str(given.out), "env": env, "seed": expert.seed, "episodes": given.episodes}
         numbers = {"mean_return": float(returns.mean()), "std_return": float(returns.std())}
-        print(json.dumps(found | {"transitions": len(recorded)} | numbers))
+        print_json(found | {"transitions": len(recorded)} | numbers)
     if given.quiet:
         return 0
     say(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import parse, print_json, say
 from steepest.experiments.configuration import read_configuration
 from steepest.runs.directory import RunDirectory
 
@@ -43,7 +42,7 @@ def export(words: Sequence[str]) -> int:
     made = export_run(given.run, format=given.format, out=given.out, seed=given.seed, observations=given.observations)
     found = made.verification
     if given.as_json:
-        print(json.dumps(dataclasses.asdict(made) | {"directory": str(made.directory)}))
+        print_json(dataclasses.asdict(made) | {"directory": str(made.directory)})
     else:
         print(made.directory)
         say(f"seed {made.seed} after {made.steps:,} steps, verified with act.py on {found}")

@@ -7,7 +7,6 @@ import csv
 import dataclasses
 import io
 import json
-import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import finite, parse, print_json, say
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically, writing
 from steepest.core.validation import check_number
@@ -204,10 +203,10 @@ def _write(given: Gradients, found: GradientComparison, about: dict, title: str)
     }
     columns = found.columns
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    content = json.dumps(_plain(about | {"reference": reference, "estimators": rows, "notes": list(found.notes)}))
+    content = finite(about | {"reference": reference, "estimators": rows, "notes": list(found.notes)})
     pictures, tables = [given.figure], [given.csv]
     if given.as_json:
-        print(content)
+        print_json(content)
     else:
         _print(found)
     if given.out is not None:
@@ -215,7 +214,7 @@ def _write(given: Gradients, found: GradientComparison, about: dict, title: str)
             given.out.mkdir(parents=True, exist_ok=True)
         pictures.append(given.out / "gradients.png")
         tables.append(given.out / "gradients.csv")
-        write_atomically(given.out / "gradients.json", f"{content}\n".encode())
+        write_atomically(given.out / "gradients.json", f"{json.dumps(content)}\n".encode())
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(columns))
     writer.writeheader()
@@ -229,15 +228,6 @@ def _write(given: Gradients, found: GradientComparison, about: dict, title: str)
     if not given.as_json:
         for path in filter(None, [*pictures, *tables]):
             print(path)
-
-
-def _plain(value: object) -> object:
-    """JSON has no NaN and no infinity."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(found: GradientComparison) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 
 from steepest.algorithms import ALGORITHMS
-from steepest.cli.arguments import parse, program
+from steepest.cli.arguments import parse, print_json, program
 from steepest.core.errors import InputError
 from steepest.core.files import JsonObject, read_object
 from steepest.experiments.configuration import OWN, RunConfiguration, versions
@@ -41,7 +41,7 @@ def info(words: Sequence[str]) -> int:
         raise InputError(f"run {given.run}: it is a study. steepest runs {given.run} lists its runs.")
     found = describe_run(given.run)
     if given.as_json:
-        print(json.dumps(found))
+        print_json(found)
     else:
         _print(found)
     return 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import parse, print_json, say
 from steepest.cli.commands import Whole
 from steepest.core import interrupts
 from steepest.experiments.configuration import RunConfiguration, check_episodes, read_configuration
@@ -57,7 +56,7 @@ def record(words: Sequence[str]) -> int:
     except KeyboardInterrupt:  # it has said so
         return interrupts.status()
     if given.as_json:
-        print(json.dumps(made.describe()))
+        print_json(made.describe())
         return 0
     from steepest.video.playing import in_words
 

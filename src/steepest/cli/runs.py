@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import parse, print_json, say
 from steepest.core.errors import InputError
 from steepest.core.files import JsonObject
 from steepest.experiments.run_state import RunState, failures, find_runs, is_study, latest_return, run_state
@@ -40,7 +39,7 @@ def runs(words: Sequence[str]) -> int:
     states = sorted((run_state(path) for place in places for path in find_runs(place)), key=_newest_first)
     rows = [_row(state) for state in states] + [row for place in places for row in _without_a_directory(place)]
     if given.as_json:
-        print(json.dumps(rows))
+        print_json(rows)
     elif rows:
         _print(rows)
     else:

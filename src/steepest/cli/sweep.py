@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from steepest.cli.arguments import parse, program, say
+from steepest.cli.arguments import parse, print_json, program, say
 from steepest.core import interrupts
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def sweep(words: Sequence[str]) -> int:
         progress=not given.quiet,
     )
     if given.as_json:
-        print(json.dumps(result.to_json()))
+        print_json(result.to_json())
     elif given.dry_run:
         _print_runs(result)
     if given.dry_run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from steepest.cli.arguments import parse, say
+from steepest.cli.arguments import parse, print_json, say
 from steepest.core.errors import unknown
 from steepest.core.validation import check_number
 from steepest.theorems import THEOREMS, Result, theorem
@@ -64,7 +63,7 @@ def theorems(words: Sequence[str]) -> int:
 
     holds = all(result.holds for result in results)
     if given.as_json:
-        print(json.dumps(_as_json(given.seed, results, seconds, pictures)))
+        print_json(_as_json(given.seed, results, seconds, pictures))
     else:
         _print(results)
         if not given.quiet:

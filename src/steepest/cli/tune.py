@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from steepest.algorithms import HyperParameters
-from steepest.cli.arguments import parse, program, say, value_of, wants_help
+from steepest.cli.arguments import parse, print_json, program, say, value_of, wants_help
 from steepest.cli.commands import Json, Whole, algorithm_and_environment, print_algorithms
 from steepest.core import interrupts
+from steepest.experiments.configuration import of_other_algorithms
 
 if TYPE_CHECKING:
     from steepest.studies.answer import Answer, Contender
@@ -93,7 +94,13 @@ def tune(words: Sequence[str]) -> int:
     flags = dataclasses.make_dataclass(
         "Tune", [("algorithm", annotation)], bases=(Tune,), frozen=True, namespace={"__doc__": Tune.__doc__}
     )
-    given = parse(flags, rest, program=f"steepest tune {name}", default=Tune(start, env))
+    given = parse(
+        flags,
+        rest,
+        program=f"steepest tune {name}",
+        default=Tune(start, env),
+        elsewhere=functools.partial(of_other_algorithms, name),
+    )
 
     from steepest.studies.tuning import tune as search
 
@@ -102,7 +109,7 @@ def tune(words: Sequence[str]) -> int:
         del options[each]
     result = search(name, given.env, progress=not given.quiet, **options, **_given(given.algorithm, rest))
     if given.as_json:
-        print(json.dumps(result.to_json()))
+        print_json(result.to_json())
     return _report(result, name, given.env, show=not (given.as_json or given.quiet), words=words)
 
 

@@ -57,7 +57,7 @@ def watch(
     policies = list(load_each(run, seed, env, algorithm, all_kept=given.through_training))
     toolkit = window_toolkit()
     if toolkit is None:
-        raise InputError(f"no window can be opened here. Record it instead: steepest record {run}")
+        raise InputError(f"no window can be opened here: {_why_no_window()}. Record it instead: steepest record {run}")
     last = policies[-1]
     config = last.config
     stage = open_stage(last.task, given.episode_seed, action_bounds=config.action_bounds, env_kwargs=config.env_kwargs)
@@ -83,7 +83,7 @@ def watch(
 
 def window_toolkit() -> str | None:
     """What a window can be opened with; None where there is no display, or nothing for it."""
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if not _display():
         return None
     from matplotlib import pyplot
 
@@ -99,6 +99,20 @@ def window_toolkit() -> str | None:
             pyplot.switch_backend(before)
         return each
     return None
+
+
+def _display() -> str | None:
+    """The display, by its name where it has one."""
+    if not sys.platform.startswith("linux"):
+        return "the display"
+    return os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+
+
+def _why_no_window() -> str:
+    display = _display()
+    if not display:
+        return "there is no display"
+    return f"neither Qt nor Tk nor GTK opens one on {display} (pip install PyQt6 brings Qt)"
 
 
 class Window:
