@@ -64,6 +64,19 @@ def test_run_directories_are_offered(tmp_path, monkeypatch):
     assert words("train", "ppo", "--env", "X", "--run-dir", "ru") == ["runs/"]
 
 
+def test_files_are_offered_where_a_command_takes_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    for name in ("study.toml", "shown.npz", "play.gif", ".hidden.toml"):
+        (tmp_path / name).write_text("")
+    assert words("sweep", "st") == ["studies/", "study.toml"]
+    assert words("sweep", ".h") == [".hidden.toml"]
+    assert words("compare", "x", "--normalise", "") == ["studies/", "study.toml"]
+    assert words("train", "behaviour_cloning", "--demonstrations", "s") == ["shown.npz", "studies/"]
+    assert words("log", "x", "--video", "p") == ["play.gif"]
+    assert words("evaluate", "st") == ["studies/"]
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell_is_one_that_it_reads(shell, tmp_path, capsys):
     assert main(["completion", shell]) == 0
@@ -72,6 +85,50 @@ def test_the_script_of_a_shell_is_one_that_it_reads(shell, tmp_path, capsys):
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} on this machine to read it")
     assert subprocess.run([shell, "-n", str(script)], capture_output=True).stderr == b""
+
+
+DRIVEN = {
+    "bash": """
+source {script}
+COMP_WORDS=(steepest {words}) COMP_CWORD={last}
+_steepest
+printf '%s\\n' "${{COMPREPLY[@]}}"
+""",
+    # What the completion system would call, and do with it.
+    "zsh": """
+compdef() {{ }}
+_files() {{ print files }}
+compadd() {{ print -l -- "${{(@P)@[-1]}}" }}
+source {script}
+words=(steepest {words}) CURRENT={last}+1
+_steepest
+""",
+    "fish": "source {script}; complete -C 'steepest {words}' | cut -f 1",
+}
+"""For each shell: what it prints of what may come next."""
+LINES = {
+    "ev": ["evaluate"],
+    "train ppo --backend ": ["auto", "compiled", "envpool", "gymnasium"],
+    "evaluate runs/": ["runs/one", "runs/two"],
+}
+
+
+@pytest.mark.parametrize("shell", DRIVEN)
+def test_shells_complete_by_it(shell, tmp_path, capsys):
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} on this machine")
+    assert main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    (tmp_path / "steepest").write_text(f'#!/bin/sh\nexec {sys.executable} -m steepest "$@"\n')
+    (tmp_path / "steepest").chmod(0o755)
+    for name in ("one", "two"):
+        write_run(tmp_path / "runs" / name, {0: 1.0})
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    for line, expected in LINES.items():
+        words = f"{line}''" if line.endswith(" ") and shell != "fish" else line
+        given = DRIVEN[shell].format(script=tmp_path / "script", words=words, last=len(line.split(" ")))
+        done = subprocess.run([shell, "-c", given], capture_output=True, text=True, cwd=tmp_path, env=environment)
+        assert done.stdout.split() == expected, (line, done.stderr)
 
 
 def test_bash_completes_by_it_quickly_and_without_jax(tmp_path, capsys):

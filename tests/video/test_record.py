@@ -1,15 +1,19 @@
 """Recordings of runs: whole episodes, of the policy that was trained, and one line where there are no pictures."""
 
 import dataclasses
+import importlib.util
 import json
+import shutil
 import signal
+import subprocess
 
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from matplotlib import pyplot
+from PIL import Image, ImageGrab
 from worlds import Corridor
 
 import steepest
@@ -267,3 +271,49 @@ def test_watch_opens_a_window_or_says_how_to_record(run, monkeypatch, capsys):
     steepest.watch(run, episodes=1, max_episode_steps=4, fps=200)
     assert shown == [(600, 320)] * len(shown)
     assert len(shown) >= 2
+
+
+def test_a_display_that_does_not_answer_is_none(run, monkeypatch, capsys):
+    monkeypatch.setenv("DISPLAY", "nowhere:0")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(pyplot, "get_backend", lambda: "tkagg")  # what was chosen while it still answered
+    assert main(["watch", str(run)]) == 2
+    assert f"Record it instead: steepest record {run}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def display(monkeypatch):
+    """A display with nothing in front of it."""
+    if shutil.which("Xvfb") is None or importlib.util.find_spec("tkinter") is None:
+        pytest.skip("there is no Xvfb on this machine, or no toolkit to open a window with")
+    command = ["Xvfb", "-displayfd", "1", "-noreset", "-screen", "0", "1280x800x24"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        name = f":{server.stdout.readline().decode().strip()}"
+        monkeypatch.setenv("DISPLAY", name)
+        yield name
+        server.terminate()
+
+
+def test_a_window_shows_the_environment_and_playing_ends_with_it(run, display, monkeypatch):
+    pictures, seen = [], []
+    show, wait = watching.Window.show, watching.Window.wait
+
+    def showing(window, picture):
+        pictures.append(picture)
+        show(window, picture)
+
+    def looking(window, seconds):
+        wait(window, seconds)
+        seen.append(ImageGrab.grab(xdisplay=display))
+        if len(seen) == 4:
+            pyplot.close("all")  # as the cross of the window does
+
+    monkeypatch.setattr(watching.Window, "show", showing)
+    monkeypatch.setattr(watching.Window, "wait", looking)
+    steepest.watch(run, fps=20)
+    assert len(seen) == 4
+    assert pyplot.get_fignums() == []
+    window = seen[-1].crop(seen[-1].getbbox())  # the display is black
+    assert window.width > pictures[-1].width
+    off = np.abs(np.asarray(window.resize(pictures[-1].size), float) - np.asarray(pictures[-1].convert("RGB"), float))
+    assert off.mean() < 4  # of 255: the window is another size

@@ -215,7 +215,10 @@ def _values(flag: Flag, last: str) -> Iterable[Offer]:
     found = _VALUES.get(flag.name.lstrip("-").replace("-", "_"))
     if found is not None:
         return [(each, "") for each in found()]
-    return _directories(last) if flag.path and not flag.name.startswith("--out") else []
+    suffixes = _FILES.get(flag.name.lstrip("-"), ())
+    if not (flag.path or suffixes) or flag.name.startswith("--out"):
+        return []
+    return [*_directories(last), *_files(last, suffixes)]
 
 
 def _theorems() -> Iterable[str]:
@@ -230,17 +233,36 @@ _VALUES: dict[str, Callable[[], Iterable[str]]] = {
     "only": _theorems,
 }
 """By the name of a flag: the words that it may take."""
+_FILES: dict[str, tuple[str, ...]] = {
+    "study": (".toml",),
+    "normalise": (".toml",),
+    "demonstrations": (".npz", ".safetensors"),
+    "video": (".gif", ".mp4"),
+}
+"""By the name of a flag: how the files end that it takes, which are offered beside directories."""
 
 
 def _directories(last: str) -> Iterator[Offer]:
     """Directories that begin like this: runs and studies as they are, others with a slash, since more may follow."""
+    for shown, each in _beside(last):
+        if each.is_dir():
+            whole = (each / "config.json").is_file() or (each / "study.toml").is_file()
+            yield f"{shown}{'' if whole else '/'}", ""
+
+
+def _files(last: str, suffixes: Sequence[str]) -> Iterator[Offer]:
+    """Files that end like this, where the directory is that of the last word."""
+    return ((shown, "") for shown, each in _beside(last) if each.suffix in suffixes and each.is_file())
+
+
+def _beside(last: str) -> Iterator[tuple[str, pathlib.Path]]:
+    """What is in the directory of the last word, as the word would say it; what is hidden only when asked for."""
     parent = pathlib.Path(os.path.expanduser(last if last.endswith("/") else os.path.dirname(last)) or ".")
-    shown = last[: last.rfind("/") + 1]
+    before, begun = last[: last.rfind("/") + 1], last[last.rfind("/") + 1 :]
     with contextlib.suppress(OSError):
         for each in parent.iterdir():
-            if each.is_dir() and (not each.name.startswith(".") or last.rpartition("/")[2].startswith(".")):
-                whole = (each / "config.json").is_file() or (each / "study.toml").is_file()
-                yield f"{shown}{each.name}{'' if whole else '/'}", ""
+            if not each.name.startswith(".") or begun.startswith("."):
+                yield f"{before}{each.name}", each
 
 
 def known_environments() -> list[str]:

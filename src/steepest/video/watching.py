@@ -91,12 +91,12 @@ def window_toolkit() -> str | None:
     for each in _TOOLKITS:
         try:
             pyplot.switch_backend(each)
-            figure = pyplot.figure()
-            pyplot.close(figure)
+            pyplot.close(pyplot.figure())
         except Exception:
             continue
         finally:
-            pyplot.switch_backend(before)
+            with contextlib.suppress(ImportError):  # a display that does not answer refuses the former toolkit too
+                pyplot.switch_backend(before)
         return each
     return None
 
