@@ -30,7 +30,7 @@ _OPTIONAL = (
     *("demonstrations", "evaluation_every", "importable", "schedules_begin", "earlier"),
     *("max_episode_steps", "env_kwargs", "evaluation_steps", "keep_every", "action_masks", "frame_stack"),
 )
-_LATER_PARAMETERS = ("memory", "memory_size", "sequence_length", "recompute_memory")
+_LATER_PARAMETERS = ("memory", "memory_size", "sequence_length", "recompute_memory", "encoder", "channels")
 """Fields, and hyper-parameters, that files of earlier versions do not have."""
 _DEMONSTRATIONS = {"origin": str, "transitions": int, "episodes": int | None, "sha256": str}
 _SPACES = {"observation": str, "action": str}
@@ -307,17 +307,19 @@ def check_episodes(name: str, value: object, *, at_least: int = 1) -> int:
 def read_configuration(run: RunDirectory) -> RunConfiguration:
     """The configuration of a run.
 
-    **Raises** `InputError` where it is damaged, or its environment is a module in the run directory: looking at a run
-    must not execute what lies in it.
+    **Raises** `InputError` where it is damaged, or its environment or encoder is a module in the run directory: looking
+    at a run must not execute what lies in it.
     """
     config = RunConfiguration.parse(run.read_config())
-    module, colon, _ = config.env.partition(":")
-    inside = run.path.resolve()
-    if colon and any(place.resolve().is_relative_to(inside) for place in _places(module)):
-        raise InputError(
-            f"{run.config}: env is {config.env!r}, a module in the run directory itself, which is not executed. Move "
-            f"it elsewhere if you trust it."
-        )
+    encoder = config.hyper_parameters.get("encoder")
+    for field, value in (("env", config.env), ("encoder", encoder if isinstance(encoder, str) else "")):
+        module, colon, _ = value.partition(":")
+        inside = run.path.resolve()
+        if colon and any(place.resolve().is_relative_to(inside) for place in _places(module)):
+            raise InputError(
+                f"{run.config}: {field} is {value!r}, a module in the run directory itself, which is not executed. "
+                f"Move it elsewhere if you trust it."
+            )
     return config
 
 

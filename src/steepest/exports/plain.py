@@ -6,7 +6,7 @@ import numpy as np
 from steepest.algorithms.bodies.agent import Agent
 from steepest.core.errors import InputError
 from steepest.core.moments import NoNormaliser, ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, one_array
+from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, is_picture, one_array
 from steepest.core.types import PyTree
 from steepest.networks import Dense, FlatEncoder
 from steepest.networks.heads import (
@@ -45,6 +45,8 @@ def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     if type(head) not in (*_REAL, *_CHOICES) or type(encoder) is not FlatEncoder:
         raise _unknown(head if type(encoder) is FlatEncoder else encoder)
     weights = [(np.asarray(weight), np.asarray(bias), activation) for weight, bias, activation in layers]
+    if is_picture(spec.observation):  # their encoder scales them, and a first layer can
+        weights[0] = (weights[0][0] / 255, *weights[0][1:])
     if isinstance(head, BernoulliHead):
         weights = _with_zeros(weights, head.n)
     arrays = _normaliser(agent.observations, spec.observation)

@@ -5,7 +5,6 @@ import copy
 import functools
 import importlib
 import inspect
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
 from steepest.core.errors import EnvironmentFault, InputError, unknown
+from steepest.core.importing import import_named
 from steepest.envs import COMPILED
 from steepest.envs.adapters.faults import one_line, place_of
 from steepest.envs.adapters.gymnasium_spaces import Bounds
@@ -142,7 +142,7 @@ def _check_registered(source: str) -> None:
     module, colon, name = source.rpartition(":")
     try:
         if colon:
-            _import(module)
+            import_named(module)
         with without_noise():
             gymnasium.spec(name)
     except ImportError as error:
@@ -164,19 +164,6 @@ def _check_registered(source: str) -> None:
         if not colon:
             refused = InputError(f"{refused} If a module registers it, name that too: MODULE:{source}.")
         raise refused from error
-
-
-def _import(module: str) -> None:
-    """Import a module, from the working directory too: scripts that an installation makes do not look there."""
-    here = os.getcwd()
-    missing = here not in sys.path
-    if missing:
-        sys.path.append(here)  # last, so that nothing there stands in for anything else
-    try:
-        importlib.import_module(module)
-    finally:
-        if missing:
-            sys.path.remove(here)
 
 
 @contextlib.contextmanager
