@@ -5,10 +5,10 @@ import numpy as np
 
 from steepest.algorithms.bodies.agent import Agent
 from steepest.core.errors import InputError
-from steepest.core.moments import NoNormaliser, ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, one_array
+from steepest.core.moments import NoNormaliser, ObservationNormaliser, TreeNormaliser
+from steepest.core.spaces import Box, Discrete, Leaf, Mask, Space, Spec, leaves, without_mask
 from steepest.core.types import PyTree
-from steepest.networks import Dense, FlatEncoder
+from steepest.networks import Dense, FlatEncoder, feature_count
 from steepest.networks.heads import (
     AbstractHead,
     BernoulliHead,
@@ -30,9 +30,9 @@ _CHOICES = (CategoricalHead, MultiDiscreteHead, BernoulliHead)
 def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     """What `act_numpy.py` computes with: arrays, and what to do with them.
 
-    Observations are laid flat, choices among them one-hot, and normalised; then come layers, each with an activation;
-    then actions are read off: the first of the largest outputs of each choice, or outputs scaled to the bounds, some of
-    them after a tanh. A switch is a choice between 0 and its log-odds.
+    Observations are laid flat, choices among them one-hot, and normalised; a mask is kept apart. Then come layers, each
+    with an activation; then actions are read off: the first of the largest outputs of each choice, or outputs scaled to
+    the bounds, some of them after a tanh. A switch is a choice between 0 and its log-odds.
 
     **Arguments**
 
@@ -53,9 +53,8 @@ def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     if isinstance(head, _REAL):
         arrays |= {name: np.asarray(getattr(head, name), np.float32) for name in ("centre", "half_width")}
     network = {
-        "choices": _choices(spec.observation),
         "activations": [activation for _, _, activation in weights],
-        "splits": np.cumsum([n for n, _ in _choices(spec.action)])[:-1].tolist(),
+        "splits": np.cumsum(_choices(spec.action))[:-1].tolist(),
         "tanh": isinstance(head, _TANH),
     }
     return arrays, network
@@ -95,22 +94,24 @@ def _normaliser(normaliser: PyTree, space: Space) -> Arrays:
         deviation = jnp.sqrt(normaliser.moments.variance + 1e-8)
         mean, deviation = (np.asarray(each).reshape(-1) for each in (normaliser.moments.mean, deviation))
         return {"mean": mean, "deviation": deviation, "limit": np.asarray(normaliser.limit, np.float32)}
+    if type(normaliser) is TreeNormaliser:
+        pairs = zip(normaliser.parts, leaves(without_mask(space)), strict=False)  # the last part is that of a mask
+        each = [_of_leaf(part, leaf) for part, (_, leaf) in pairs]
+        return {name: np.concatenate([one[name] for one in each]) for name in ("mean", "deviation", "limit")}
     if type(normaliser) is not NoNormaliser:
         raise _unknown(normaliser)
     return {name: np.asarray(value, np.float32) for name, value in (("mean", 0), ("deviation", 1), ("limit", np.inf))}
 
 
-def _choices(space: Space) -> list[tuple[int, int]]:
-    """How many choices there are, and what the environment calls the first, for each of them; none of real numbers."""
-    match space:
-        case Discrete(n=n, start=start):
-            return [(n, start)]
-        case MultiDiscrete(nvec=nvec, start=start):
-            return list(zip(nvec, start, strict=True))
-        case Box():
-            return []
-        case _:
-            return [(2, 0)] * one_array(space, "these", "a program takes").shape[0]
+def _of_leaf(normaliser: PyTree, leaf: Leaf) -> Arrays:
+    """The same of one array of a tree, with a number for each feature."""
+    count = feature_count(leaf)
+    return {name: np.broadcast_to(value, (count,)) for name, value in _normaliser(normaliser, leaf).items()}
+
+
+def _choices(space: Space) -> tuple[int, ...]:
+    """How many choices each component of an action has; none of real numbers."""
+    return () if isinstance(space, Box) else Mask.of(space).counts
 
 
 def _unknown(part: object) -> InputError:
