@@ -9,12 +9,13 @@ import pytest
 from worlds import Gates
 
 import steepest
-from steepest.core.errors import EnvironmentFault
+from steepest.core.errors import EnvironmentFault, InputError
 from steepest.core.spaces import Discrete, MaskedObservation, Spec
 from steepest.critics import TabularActionValue, deterministic_target, expected_target
 from steepest.envs.with_mask import WithMask
 from steepest.policies import TabularPolicy
 from steepest.policies.behaviour import Uniform
+from steepest.runs import checkpoints
 from steepest.sampling.compiled import sample, start
 from steepest.training.compiled import CompiledTraining
 from steepest.training.evaluation import evaluate_compiled
@@ -36,7 +37,7 @@ UPDATES = {
     "a2c": steepest.A2C(**SHORT, entropy_bonus=0.1),
     "reinforce": steepest.Reinforce(**WHOLE, policy="tabular"),
     "off_policy_actor_critic": steepest.OffPolicyActorCritic(**REPLAY, warm_up_steps=16),
-    "off_pac": steepest.OffPAC(**REPLAY),
+    "off_pac": steepest.OffPAC(**REPLAY, warm_up_steps=16),
 }
 
 
@@ -91,7 +92,7 @@ def test_a_compiled_environment_without_an_allowed_action_is_refused_by_name(nam
     assert info.finite.names[int(info.finite.first_bad)].startswith("action_mask[")
     jax.tree.map(np.testing.assert_array_equal, before.policy, after.policy)
     stuck = ~np.asarray(rows.obs.mask).any(axis=-1)
-    assert stuck.any()
+    assert stuck.any() or not np.asarray(rows.next_obs.mask).any(axis=-1).all()
     assert np.isnan(np.asarray(rows.reward)[stuck]).all()
     assert np.isfinite(np.asarray(rows.reward)[~stuck]).all()
     assert bool(jnp.any(evaluate_compiled(algorithm, env, after, KEY, episodes=16).stuck))
@@ -124,9 +125,9 @@ def test_an_evaluation_says_which_environment_too():
     assert int(policy({"observation": 0, "action_mask": [False, False, True, False]})) == 2
     value = policy.value({"observation": [0, 1, 2, 0], "action_mask": np.ones((4, 4), bool)})
     assert value.shape == (4,)
-    with pytest.raises(steepest.InputError, match=r"^obs\.mask allows no action in row 1 of the batch\. Give a mask"):
+    with pytest.raises(InputError, match=r"^obs\.mask allows no action in row 1 of the batch\. Give a mask"):
         policy({"observation": [0, 1], "action_mask": [[True] * 4, [False] * 4]})
-    with pytest.raises(steepest.InputError, match=r"^obs is a int; an observation is Discrete.* with a mask"):
+    with pytest.raises(InputError, match=r"^obs is a int; an observation is Discrete.* with a mask"):
         policy(0)
 
 
@@ -157,3 +158,23 @@ def test_exploring_keeps_to_what_is_allowed():
     action, log_prob, _ = Uniform(Discrete(4)).act(KEY, (), distribution, obs)
     assert set(np.asarray(action)) == {0, 2}
     np.testing.assert_allclose(log_prob, -np.log(2), rtol=1e-5)
+
+
+def test_a_resumed_run_with_masks_and_memory_is_the_uninterrupted_one_bit_for_bit(tmp_path):
+    """From a checkpoint in the middle of episodes; observations that are kept there bring their masks along."""
+    algorithm = steepest.A2C(**SHORT | {"segment_length": 8}, memory="gru", memory_size=3, hidden=(4,))
+    algorithm = algorithm.for_env(ENV, updates=4)
+    whole, first, second = (CompiledTraining(algorithm, ENV, seeds=(3,), total_steps=128) for _ in range(3))
+    while not whole.finished:
+        whole.advance(0.0)
+    while first.steps < 64:
+        first.advance(0.0, until=64)
+    state = first.states()[3]
+    assert not np.asarray(state.streams.places.obs.mask).all()
+    checkpoints.save(tmp_path, state, seed=3, update=2, steps=64, fingerprint="")
+    found = checkpoints.newest(tmp_path, jax.eval_shape(lambda: state), seed=3, fingerprint="")
+    second.restore({3: found.tree})
+    while not second.finished:
+        second.advance(0.0)
+    jax.tree.map(np.testing.assert_array_equal, whole.agents()[3], second.agents()[3])
+    jax.tree.map(np.testing.assert_array_equal, whole.states()[3].streams.places, second.states()[3].streams.places)

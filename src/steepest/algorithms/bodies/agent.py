@@ -90,7 +90,9 @@ def finite_samples(trajectory: Trajectory, observation: Space) -> Finite:
     )
     if not isinstance(observation, Masked):
         return sampled
-    allowed = observation.mask.allows(trajectory.obs.mask) | ~trajectory.valid
+    # Successors too: targets of critics ask what is allowed in them.
+    some = [observation.mask.allows(each.mask) for each in (trajectory.obs, trajectory.next_obs)]
+    allowed = (some[0] & some[1]) | ~trajectory.valid
     return Finite.each(MASK, jnp.all(allowed, axis=0)).then(sampled)
 
 
