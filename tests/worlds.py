@@ -5,8 +5,9 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from steepest.core.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from steepest.envs.environment import AbstractEnvironment
 
 
@@ -188,3 +189,75 @@ class Probe(AbstractEnvironment):
         reward = jnp.ones(()) * (jnp.nan if self.kind == "nan reward" else 1.0)
         ends = {"one": state >= 1, "two": state >= 2}.get(self.kind, jnp.zeros((), bool))
         return state, reward, ends
+
+
+class Gate(NamedTuple):
+    """Which of three gates is shut, and for how long they have been gone through."""
+
+    shut: jax.Array
+    time: jax.Array
+
+
+class Gates(AbstractEnvironment):
+    """Go through one of three gates, of which one is shut; a fourth never was a gate. To take either costs 100.
+
+    After six of them there is nothing left to do, and nothing is allowed. `stuck_at` is a time at which nothing is
+    allowed and yet something has to be done; a leaf, so that one program serves all.
+    """
+
+    id: ClassVar[str] = "Gates"
+    max_episode_steps: ClassVar[int | None] = 8
+    stuck_at: float = -1.0
+
+    @property
+    def observation_space(self):
+        return Discrete(3)
+
+    @property
+    def action_space(self):
+        return Discrete(4)
+
+    def initial(self, key):
+        return Gate(jax.random.randint(key, (), 0, 3, jnp.int32), jnp.zeros((), jnp.int32))
+
+    def observe(self, state):
+        return state.shut
+
+    def mask(self, state):
+        open_ones = (jnp.arange(4) != state.shut) & (jnp.arange(4) < 3)
+        return open_ones & (state.time < 6) & ~((state.time.astype(jnp.float32) == self.stuck_at) & (state.shut == 1))
+
+    def step(self, key, state, action):
+        reward = jnp.where((action == state.shut) | (action == 3), -100.0, action.astype(jnp.float32))
+        after = Gate(self.initial(key).shut, state.time + 1)
+        return after, reward, after.time >= 6
+
+
+PANEL = np.random.default_rng(1).normal(size=(2, 3, 2, 2, 2)).round(1)
+"""What a setting of the panel pays: of each light in sight, gear, two switches and one more choice."""
+
+
+class Panel(AbstractEnvironment):
+    """Set gear, switches and lever of a panel at once, by the light that is on; every episode is one step."""
+
+    id: ClassVar[str] = "Panel"
+    max_episode_steps: ClassVar[int | None] = 1
+
+    @property
+    def observation_space(self):
+        return Discrete(2)
+
+    @property
+    def action_space(self):
+        return Dict({"gear": Discrete(3), "rest": Tuple((MultiBinary(2), MultiDiscrete((2,))))})
+
+    def initial(self, key):
+        return jax.random.randint(key, (), 0, 2, jnp.int32)
+
+    def observe(self, state):
+        return state
+
+    def step(self, key, state, action):
+        switches, lever = action["rest"]
+        paid = jnp.asarray(PANEL, jnp.float32)[state, action["gear"], switches[0], switches[1], lever[0]]
+        return state, paid, jnp.ones((), bool)

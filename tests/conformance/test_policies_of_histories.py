@@ -72,21 +72,41 @@ def ending():
     return TabularPOMDP(TabularMDP(transition, reward, [0.6, 0.4, 0], DISCOUNT, horizon=3), observation)
 
 
+def shorter(pomdp, horizon):
+    """The same problem with another horizon."""
+    mdp = pomdp.mdp
+    return TabularPOMDP(
+        TabularMDP(mdp.transition, mdp.reward, mdp.initial, mdp.discount, horizon=horizon), pomdp.observation
+    )
+
+
+TO_GO, WHOLE = LikelihoodRatio(DISCOUNT, MonteCarlo(DISCOUNT)), LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT))
+BY_ANOTHER = ImportanceSampled(recurrent("lstm", seed=4), ImportanceWeighted(DISCOUNT, "causal"))
+
+
 @pytest.mark.parametrize(
-    ("memory", "estimator"),
+    ("memory", "estimator", "cut"),
     [
-        ("gru", LikelihoodRatio(DISCOUNT, MonteCarlo(DISCOUNT))),
-        ("lstm", LikelihoodRatio(DISCOUNT, WholeReturn(DISCOUNT))),
-        ("gru", VarianceOptimal(DISCOUNT)),
-        ("gru", ImportanceSampled(recurrent("lstm", seed=4), ImportanceWeighted(DISCOUNT, "causal"))),
+        pytest.param("gru", TO_GO, None, id="gru, to go"),
+        pytest.param("lstm", TO_GO, None, id="lstm, to go"),
+        pytest.param("gru", WHOLE, None, id="gru, whole return"),
+        pytest.param("lstm", WHOLE, None, id="lstm, whole return"),
+        pytest.param("gru", TO_GO, 2, id="gru, to go, truncated"),
+        pytest.param("lstm", TO_GO, 2, id="lstm, to go, truncated"),
+        pytest.param("gru", WHOLE, 2, id="gru, whole return, truncated"),
+        pytest.param("lstm", WHOLE, 2, id="lstm, whole return, truncated"),
+        pytest.param("gru", VarianceOptimal(DISCOUNT), None, id="variance-optimal"),
+        pytest.param("gru", BY_ANOTHER, None, id="of another's episodes"),
     ],
-    ids=["to go", "whole return", "variance-optimal", "of another's episodes"],
 )
-def test_estimators_of_whole_episodes(ending, memory, estimator):
-    policy = recurrent(memory)
-    found = steepest.estimate_gradient(policy, ending.as_env(), estimator, jax.random.key(1), episodes=4000, repeats=60)
+def test_estimators_of_whole_episodes(ending, memory, estimator, cut):
+    """Episodes that are truncated after two of three steps are those of the problem that lasts two."""
+    policy, exact = recurrent(memory), ending if cut is None else shorter(ending, cut)
+    found = steepest.estimate_gradient(
+        policy, ending, estimator, jax.random.key(1), episodes=4000, repeats=60, max_episode_steps=cut
+    )
     gradients = np.asarray(jax.vmap(lambda each: ravel_pytree(each)[0])(found.gradients))
-    check_mean(gradients, ending.policy_gradient(policy), [forgetful(ending, policy)])
+    check_mean(gradients, exact.policy_gradient(policy), [forgetful(exact, policy)])
 
 
 class ExactValue(AbstractStateValue):

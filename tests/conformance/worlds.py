@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from steepest.core.spaces import MaskedObservation
 from steepest.core.trajectory import Trajectory
 from steepest.oracles import TabularMDP
 from steepest.policies import TabularPolicy
@@ -38,8 +39,18 @@ def endless() -> TabularMDP:
     return TabularMDP(transition, reward, initial, DISCOUNT)
 
 
-def policy(seed: int = 0) -> TabularPolicy:
-    return TabularPolicy(jnp.asarray(np.random.default_rng(seed).normal(size=(STATES, ACTIONS)), jnp.float32))
+def masked() -> TabularMDP:
+    """`endless` with a third action, and a mask: one action in the second state, two in the first."""
+    generator = np.random.default_rng(6)
+    transition = generator.dirichlet(np.ones(STATES), (STATES, 3))
+    reward = generator.normal(size=(STATES, 3)) + 0.5
+    transition[-1], reward[-1] = np.eye(STATES)[-1], 0
+    mask = np.array([[True, False, True], [False, True, False], [True, True, True]])
+    return TabularMDP(transition, reward, [0.6, 0.4, 0.0], DISCOUNT, mask=mask)
+
+
+def policy(seed: int = 0, actions: int = ACTIONS) -> TabularPolicy:
+    return TabularPolicy(jnp.asarray(np.random.default_rng(seed).normal(size=(STATES, actions)), jnp.float32))
 
 
 def wrong_values() -> np.ndarray:
@@ -48,26 +59,26 @@ def wrong_values() -> np.ndarray:
 
 
 @functools.cache
-def _shapes(initial: tuple, absorbing: tuple):
+def _shapes(initial: tuple, absorbing: tuple, actions: int):
     """All sequences s0 a0 s1 … that are cut after LENGTH steps or end in an absorbing state."""
     episodes = [([state], []) for state in range(STATES) if initial[state] > 0]
     for _ in range(LENGTH):
         grown = []
-        for states, actions in episodes:
+        for states, chosen in episodes:
             if absorbing[states[-1]]:
-                grown.append((states, actions))
+                grown.append((states, chosen))
                 continue
             grown += [
-                ([*states, following], [*actions, action]) for action in range(ACTIONS) for following in range(STATES)
+                ([*states, following], [*chosen, action]) for action in range(actions) for following in range(STATES)
             ]
         episodes = grown
     return episodes
 
 
 def episodes_of(mdp: TabularMDP, behaviour: TabularPolicy) -> tuple[Trajectory, np.ndarray]:
-    """Every episode, [T, M], and its probability, [M]."""
+    """Every episode that can happen, [T, M], and its probability, [M]."""
     probs = mdp.probabilities(behaviour)
-    episodes = _shapes(tuple(mdp.initial), tuple(bool(each) for each in mdp.absorbing))
+    episodes = _shapes(tuple(mdp.initial), tuple(bool(each) for each in mdp.absorbing), mdp.actions)
     count = len(episodes)
     rows = {
         "obs": np.zeros((LENGTH, count), np.int32),
@@ -93,7 +104,7 @@ def episodes_of(mdp: TabularMDP, behaviour: TabularPolicy) -> tuple[Trajectory, 
                 "action": action,
                 "next_obs": following,
                 "reward": mdp.reward[state, action],
-                "log_prob": np.log(probs[state, action]),
+                "log_prob": np.log(probs[state, action]) if probs[state, action] > 0 else 0,
                 "terminated": over,
                 "truncated": last and mdp.horizon is None,
                 "valid": True,
@@ -101,13 +112,18 @@ def episodes_of(mdp: TabularMDP, behaviour: TabularPolicy) -> tuple[Trajectory, 
                 rows[name][time, index] = value
         probability[index] = weight
     assert abs(probability.sum() - 1) < 1e-9
-    return Trajectory(**{name: jnp.asarray(row) for name, row in rows.items()}), probability
+    possible = probability > 0
+    kept = {name: jnp.asarray(row[:, possible]) for name, row in rows.items()}
+    if mdp.mask is not None:
+        kept |= {name: MaskedObservation(kept[name], jnp.asarray(mdp.mask)[kept[name]]) for name in ("obs", "next_obs")}
+    return Trajectory(**kept), probability[possible]
 
 
 def expectation(estimator, target_policy, mdp, behaviour=None) -> np.ndarray:
     """The exact mean of an estimator on one episode."""
     trajectory, probability = episodes_of(mdp, target_policy if behaviour is None else behaviour)
-    gradients = _each(estimator, target_policy, jax.tree.map(lambda leaf: leaf.T[..., None], trajectory))
+    alone = jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1)[:, :, None], trajectory)
+    gradients = _each(estimator, target_policy, alone)
     return np.einsum("m,msa->sa", probability, gradients)
 
 
@@ -115,7 +131,7 @@ def expectation_of_pairs(estimator, target_policy, mdp) -> np.ndarray:
     """The exact mean of an estimator on two independent episodes."""
     trajectory, probability = episodes_of(mdp, target_policy)
     one, other = (each.ravel() for each in np.indices((len(probability),) * 2))
-    pairs = jax.tree.map(lambda leaf: jnp.stack([leaf[:, one], leaf[:, other]], -1).swapaxes(0, 1), trajectory)
+    pairs = jax.tree.map(lambda leaf: jnp.stack([leaf[:, one], leaf[:, other]], 2).swapaxes(0, 1), trajectory)
     gradients = _each(estimator, target_policy, pairs)
     return np.einsum("m,msa->sa", probability[one] * probability[other], gradients)
 
@@ -125,7 +141,8 @@ def expectation_of_splits(estimator, target_policy, mdp) -> np.ndarray:
     trajectory, probability = episodes_of(mdp, target_policy)
     one, other = (each.ravel() for each in np.indices((len(probability),) * 2))
     first, second = (
-        jax.tree.map(lambda leaf, which=which: leaf[:, which].T[..., None], trajectory) for which in (one, other)
+        jax.tree.map(lambda leaf, which=which: leaf[:, which].swapaxes(0, 1)[:, :, None], trajectory)
+        for which in (one, other)
     )
     gradients = _each(estimator, target_policy, (first, second))
     return np.einsum("m,msa->sa", probability[one] * probability[other], gradients)
@@ -173,5 +190,5 @@ def gradient_with(mdp, target_policy, weights, *, behaviour=None, discount_state
     acting = mdp.probabilities(target_policy if behaviour is None else behaviour)
     visits = mdp.state_probabilities(acting, LENGTH) * ~np.asarray(mdp.absorbing)
     factor = mdp.discount ** np.arange(LENGTH) if discount_states else np.ones(LENGTH)
-    weights = np.broadcast_to(weights, (LENGTH, STATES, ACTIONS))
+    weights = np.broadcast_to(weights, (LENGTH, *mdp.reward.shape))
     return mdp.gradient_of(target_policy, np.einsum("t,ts,tsa->sa", factor, visits, weights)).logits

@@ -5,7 +5,17 @@ import pytest
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from steepest.core.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Mask,
+    Masked,
+    MaskedObservation,
+    MultiBinary,
+    MultiDiscrete,
+    Tuple,
+)
 
 OBS, REAL = Box(-1.0, 1.0, (2,)), Box(np.array([-1.0, -3.0]), np.array([1.0, 3.0]))
 
@@ -93,3 +103,62 @@ def test_something_is_always_left_and_nothing_is_held_out_where_nothing_can_be()
     assert two.split(0.0) == (two, None)
     one = Demonstrations(np.zeros((1, 1)), [0])
     assert one.split(0.5) == (one, None)
+
+
+LIFT = Dict({"floor": Discrete(3, start=1), "load": Tuple((Box(-1.0, 1.0, (2,)), MultiBinary(2)))})
+TREE = {"floor": [1, 3, 2], "load": (np.zeros((3, 2)), np.array([[0, 1]] * 3))}
+
+
+def test_trees_of_arrays_are_checked_array_by_array():
+    found = Demonstrations(TREE, {"push": np.zeros((3, 1)), "floor": [1, 2, 3]}, [0, 0, 1])
+    checked = found.checked("E", LIFT, Dict({"floor": Discrete(3, start=1), "push": Box(-2.0, 2.0, (1,))}))
+    assert checked.obs["load"][0].dtype == np.float32
+    assert checked.action["floor"].tolist() == [1, 2, 3]
+    learnt, out = checked.split(0.5)
+    assert len(learnt) + len(out) == 3
+    assert len(learnt.obs["load"][1]) == len(learnt.action["push"]) == len(learnt)
+
+
+@pytest.mark.parametrize(
+    ("obs", "message"),
+    [
+        ({}, "obs or action has no arrays"),
+        (
+            {"floor": [1, 2], "load": TREE["load"]},
+            r'^demonstrations: obs\["floor"\] has 2 rows and obs\["load"\]\[0\] 3',
+        ),
+        ({"floor": [1, 2, "x"]}, r"^demonstrations: obs\['floor'\] is no array of numbers"),
+        ({"floor": [1, 2, 3]}, r"^demonstrations: obs has the arrays \{.*\[3\]\}, and observations of E are Dict\("),
+        (
+            np.zeros((3, 2)),
+            r"^demonstrations: obs has the arrays \{'obs': \[3, 2\]\}, and observations of E are Dict\(",
+        ),
+        (
+            TREE | {"floor": [1, 4, 2]},
+            r"^demonstrations: obs\['floor'\]\[1\] is 4; observations of E lie between 1 and 3",
+        ),
+    ],
+)
+def test_trees_that_do_not_fit_are_refused_by_the_name_of_the_array(obs, message):
+    with pytest.raises(InputError, match=message):
+        Demonstrations(obs, [0, 1, 0]).checked("E", LIFT, Discrete(2))
+
+
+def test_demonstrations_keep_to_their_masks():
+    space, mask = Masked(Discrete(3), Mask((2, 2))), np.array([[True, False, True, True]] * 2)
+    action = MultiDiscrete((2, 2))
+    given = {"observation": [0, 2], "action_mask": mask}
+    found = Demonstrations(given, [[0, 1], [0, 0]]).checked("E", space, action)
+    assert isinstance(found.obs, MaskedObservation)
+    assert Demonstrations(given, [[0, 1], [0, 0]]).checked("E", Discrete(3), action).obs.tolist() == [0, 2]
+    with pytest.raises(
+        InputError, match=r"^demonstrations: action\[1\] is \[1 0\], counted from 0, which obs\.mask\[1\]"
+    ):
+        Demonstrations(given, [[0, 1], [1, 0]]).checked("E", space, action)
+    none = MaskedObservation([0, 2], mask & [[True], [False]])
+    with pytest.raises(InputError, match=r"^demonstrations: obs\.mask\[1\] allows no action\. Correct the row"):
+        Demonstrations(none, [[0, 1], [1, 0]]).checked("E", space, action)
+    with pytest.raises(
+        InputError, match=r"^demonstrations: obs has the arrays \{'obs': \[2\]\}, and observations of E"
+    ):
+        Demonstrations([0, 2], [[0, 1], [0, 0]]).checked("E", space, action)

@@ -194,7 +194,9 @@ def test_a_head_for_a_tree_of_actions_takes_the_outputs_one_after_the_other():
 def test_masks_are_of_choices():
     assert Mask.of(MultiDiscreteSpace((2, 3))).shape == (5,)
     assert Mask.of(MultiBinary(3)).shape == (6,)
-    with pytest.raises(InputError, match=r"^there is an action mask, and the action space is Box.*--no-action-masks"):
+    with pytest.raises(
+        InputError, match=r"^there is an action mask, and the action space is Box.*--action-masks False"
+    ):
         Mask.of(Box(-1, 1, (2,)))
 
 
@@ -204,3 +206,56 @@ def test_pictures_are_told_from_other_numbers():
     assert not is_picture(Box(0, 255, (128,), dtype=np.uint8))
     assert not is_picture(Box(-1, 1, (10, 10, 1)))
     assert stacked(Box(0, 255, (10, 10), dtype=np.uint8), 4).shape == (4, 10, 10)
+
+
+ONE_CHOICE = {
+    "categorical": (Categorical(jnp.array([0.3, -1.0, 2.0])), [0, 1, 0], 1),
+    "several": (MultiDiscrete((jnp.array([0.5, -0.2]), jnp.array([1.0, 0.0, -1.0]))), [0, 1, 1, 0, 0], [1, 0]),
+    "switches": (Bernoulli(jnp.array([0.4, -0.7])), [1, 0, 0, 1], [0, 1]),
+}
+
+
+@pytest.mark.parametrize("name", ONE_CHOICE)
+def test_where_one_action_alone_is_allowed_nothing_is_left_to_chance(name):
+    """Entropy and divergence are 0, and so is every gradient: not nearly, and never NaN."""
+    free, mask, only = ONE_CHOICE[name]
+    mask, only, (flat, back) = jnp.array(mask, bool), jnp.array(only), jax.flatten_util.ravel_pytree(free)
+    with jax.debug_nans(True):
+
+        def quantities(z, other):
+            masked, old = back(z).masked(mask), back(other).masked(mask)
+            return jnp.stack([masked.log_prob(only), masked.entropy(), old.kl(masked), masked.kl(old)])
+
+        @jax.jit
+        def fisher(z):
+            curved = back(z).masked(mask).fisher_product(jax.jvp(lambda z: back(z).masked(mask), (z,), (z,))[1])
+            return jax.vjp(lambda z: back(z).masked(mask), z)[1](curved)[0]
+
+        values = jax.jit(quantities)(flat, 0.5 * flat)
+        slopes, product = jax.jit(jax.jacrev(quantities))(flat, 0.5 * flat), fisher(flat)
+    np.testing.assert_array_equal(values, 0)
+    np.testing.assert_array_equal(slopes, 0)
+    np.testing.assert_array_equal(product, 0)
+    np.testing.assert_array_equal(free.masked(mask).sample(jax.random.key(0)), only)
+    np.testing.assert_array_equal(free.masked(mask).mode(), only)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_no_gradient_reaches_what_is_ruled_out(name):
+    free, mask, actions = MASKED[name]
+    mask = jnp.array(mask, bool)
+    chosen = jnp.array(actions)[:, 0] if name == "categorical" else jnp.array(actions)
+    legal = np.array([allowed(name, action) for action in actions])
+    flat, back = jax.flatten_util.ravel_pytree(free)
+    # A switch that must stay as it is has no choice; of the others each has a logit of its own.
+    out = ~np.asarray(mask) if name != "switches" else ~np.asarray(mask).reshape(-1, 2).all(axis=1)
+
+    def everything(z):
+        masked, other = back(z).masked(mask), back(flat[::-1]).masked(mask)
+        scores = jax.vmap(masked.log_prob)(chosen[legal])
+        return jnp.concatenate([scores, jnp.stack([masked.entropy(), other.kl(masked), masked.kl(other)])])
+
+    with jax.debug_nans(True):
+        slopes = np.asarray(jax.jit(jax.jacrev(everything))(flat))
+    assert (slopes[:, out] == 0).all()
+    assert (slopes[:, ~out] != 0).any()

@@ -14,7 +14,7 @@ import steepest
 from steepest.algorithms import ALGORITHMS, PPO, OffPAC
 from steepest.core.errors import InputError
 from steepest.core.validation import LOG_STD_BOUNDS, check_number, check_start_of_log_std, converted, describe
-from steepest.experiments.train import prepare
+from steepest.experiments.preparing import prepare
 from steepest.networks.heads import SquashedGaussianHead, StateDependentGaussianHead
 
 SCALARS = {

@@ -12,7 +12,7 @@ from steepest.core.errors import EnvironmentFault, InputError
 from steepest.envs.tasks import resolve
 from steepest.experiments.building import build_algorithm, task_of
 from steepest.experiments.configuration import RunConfiguration
-from steepest.experiments.train import prepare
+from steepest.experiments.preparing import prepare
 from steepest.sampling.compiled import begin
 
 

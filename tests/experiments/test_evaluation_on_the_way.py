@@ -10,7 +10,7 @@ import steepest
 from steepest.core.errors import InputError
 from steepest.experiments import loop
 from steepest.experiments.loop import train_seeds
-from steepest.experiments.train import prepare
+from steepest.experiments.preparing import prepare
 from steepest.runs import metrics, plot
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import MetricsTable

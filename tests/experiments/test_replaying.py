@@ -6,8 +6,8 @@ import pytest
 import steepest
 from steepest.core.errors import InputError
 from steepest.experiments.loop import train_seeds
+from steepest.experiments.preparing import prepare
 from steepest.experiments.progress import ProgressDisplay
-from steepest.experiments.train import prepare
 from steepest.policies.behaviour import Other
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import MetricsTable, RowsInMemory

@@ -21,7 +21,7 @@ from steepest.core.spaces import Spec
 from steepest.envs.cart_pole import CartPole
 from steepest.envs.tasks import resolve
 from steepest.experiments.loop import train_seeds
-from steepest.experiments.train import prepare
+from steepest.experiments.preparing import prepare
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import MetricsTable
@@ -91,7 +91,7 @@ def test_a_gymnasium_factory_trains_and_its_actions_come_back_its_way():
 
 
 def test_presets_apply_unless_told_otherwise_and_flags_win():
-    from steepest.experiments.train import prepare
+    from steepest.experiments.preparing import prepare
 
     def learning_rate(**options):
         made = prepare("ppo", "CartPole-v1", total_steps=1, seeds=(0,), **options)
@@ -104,7 +104,7 @@ def test_presets_apply_unless_told_otherwise_and_flags_win():
 
 def test_a_configuration_survives_being_written_and_read():
     from steepest.experiments.configuration import RunConfiguration
-    from steepest.experiments.train import prepare
+    from steepest.experiments.preparing import prepare
 
     config = prepare("ppo", "CartPole-v1", total_steps=1000, seeds=(0, 1)).config
     again = RunConfiguration.parse(json.loads(config.dump()))

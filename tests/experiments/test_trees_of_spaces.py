@@ -1,5 +1,7 @@
 """Training where observations and actions are trees, with masks and with stacked frames, from environment to policy."""
 
+import json
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -59,7 +61,8 @@ class Doors(gymnasium.Env):
             self.observation_space = gymnasium.spaces.Dict(seen)
 
     def allowed(self):
-        return np.array([door != self.locked and not (self.never and self.time == 3) for door in range(3)], np.int8)
+        stuck = self.time == 6 or (self.never and self.time == 3)  # at the end nothing is left to do
+        return np.array([door != self.locked and not stuck for door in range(3)], np.int8)
 
     def _seen(self):
         if self.convention == "observation":
@@ -188,3 +191,96 @@ def test_frames_need_numbers_to_stack():
     with pytest.raises(InputError, match=r"^frame_stack is 4, but observations of Doors are Discrete"):
         resolve(Doors, frame_stack=4)
     assert resolve("CartPole-v1", frame_stack=2).observation_space.shape == (2, 4)
+
+
+@pytest.fixture(scope="module")
+def lift(tmp_path_factory):
+    """A run in the lift, whose observations and actions are trees."""
+    place = tmp_path_factory.mktemp("lift") / "run"
+    steepest.train(
+        "ppo", Lift, total_steps=64, evaluation_episodes=0, run_dir=place, normalise_observations=True,
+        max_episode_steps=8, **SHORT,
+    )  # fmt: skip
+    return place
+
+
+def test_demonstrations_are_trees_too(lift, tmp_path):
+    shown = steepest.demonstrate(lift, episodes=3, out=tmp_path / "shown.npz", env=Lift)
+    assert len(shown) == 24
+    assert sorted(shown.action) == ["floor", "push"]
+    assert all(Lift.action_space.contains(jax.tree.map(lambda each, i=i: each[i], shown.action)) for i in range(24))
+    assert set(shown.obs["floor"]) <= {1, 2, 3}
+    result = steepest.train(
+        "behaviour_cloning", Lift, demonstrations=tmp_path / "shown.npz", total_steps=4096, evaluation_episodes=1,
+        max_episode_steps=8,
+    )  # fmt: skip
+    likelihood = result.metrics["log_likelihood"]
+    assert likelihood[-1] > likelihood[0] + 0.5
+    with pytest.raises(InputError, match=r"^demonstrations: obs has the arrays \{'obs': \[1\]\}, and observations of"):
+        steepest.train("behaviour_cloning", Lift, demonstrations=([0], [0]), total_steps=64, max_episode_steps=8)
+
+
+def test_demonstrations_come_with_their_masks(tmp_path):
+    steepest.train("ppo", Doors, total_steps=32, evaluation_episodes=0, run_dir=tmp_path / "run", **SHORT)
+    shown = steepest.demonstrate(tmp_path / "run", episodes=2, env=Doors, max_episode_steps=6)
+    assert isinstance(shown.obs, MaskedObservation)
+    assert (shown.obs.observation != shown.action).all()
+    steepest.train("behaviour_cloning", Doors, demonstrations=shown, total_steps=256, evaluation_episodes=1)
+
+
+@pytest.mark.parametrize("form", ["onnx", "stablehlo"])
+def test_exported_policies_take_and_give_trees(lift, tmp_path, form):
+    made = steepest.export(lift, format=form, out=tmp_path / form, observations=60, env=Lift)
+    assert made.verification.agrees, made.verification
+    about = json.loads((tmp_path / form / "policy.json").read_text())
+    assert [key for key, _ in about["observation"]["parts"]] == ["floor", "load"]
+    assert about["observation"]["parts"][1][1]["parts"][0][1]["name"] == "observation['load'][0]"
+
+
+def test_a_program_of_arrays_alone_takes_trees_but_gives_none(lift, tmp_path):
+    with pytest.raises(
+        InputError, match=r"^format is 'numpy', and the policy has a part that only JAX can compute, Pro"
+    ):
+        steepest.export(lift, format="numpy", out=tmp_path / "numpy", observations=60, env=Lift)
+
+
+class LiftOfFloors(Lift):
+    """The same lift, where one of three doors is opened, and the one behind which there is a wall never is."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def action_masks(self):
+        return np.arange(1, 4) != self.floor
+
+    def step(self, action):
+        assert action + 1 != self.floor, "there is a wall"
+        self.time += 1
+        self.floor = int(self.np_random.integers(1, 4))
+        return self._seen(), float(action), self.time >= 8, False, {}
+
+
+@pytest.mark.parametrize("form", ["numpy", "onnx"])
+def test_exported_policies_keep_to_masks(tmp_path, form):
+    steepest.train(
+        "ppo", LiftOfFloors, total_steps=64, evaluation_episodes=0, run_dir=tmp_path / "run",
+        normalise_observations=True, max_episode_steps=8, **SHORT,
+    )  # fmt: skip
+    made = steepest.export(tmp_path / "run", format=form, observations=60, env=LiftOfFloors)
+    assert made.verification.agrees, made.verification
+    assert made.verification.played == 30
+
+
+@pytest.mark.parametrize(
+    "space",
+    [gymnasium.spaces.Text(5), gymnasium.spaces.Graph(gymnasium.spaces.Box(0, 1), None),
+     gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))],
+    ids=["Text", "Graph", "Sequence"],
+)  # fmt: skip
+@pytest.mark.parametrize("nested", [False, True])
+def test_spaces_of_no_fixed_size_are_refused_in_one_line(space, nested):
+    class Odd(Lift):
+        observation_space = gymnasium.spaces.Dict(a=space) if nested else space
+
+    with pytest.raises(InputError, match=f"^observation.*{type(space).__name__}") as refused:
+        resolve(Odd)
+    assert "\n" not in str(refused.value)

@@ -15,7 +15,7 @@ from reliability.trial import Seen, Setting, Trial
 from steepest.cli.main import main
 from steepest.core.errors import InputError
 from steepest.experiments.building import newest_states
-from steepest.experiments.train import reopen
+from steepest.experiments.preparing import reopen
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.seal import Seal

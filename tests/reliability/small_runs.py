@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from steepest.experiments.train import Experiment, execute, prepare
+from steepest.experiments.preparing import Experiment, prepare
+from steepest.experiments.train import execute
 from steepest.runs import checkpoints
 from steepest.runs.directory import RunDirectory
 
@@ -25,7 +26,7 @@ def saving_often():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("steepest.experiments.loop._SAVING", 0)
         patched.setattr("steepest.experiments.loop._BEAT", 0.0)
-        patched.setattr("steepest.experiments.train.share_out", lambda seeds, **_: (tuple(seeds),))
+        patched.setattr("steepest.experiments.preparing.share_out", lambda seeds, **_: (tuple(seeds),))
         yield
 
 

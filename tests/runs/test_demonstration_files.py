@@ -1,10 +1,12 @@
 """Demonstrations in files."""
 
+import jax
 import numpy as np
 import pytest
 
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
+from steepest.core.spaces import MaskedObservation
 from steepest.runs import demonstration_files as files
 
 GIVEN = Demonstrations(np.arange(6, dtype=np.float32).reshape(3, 2), [1, 0, 1], [0, 0, 1])
@@ -70,3 +72,23 @@ def test_names_that_cannot_be_are_refused(tmp_path):
         files.load(tmp_path / "file.npz")
     with pytest.raises(InputError, match=r"there is no directory .*nowhere"):
         files.save(tmp_path / "nowhere" / "file.npz", GIVEN)
+
+
+@pytest.mark.parametrize("suffix", files.SUFFIXES)
+def test_trees_and_masks_come_back(tmp_path, suffix):
+    seen = {'a "key"]': (np.zeros((2, 2)), np.ones(2, int)), "b": [3, 4]}
+    mask = np.array([[True, False], [True, True]])
+    given = Demonstrations(MaskedObservation(seen, mask), ([0, 1], np.array([[0.5], [0.1]])))
+    files.save(tmp_path / f"file{suffix}", given)
+    found = files.load(tmp_path / f"file{suffix}")
+    assert jax.tree.structure((found.obs, found.action)) == jax.tree.structure((given.obs, given.action))
+    jax.tree.map(np.testing.assert_array_equal, (found.obs, found.action), (given.obs, given.action))
+
+
+@pytest.mark.parametrize(
+    "names", [["obs[0]", "obs[2]"], ["obs[0", "x"], ["obs[0]", "obs[0][1]"], ["obs" + "[0]" * 101]]
+)
+def test_names_of_no_tree_are_refused(tmp_path, names):
+    np.savez(tmp_path / "file.npz", **dict.fromkeys([*names, "action"], np.zeros(2)))
+    with pytest.raises(InputError, match="not a file of arrays"):
+        files.load(tmp_path / "file.npz")

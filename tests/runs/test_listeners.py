@@ -18,7 +18,8 @@ from worlds import Corridor
 import steepest
 from steepest.core.errors import InputError, ProcessLost
 from steepest.experiments import processes
-from steepest.experiments.train import execute, prepare
+from steepest.experiments.preparing import prepare
+from steepest.experiments.train import execute
 from steepest.experiments.worker import Reporter
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory

@@ -13,7 +13,8 @@ from worlds import Corridor
 import steepest
 from steepest.cli.main import main
 from steepest.core.errors import InputError
-from steepest.experiments.train import execute, prepare
+from steepest.experiments.preparing import prepare
+from steepest.experiments.train import execute
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import Listeners, RunDescription

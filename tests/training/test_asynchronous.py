@@ -20,7 +20,7 @@ from steepest.core.errors import EnvironmentFault, InputError, NonFiniteError
 from steepest.core.spaces import Spec
 from steepest.experiments.building import load_agent
 from steepest.experiments.loop import train_seeds
-from steepest.experiments.train import prepare, reopen
+from steepest.experiments.preparing import prepare, reopen
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import MetricsTable

@@ -32,8 +32,8 @@ from steepest.experiments.configuration import (
 from steepest.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from steepest.experiments.preparing import Experiment
     from steepest.experiments.results import TrainResult
-    from steepest.experiments.train import Experiment
 
 NAMES = max(map(len, ALGORITHMS)) + 2
 """The width of a column of names."""
@@ -174,7 +174,8 @@ def train(words: Sequence[str]) -> int:
     if not given.compilation_cache:
         os.environ["STEEPEST_COMPILATION_CACHE"] = "off"
 
-    from steepest.experiments.train import execute, prepare
+    from steepest.experiments.preparing import prepare
+    from steepest.experiments.train import execute
     from steepest.runs.loggers import named
 
     listeners = named(given.log)
@@ -374,7 +375,8 @@ def resume(words: Sequence[str]) -> int:
     given = parse(Resume, words, program="steepest resume")
     _check_run(given.run)
 
-    from steepest.experiments.train import execute, reopen
+    from steepest.experiments.preparing import reopen
+    from steepest.experiments.train import execute
     from steepest.runs.loggers import again, named
 
     listeners = again(RunDirectory(given.run)) if given.log is None else named(given.log)

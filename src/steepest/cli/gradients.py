@@ -55,6 +55,9 @@ class Gradients:
     """Rewards that n_step believes before it asks the critic."""
     backend: Literal["auto", "compiled", "envpool", "gymnasium"] = "auto"
     """Who runs the environment; auto plays tables and compiled ones itself, then takes EnvPool's, then Gymnasium's."""
+    action_masks: bool | None = None
+    """Whether actions that the environment rules out are never taken. When left out, as the run of --policy has it;
+    else where whoever plays it says which they are."""
     seed: int = 0
     """Of everything that is random."""
     max_episode_steps: int | None = None
@@ -90,7 +93,12 @@ def gradients(words: Sequence[str]) -> int:
     taken = None if given.policy is None else load(given.policy, given.policy_seed)
     env = given.env or (taken.config.env if taken else "")
     bounds = taken.config.action_bounds if taken else (None, None)
-    options: dict[str, Any] = {"backend": given.backend, "max_episode_steps": given.max_episode_steps}
+    masks = taken.config.action_masks if taken and given.action_masks is None else given.action_masks
+    options: dict[str, Any] = {
+        "backend": given.backend,
+        "max_episode_steps": given.max_episode_steps,
+        "action_masks": masks,
+    }
     place = setting(env, discount=given.discount, action_bounds=bounds, **options)
     for_policy, for_behaviour, for_rest = jax.random.split(jax.random.key(given.seed), 3)
     if taken:

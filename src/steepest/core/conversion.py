@@ -36,6 +36,13 @@ def from_environment(space: Space, given: PyTree) -> PyTree:
     return map_leaves(_from_environment, space, given)
 
 
+def as_given(space: Space, obs: PyTree) -> PyTree:
+    """Observations as the environment gives them, from what `from_environment` made of them."""
+    return map_leaves(
+        lambda leaf, each: each if isinstance(leaf, Box | Mask) else each + first_choice(leaf), space, obs
+    )
+
+
 def rows_of(tree: PyTree) -> int:
     """How many rows an array has, or every array of a tree."""
     while not hasattr(tree, "shape"):

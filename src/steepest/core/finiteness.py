@@ -7,6 +7,9 @@ from jaxtyping import Array, Bool, Float
 
 from steepest.core.types import PyTree
 
+MASK = "action_mask"
+"""The name of a flag that says whether the masks of a stream allow an action."""
+
 
 class Finite(eqx.Module):
     """Finiteness flags of the quantities of an update, in the order in which they were computed.
@@ -21,6 +24,11 @@ class Finite(eqx.Module):
     def of(cls, **quantities: PyTree) -> "Finite":
         """Check every array in each named tree."""
         return cls(tuple(quantities), jnp.stack([_all_finite(tree) for tree in quantities.values()]))
+
+    @classmethod
+    def each(cls, name: str, flags: Bool[Array, " N"]) -> "Finite":
+        """A flag for each of several, `name[0]`, `name[1]`, …"""
+        return cls(tuple(f"{name}[{index}]" for index in range(flags.shape[0])), flags)
 
     def then(self, later: "Finite") -> "Finite":
         """Append checks that were made later."""

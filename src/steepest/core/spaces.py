@@ -8,7 +8,10 @@ compiled program may be specialised on them, and they import neither JAX nor Gym
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -171,6 +174,16 @@ class Mask:
     def dtype(self) -> np.dtype:
         return np.dtype(bool)
 
+    def allows(self, mask: Any) -> Any:
+        """Whether every component has a choice that is allowed, for each mask of a batch, [*batch, choices].
+
+        >>> Mask((2, 2)).allows(np.array([[True, False, False, True], [True, True, False, False]])).tolist()
+        [True, False]
+        """
+        ends = np.cumsum((0, *self.counts)).tolist()
+        found = [mask[..., begin:end].any(axis=-1) for begin, end in itertools.pairwise(ends)]
+        return functools.reduce(operator.and_, found)
+
     @classmethod
     def of(cls, action: Space) -> Mask:
         """The mask of an action space. **Raises** `InputError` for one whose actions are no choices."""
@@ -184,7 +197,7 @@ class Mask:
             case _:
                 raise InputError(
                     f"there is an action mask, and the action space is {action}. Masks are of Discrete, MultiDiscrete "
-                    "and MultiBinary actions; leave it out with --no-action-masks (action_masks=False in Python)."
+                    "and MultiBinary actions; leave it out with --action-masks False (action_masks=False in Python)."
                 )
 
 
@@ -252,19 +265,13 @@ Leaf = Discrete | MultiDiscrete | MultiBinary | Box | Mask
 Space = Leaf | Dict | Tuple | Masked
 
 
-def one_array(space: Space, whose: str, taker: str) -> Leaf:
-    """The space, of which a value is one array. **Raises** `InputError` for a tree.
+def without_mask(given: Any) -> Any:
+    """A space, or a value of it, without the mask that it may come with.
 
-    **Arguments**
-
-    - `whose`: what its values are; `taker`: what takes one array of them, both in words.
+    >>> print(without_mask(Masked(Discrete(2), Mask((3,)))), without_mask(MaskedObservation(1, [True, False, True])))
+    Discrete(n=2, start=0) 1
     """
-    if isinstance(space, Dict | Tuple | Masked):
-        raise InputError(
-            f"{whose} are {space}, and {taker} one array. Give a function that makes the environment in a wrapper "
-            "which lays them flat."
-        )
-    return space
+    return given.observation if isinstance(given, Masked | MaskedObservation) else given
 
 
 def map_leaves(function: Callable, space: Space, *values):

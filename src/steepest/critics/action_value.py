@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
-from steepest.core.spaces import Box, Discrete, Leaf, MaskedObservation, Space, Spec, map_leaves
+from steepest.core.spaces import Box, Discrete, Leaf, Space, Spec, map_leaves, without_mask
 from steepest.core.types import AnyArray, PyTree
 from steepest.networks import AUTO, AbstractEncoder, ActivationName, Dense, Encoding, feature_count, features
 
@@ -96,7 +96,7 @@ class TabularActionValue(AbstractActionValue):
         return _taken(self.values(obs), action)
 
     def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
-        return self.table[obs.observation if isinstance(obs, MaskedObservation) else obs]
+        return self.table[without_mask(obs)]
 
 
 def expected_target(

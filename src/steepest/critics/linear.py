@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steepest.core.problem import weighted_mean
-from steepest.core.spaces import Box, Space
+from steepest.core.spaces import Box, Space, without_mask
 from steepest.core.types import AnyArray, PyTree
 from steepest.core.validation import check_number
 from steepest.critics.time_dependent import AbstractTimeDependentValue, inside
@@ -42,7 +42,7 @@ class LinearValue(AbstractTimeDependentValue):
     horizon: int = eqx.field(static=True)
 
     def __call__(self, obs: PyTree, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
-        numbers = features(self.observation, obs)
+        numbers = features(self.observation, without_mask(obs))
         design = _design(numbers.reshape(-1, numbers.shape[-1]), time.reshape(-1), self)
         with jax.default_matmul_precision("highest"):
             value = (self.intercept + design @ self.coefficients).reshape(time.shape)
@@ -84,7 +84,8 @@ class LinearValue(AbstractTimeDependentValue):
         check_number("ridge", ridge, above=0, remedy="1e-5 is usual.")
         time, target, weight = (jnp.asarray(each).reshape(-1) for each in (time, target, weight))
         kind = target.dtype
-        numbers = features(space, obs).reshape(-1, feature_count(space)).astype(kind)
+        space = without_mask(space)
+        numbers = features(space, without_mask(obs)).reshape(-1, feature_count(space)).astype(kind)
 
         # What does not count is replaced before anything is computed with it: 0 × NaN would be NaN.
         counted = inside(time, horizon, weight)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steepest.core.problem import weighted_mean
+from steepest.core.spaces import without_mask
 from steepest.core.types import AnyArray, PyTree
 from steepest.core.validation import check_number
 
@@ -50,7 +51,8 @@ class TabularValue(AbstractTimeDependentValue):
 
     table: Float[Array, "S"] | Float[Array, "H S"]
 
-    def __call__(self, obs: Int[AnyArray, "*batch"], time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+    def __call__(self, obs: PyTree, time: Int[AnyArray, "*batch"]) -> Float[Array, "*batch"]:
+        obs = without_mask(obs)
         if self.table.ndim == 1:
             return self.table[obs]
         last = self.table.shape[0] - 1
@@ -59,7 +61,7 @@ class TabularValue(AbstractTimeDependentValue):
     @classmethod
     def fit(
         cls,
-        obs: Int[AnyArray, "*batch"],
+        obs: PyTree,
         time: Int[AnyArray, "*batch"],
         target: Float[AnyArray, "*batch"],
         weight: Float[AnyArray, "*batch"],
@@ -88,7 +90,8 @@ class TabularValue(AbstractTimeDependentValue):
         """
         check_number("states", states, at_least=1, whole=True, remedy="Give the number of observations.")
         check_number("horizon", horizon, at_least=1, whole=True, remedy="Give the length of the longest episode.")
-        obs, time, target, weight = (jnp.asarray(each).reshape(-1) for each in (obs, time, target, weight))
+        rows = without_mask(obs), time, target, weight
+        obs, time, target, weight = (jnp.asarray(each).reshape(-1) for each in rows)
         counted = inside(time, horizon, weight) & (obs >= 0) & (obs < states)
         weight = jnp.where(counted, weight, 0).astype(target.dtype)
         cell = jnp.where(counted, time * states + obs, 0)

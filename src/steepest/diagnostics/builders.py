@@ -20,7 +20,7 @@ from steepest.advantages import (
 )
 from steepest.advantages.importance import WeightKind
 from steepest.core.interfaces import ActionValueFunction, Policy, ValueFunction
-from steepest.core.spaces import Discrete, Space
+from steepest.core.spaces import Discrete, Space, without_mask
 from steepest.core.trajectory import Trajectory
 from steepest.critics import AbstractTimeDependentValue, LinearValue, TabularValue
 from steepest.estimators import (
@@ -67,7 +67,7 @@ class Context:
     ) -> AbstractTimeDependentValue:
         """A critic by least squares: a table by time for numbered states, else linear."""
         weight = trajectory.valid.astype(jnp.float32)
-        space = self.observation
+        space = without_mask(self.observation)
         if isinstance(space, Discrete):
             return TabularValue.fit(trajectory.obs, time, target, weight, space.n, self.horizon)
         return LinearValue.fit(space, trajectory.obs, time, target, weight, self.horizon)

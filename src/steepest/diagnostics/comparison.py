@@ -43,8 +43,8 @@ def estimate_gradient(
     **Arguments**
 
     - `policy`: called on observations it gives a distribution; its array leaves are the parameters.
-    - `env`: an id; a compiled environment; an oracle such as `TabularMDP`; or a function that makes a Gymnasium
-      environment.
+    - `env`: an id; a compiled environment; an oracle such as `TabularMDP`, or `TabularPOMDP` for a policy with memory;
+      or a function that makes a Gymnasium environment.
     - `estimator`: of `steepest.estimators`.
     - `key`: of everything that is random.
     - `episodes`: of each estimate. Perturbations play so many under each perturbed policy.
@@ -87,9 +87,9 @@ def open_rollouts(
     """Whoever can play episodes of `env`, which is anything that `estimate_gradient` takes."""
     from steepest.diagnostics.setting import open_task, time_limit
     from steepest.envs.tasks import resolve
-    from steepest.oracles import LinearQuadratic, TabularMDP
+    from steepest.oracles import LinearQuadratic, TabularMDP, TabularPOMDP
 
-    if isinstance(env, TabularMDP | LinearQuadratic):
+    if isinstance(env, TabularMDP | TabularPOMDP | LinearQuadratic):
         env = env.as_env(max_episode_steps)
     task = resolve(env, backend)
     return open_task(task, key, limit=time_limit(task, max_episode_steps), slots=slots)
@@ -158,7 +158,7 @@ def compare_gradients(
 
     from steepest.diagnostics.builders import Context, build
     from steepest.diagnostics.catalogue import check_names, select
-    from steepest.diagnostics.exact import exact_action_values, exact_values
+    from steepest.diagnostics.exact import OracleOfStates, exact_action_values, exact_values
     from steepest.diagnostics.repeats import check_sizes
     from steepest.diagnostics.rows import GradientComparison, compare
     from steepest.diagnostics.setting import Setting, available, check_policy, parameters_of, setting
@@ -185,8 +185,8 @@ def compare_gradients(
         horizon=place.horizon,
         observation=place.observation,
         behaviour=behaviour,
-        value=None if place.oracle is None else exact_values(place.oracle, policy),
-        action_value=None if place.oracle is None else exact_action_values(place.oracle, policy),
+        value=exact_values(place.oracle, policy) if isinstance(place.oracle, OracleOfStates) else None,
+        action_value=exact_action_values(place.oracle, policy) if isinstance(place.oracle, OracleOfStates) else None,
         parameters=size,
     )
     for_reference, for_estimates = jax.random.split(jax.random.key(0) if key is None else key)

@@ -7,11 +7,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from steepest.core.interfaces import ActionValueFunction, Policy
+from steepest.core.spaces import without_mask
 from steepest.core.types import AnyArray, PyTree
 from steepest.critics import AbstractTimeDependentValue, TabularValue
-from steepest.oracles import LinearQuadratic, TabularMDP
+from steepest.oracles import LinearQuadratic, TabularMDP, TabularPOMDP
 
-Oracle = TabularMDP | LinearQuadratic
+Oracle = TabularMDP | TabularPOMDP | LinearQuadratic
+OracleOfStates = TabularMDP | LinearQuadratic
+"""An oracle that knows values of states, which all that policies do depends on."""
 
 
 def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
@@ -20,8 +23,12 @@ def with_horizon(oracle: Oracle, horizon: int) -> Oracle:
     Its gradient is then that of the return which is sampled; otherwise rewards beyond the time limit would look like a
     bias.
     """
+    if isinstance(oracle, TabularPOMDP):
+        mdp = with_horizon(oracle.mdp, horizon)
+        assert isinstance(mdp, TabularMDP)
+        return TabularPOMDP(mdp, oracle.observation)
     if isinstance(oracle, TabularMDP):
-        return TabularMDP(oracle.transition, oracle.reward, oracle.initial, oracle.discount, horizon)
+        return TabularMDP(oracle.transition, oracle.reward, oracle.initial, oracle.discount, horizon, oracle.mask)
     noise = {name: getattr(oracle, name) for name in ("initial_std", "initial_mean", "process_std")}
     return LinearQuadratic(float(oracle.discount), horizon, **noise)
 
@@ -32,14 +39,14 @@ def exact_gradient(oracle: Oracle, policy: PyTree) -> Float[np.ndarray, " P"]:
     return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in leaves])
 
 
-def exact_values(oracle: Oracle, policy: Policy) -> AbstractTimeDependentValue:
+def exact_values(oracle: OracleOfStates, policy: Policy) -> AbstractTimeDependentValue:
     """V(s, t) of an oracle with a horizon."""
     if isinstance(oracle, TabularMDP):
         return TabularValue(jnp.asarray(oracle.values(oracle.probabilities(policy)), jnp.float32))
     return _quadratic(oracle, policy)
 
 
-def exact_action_values(oracle: Oracle, policy: Policy) -> ActionValueFunction:
+def exact_action_values(oracle: OracleOfStates, policy: Policy) -> ActionValueFunction:
     """Q(s, a) of an oracle with a horizon, for rows whose time is known by where they stand."""
     if isinstance(oracle, TabularMDP):
         return TimeDependentActionValue(jnp.asarray(oracle.action_values(oracle.probabilities(policy)), jnp.float32))
@@ -64,7 +71,8 @@ class TimeDependentActionValue(eqx.Module):
 
     table: Float[Array, "H S A"]
 
-    def __call__(self, obs: Int[AnyArray, "*rows"], action: Int[AnyArray, "*rows"]) -> Float[Array, "*rows"]:
+    def __call__(self, obs: PyTree, action: Int[AnyArray, "*rows"]) -> Float[Array, "*rows"]:
+        obs = without_mask(obs)
         return self.table[row_time(obs.shape, self.table.shape[0]), obs, action]
 
 

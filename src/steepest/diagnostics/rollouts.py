@@ -40,14 +40,14 @@ class Playing(AbstractActor):
 
     def act(
         self, key: Key[Array, ""], agent: PyTree, carry: PyTree, obs: PyTree
-    ) -> tuple[Array, Float[Array, " N"], PyTree]:
-        def draw(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[Array, Array, PyTree]:
+    ) -> tuple[PyTree, Float[Array, " N"], PyTree]:
+        def draw(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[PyTree, Array, PyTree]:
             distribution, carry = (
                 policy.step(carry, obs) if isinstance(policy, AbstractPolicy) else (policy(obs), carry)
             )
             return *distribution.sample_and_log_prob(key), carry
 
-        def draw_one(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[Array, Array, PyTree]:
+        def draw_one(policy: Policy, carry: PyTree, obs: PyTree) -> tuple[PyTree, Array, PyTree]:
             found = draw(policy, *jax.tree.map(lambda leaf: leaf[None], (carry, obs)))
             return jax.tree.map(lambda leaf: leaf[0], found)
 

@@ -12,14 +12,14 @@ from jaxtyping import Array, Key
 
 from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
-from steepest.core.spaces import Box, Discrete, Space, Spec, leaves, map_leaves
+from steepest.core.spaces import Box, Discrete, Space, Spec, leaves, map_leaves, without_mask
 from steepest.core.validation import check_number
-from steepest.diagnostics.exact import Oracle, with_horizon
+from steepest.diagnostics.exact import Oracle, OracleOfStates, with_horizon
 from steepest.diagnostics.frozen import NormalisedPolicy
 from steepest.diagnostics.rollouts import CompiledRollouts, HostRollouts
 from steepest.envs.tasks import Bounds, EnvironmentLike, Task, resolve
 from steepest.estimators import AbstractRollouts
-from steepest.oracles import LinearQuadratic, TabularMDP, gymnasium_mdp
+from steepest.oracles import LinearQuadratic, gymnasium_mdp
 from steepest.policies import LinearGaussian, TabularPolicy, network_policy
 
 LINEAR_QUADRATIC = "LinearQuadratic"
@@ -62,6 +62,7 @@ def setting(
     backend: str = "auto",
     max_episode_steps: int | None = None,
     action_bounds: Bounds = (None, None),
+    action_masks: bool | None = None,
     slots: int = 16,
 ) -> Setting:
     """The setting of an environment, with its oracle where there is one.
@@ -73,8 +74,8 @@ def setting(
 
     **Raises** `InputError` when there is no such environment, or it has no time limit and none is given.
     """
-    if isinstance(env, TabularMDP | LinearQuadratic):
-        name = LINEAR_QUADRATIC if isinstance(env, LinearQuadratic) else "TabularMDP"
+    if isinstance(env, Oracle):
+        name = LINEAR_QUADRATIC if isinstance(env, LinearQuadratic) else type(env).__name__
         return _oracle(env, name, min(filter(None, (env.horizon, max_episode_steps)), default=None))
     if isinstance(env, str) and env == LINEAR_QUADRATIC:
         return _oracle(LinearQuadratic(discount, horizon=max_episode_steps or _LINEAR_QUADRATIC_STEPS), env, None)
@@ -85,10 +86,10 @@ def setting(
         # Gymnasium ends no episode of CliffWalking, so there a longer one may be asked for.
         if family.startswith("CliffWalking"):
             limit = max_episode_steps or limit
-        oracle = gymnasium_mdp(env, discount=discount, horizon=limit)
+        oracle = gymnasium_mdp(env, discount=discount, horizon=limit, action_masks=action_masks is not False)
         if backend != "gymnasium":
             return _oracle(oracle, env, limit)
-    task = resolve(env, backend, action_bounds)
+    task = resolve(env, backend, action_bounds, action_masks=action_masks)
     limit = time_limit(task, limit)
     # A compiled environment keeps nothing from one episode to the next, but keeps its compiled program.
     rollouts = None if task.env is None else CompiledRollouts(task.env, limit)
@@ -109,8 +110,10 @@ def _oracle(oracle: Oracle, name: str, limit: int | None) -> Setting:
     if horizon is None:
         raise InputError(f"environment {name} has no horizon, so its episodes need not end. Give max_episode_steps.")
     oracle = with_horizon(oracle, horizon)
-    env = oracle.as_env()
-    table = ", from its table: rewards are means given state and action" if isinstance(oracle, TabularMDP) else ""
+    env = resolve(oracle.as_env()).env
+    assert env is not None
+    tabular = not isinstance(oracle, LinearQuadratic)
+    table = ", from its table: rewards are means given state and action" if tabular else ""
     rollouts = CompiledRollouts(env, horizon)
     return Setting(
         id=name,
@@ -171,8 +174,9 @@ def fresh_policy(key: Key[Array, ""], place: Setting, hidden: tuple[int, ...] = 
     if isinstance(place.oracle, LinearQuadratic):
         gain, log_std = jnp.array([-0.3, -0.5]) + 0.1 * jax.random.normal(key, (2,))
         return LinearGaussian(gain, log_std)
-    if isinstance(place.observation, Discrete) and isinstance(place.action, Discrete):
-        return TabularPolicy(jax.random.normal(key, (place.observation.n, place.action.n)))
+    observation = without_mask(place.observation)
+    if isinstance(observation, Discrete) and isinstance(place.action, Discrete):
+        return TabularPolicy(jax.random.normal(key, (observation.n, place.action.n)))
     return network_policy(key, place.spec, hidden=hidden)
 
 
@@ -190,13 +194,13 @@ def parameters_of(policy: Policy) -> int:
 def available(place: Setting, behaviour: Policy | None) -> tuple[set[str], tuple[str, ...]]:
     """The needs of estimators that are met in a setting, and the causes of bias that apply."""
     has: set[str] = set()
-    if place.oracle is not None:
+    if isinstance(place.oracle, OracleOfStates):
         has |= {"exact_values", "exact_action_values"}
     if behaviour is not None:
         has.add("behaviour")
     if isinstance(place.action, Box):
         has.add("continuous")
-    present = [] if place.oracle is not None else ["fitted"]
+    present = [] if isinstance(place.oracle, OracleOfStates) else ["fitted"]
     return has, (*present, *(["behaviour"] if behaviour is not None else []))
 
 

@@ -3,7 +3,8 @@
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
-from jaxtyping import Array, Bool, Float, Key
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from steepest.core.spaces import Mask, Masked, MaskedObservation, Space
 from steepest.core.types import PyTree
@@ -31,11 +32,13 @@ class WithMask(AbstractEnvironment):
     id: str = eqx.field(static=True)
     max_episode_steps: int | None = eqx.field(static=True)
     reset_pool: int = eqx.field(static=True)
+    render_fps: int = eqx.field(static=True)
 
     def __init__(self, env: AbstractEnvironment):
         Mask.of(env.action_space)
         self.env, self.id = env, env.id
         self.max_episode_steps, self.reset_pool = env.max_episode_steps, env.reset_pool
+        self.render_fps = env.render_fps
 
     @property
     def observation_space(self) -> Space:
@@ -56,3 +59,6 @@ class WithMask(AbstractEnvironment):
         self, key: Key[Array, ""], state: PyTree, action: PyTree
     ) -> tuple[PyTree, Float[Array, ""], Bool[Array, ""]]:
         return self.env.step(key, state, action)
+
+    def draw(self, state: PyTree, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"] | None:
+        return self.env.draw(state, action)

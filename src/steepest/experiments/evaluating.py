@@ -19,6 +19,7 @@ from steepest.experiments.progress import ProgressDisplay
 from steepest.experiments.results import summarise
 from steepest.replay import check_memory
 from steepest.runs.directory import RunDirectory
+from steepest.training.driver import no_action_allowed
 from steepest.training.evaluation import Played, evaluate_compiled, evaluate_host
 
 UNENDING = 1000
@@ -121,7 +122,9 @@ def evaluate_agent(
     key = jax.random.fold_in(jax.random.key(seed), _EVALUATION_KEY)
     if task.env is not None:
         found = evaluate_compiled(algorithm, task.env, agent, key, episodes=episodes, stochastic=stochastic)
-        played = Played(*map(np.asarray, found))
+        played: Played | None = jax.device_get(found)
+        if found.stuck is not None and (stuck := np.flatnonzero(found.stuck)).size:
+            raise no_action_allowed(task.id, int(stuck[0]), f"in an evaluation of seed {seed}")
     else:
         assert task.make is not None
         env = task.make(min(episodes, _EVALUATION_ENVS), (seed + 1) * 7919)

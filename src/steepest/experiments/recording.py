@@ -9,12 +9,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from steepest.core.conversion import first_choice, to_environment
+from steepest.core.conversion import as_given, to_environment
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
-from steepest.core.spaces import Box, Space, one_array
+from steepest.core.spaces import Box, Leaf, Space, with_leaves, without_mask
+from steepest.core.types import PyTree
 from steepest.core.validation import shown, whole_number
 from steepest.diagnostics.setting import open_task, time_limit
 from steepest.envs.adapters import minari
@@ -24,6 +25,7 @@ from steepest.experiments.own import AlgorithmLike
 from steepest.experiments.trained import TrainedPolicy, WithoutNoise, load
 from steepest.runs import demonstration_files as files
 from steepest.runs.directory import RunDirectory
+from steepest.sampling.host import on_host
 
 DemonstrationsLike = str | pathlib.Path | Demonstrations | Sequence
 """A run directory, a file, `minari:` and the id of a data set, `Demonstrations`, or arrays (obs, action)."""
@@ -180,12 +182,10 @@ def demonstrations_of(
         rollouts.close()
     # Episode after episode, each in order.
     valid = played.valid.swapaxes(0, 1)
-    taken = np.asarray(_taken(policy, played.obs, played.action))
-    space = one_array(task.observation_space, f"observations of {task.id}", "demonstrations hold")
-    one_array(task.action_space, f"actions of {task.id}", "demonstrations hold")
-    obs, action = (each.swapaxes(0, 1)[valid] for each in (played.obs, taken))
+    taken = on_host(_taken(policy, played.obs, played.action))
+    obs, action = jax.tree.map(lambda each: each.swapaxes(0, 1)[valid], (played.obs, taken))
     recorded = Demonstrations(
-        obs + first_choice(space),
+        as_given(task.observation_space, obs),
         to_environment(task.action_space, action),
         np.repeat(np.arange(len(valid), dtype=np.int32), valid.sum(axis=1)),
     )
@@ -195,16 +195,20 @@ def demonstrations_of(
 
 
 @jax.jit
-def _taken(policy: Any, obs: Array, action: Array) -> Array:
+def _taken(policy: Any, obs: PyTree, action: PyTree) -> PyTree:
     return policy(obs).squash(action)
+
+
+def _without_bounds(leaf: Leaf) -> Leaf:
+    return Box(-np.inf, np.inf, leaf.shape) if isinstance(leaf, Box) else leaf
 
 
 def _check_spaces(whose: str, observation: Space, action: Space, task: Task) -> None:
     """**Raises** `InputError` where demonstrations are of another environment than the task's."""
     # Nothing depends on the bounds of observations. Those of actions say what a number means.
-    shapes = [space.shape if isinstance(space, Box) else space for space in (observation, task.observation_space)]
+    given, asked = (with_leaves(_without_bounds, space) for space in (observation, task.observation_space))
     for role, same, found, wanted in (
-        ("observation", shapes[0] == shapes[1], observation, task.observation_space),
+        ("observation", asked in (given, without_mask(given)), observation, task.observation_space),
         ("action", action == task.action_space, action, task.action_space),
     ):
         if not same:

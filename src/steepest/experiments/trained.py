@@ -158,10 +158,10 @@ class TrainedPolicy:
             of_actions = isinstance(agent, Agent) and agent.critic is not None
             what = "a critic of actions, Q(s, a), and none of states" if of_actions else "no critic of states"
             raise InputError(f"{self._named()} has {what}. Ask a policy of ppo or a2c, say.")
-        seen = agent.observations(batch)
-        carry = self._first_carry(len(batch)) if self._carry is None or self._rows != len(batch) else self._carry
+        seen, rows = agent.observations(batch), rows_of(batch)
+        carry = self._first_carry(rows) if self._carry is None or self._rows != rows else self._carry
         if isinstance(carry, Memories) and jax.tree.leaves(carry.of_value(agent)):
-            seen = Histories(seen, jnp.zeros(len(batch), bool), carry.of_value(agent))
+            seen = Histories(seen, jnp.zeros(rows, bool), carry.of_value(agent))
         found = np.asarray(agent.rewards.in_their_unit(critic(seen)))
         return found[0] if single else found
 
@@ -221,12 +221,17 @@ class TrainedPolicy:
             raise InputError(
                 f"obs is a {type(obs).__name__}; an observation is {space}. Give one, or a batch."
             ) from None
-        batch = map_leaves(lambda _, each: each[0], space, both)
+        batch: PyTree = map_leaves(lambda _, each: each[0], space, both)
         single = {bool(each) for each in jax.tree.leaves(map_leaves(lambda _, each: each[1], space, both))}
         rows = {each.shape[0] for each in jax.tree.leaves(batch)}
         if len(single) > 1 or len(rows) > 1:
             raise InputError(
                 f"obs has parts of {sorted(rows)} rows; all of them must have as many. Give one, or a batch."
+            )
+        if isinstance(space, Masked) and not (allowed := space.mask.allows(batch.mask)).all():
+            raise InputError(
+                f"obs.mask allows no action in row {int(np.argmin(allowed))} of the batch. Give a mask with one for "
+                "every component."
             )
         return batch, single.pop()
 
@@ -374,11 +379,11 @@ class ModeOnly(eqx.Module):
 
     distribution: AbstractDistribution
 
-    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[Array, Array]:
+    def sample_and_log_prob(self, key: Key[Array, ""]) -> tuple[PyTree, Array]:
         """The mode, and its log-probability under the distribution."""
         action = self.distribution.mode()
         return action, self.distribution.log_prob(action)
 
-    def squash(self, action: Array) -> Array:
+    def squash(self, action: PyTree) -> PyTree:
         """What the environment takes of it."""
         return self.distribution.squash(action)

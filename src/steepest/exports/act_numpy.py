@@ -20,11 +20,9 @@ class Policy:
         self.arrays = dict(np.load(file, allow_pickle=False))
 
     def __call__(self, obs):
-        net, arrays, space, seen = self.about["network"], self.arrays, self.about["action"], self.about["observation"]
-        obs = np.asarray(obs)
-        x = obs.reshape(*obs.shape[: obs.ndim - len(seen["shape"])], int(np.prod(seen["shape"])))
-        if net["choices"]:
-            x = np.concatenate([np.eye(n)[x[..., i] - first] for i, (n, first) in enumerate(net["choices"])], axis=-1)
+        net, arrays, space, seen = self.about["network"], self.arrays, self.about["action"], []
+        mask = _parts(self.about["observation"], obs, seen)
+        x = np.concatenate(seen, axis=-1)
         x = np.clip((np.float32(x) - arrays["mean"]) / arrays["deviation"], -arrays["limit"], arrays["limit"])
         for index, activation in enumerate(net["activations"]):
             x = ACTIVATIONS[activation](x @ arrays[f"weight{index}"] + arrays[f"bias{index}"])
@@ -35,6 +33,21 @@ class Policy:
             low, high = (np.asarray(space[each], float) for each in ("low", "high"))
             x = np.where(x >= np.float32(high), high, np.where(x <= np.float32(low), low, np.clip(x, low, high)))
         else:
-            parts = np.split(x, net["splits"], axis=-1)
+            parts = np.split(np.where(mask, x, -np.inf), net["splits"], axis=-1)
             x = np.stack([each.argmax(axis=-1) for each in parts], axis=-1) + np.asarray(space["first"])
         return x.astype(space["dtype"]).reshape(x.shape[:-1] + tuple(space["shape"]))
+
+
+def _parts(space, value, seen):
+    """Lay an observation flat into `seen`; what it allows."""
+    if "parts" in space:
+        return [_parts(part, value[key], seen) for key, part in space["parts"]][-1 if space["kind"] == "Masked" else 0]
+    value, axes = np.asarray(value), len(space["shape"])
+    if space["kind"] == "Mask":
+        return value
+    x = value.reshape(*value.shape[: value.ndim - axes], int(np.prod(space["shape"])))
+    if space["kind"].endswith("Discrete"):
+        pairs = enumerate(zip(space["choices"], space["first"], strict=True))
+        x = np.concatenate([np.eye(n)[x[..., i] - first] for i, (n, first) in pairs], axis=-1)
+    seen.append(x)
+    return True

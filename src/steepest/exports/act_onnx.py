@@ -19,15 +19,30 @@ class Policy:
         self.carry = []
 
     def __call__(self, obs):
-        about, space, obs = self.about, self.about["action"], np.asarray(obs)
-        batch = obs if obs.ndim > len(about["observation"]["shape"]) else obs[None]
-        if not self.carry or len(self.carry[0]) != len(batch):
-            self.carry = [np.repeat(np.array([x["first"]], x["dtype"]), len(batch), axis=0) for x in about["carry"]]
-        x, *self.carry = map(np.asarray, self.program(batch.astype(about["observation"]["dtype"]), *self.carry))
-        if space["kind"] == "Box":  # in the precision of the environment
-            low, high = (np.asarray(space[each], float) for each in ("low", "high"))
-            x = np.where(x >= np.float32(high), high, np.where(x <= np.float32(low), low, np.clip(x, low, high)))
-        return x.astype(space["dtype"]) if obs is batch else x.astype(space["dtype"])[0]
+        given = [(np.asarray(x).astype(space["dtype"]), space) for x, space in _parts(self.about["observation"], obs)]
+        batch = [x if (many := x.ndim > len(space["shape"])) else x[None] for x, space in given]
+        if not self.carry or len(self.carry[0]) != len(batch[0]):
+            self.carry = [np.array([x["first"]] * len(batch[0]), x["dtype"]) for x in self.about["carry"]]
+        found = iter(map(np.asarray, self.program(*batch, *self.carry)))
+        action = _tree(self.about["action"], lambda space: _taken(next(found), space)[slice(None) if many else 0])
+        self.carry = list(found)
+        return action
+
+
+def _parts(space, value):
+    return [x for k, s in space["parts"] for x in _parts(s, value[k])] if "parts" in space else [(value, space)]
+
+
+def _tree(space, make):
+    made = {key: _tree(part, make) for key, part in space["parts"]} if "parts" in space else make(space)
+    return tuple(made.values()) if space["kind"] == "Tuple" else made
+
+
+def _taken(x, space):
+    if space["kind"] == "Box":  # in the precision of the environment
+        low, high = (np.asarray(space[each], float) for each in ("low", "high"))
+        x = np.where(x >= np.float32(high), high, np.where(x <= np.float32(low), low, np.clip(x, low, high)))
+    return x.astype(space["dtype"])
 
 
 def _load(content):

@@ -16,7 +16,7 @@ from steepest._platform import configure_platform
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically, writing
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.spaces import Box, Discrete, Leaf, MultiDiscrete, one_array
+from steepest.core.spaces import Box, Dict, Discrete, Mask, Masked, MultiDiscrete, Space, Tuple
 from steepest.core.types import PyTree
 from steepest.core.validation import check_choice, whole_number
 from steepest.envs.tasks import EnvironmentLike, Task
@@ -65,9 +65,11 @@ def export(
 
     With it go the statistics of its observations, the scaling, squashing and clipping of its actions, and how the
     environment counts choices: it takes observations as the environment gives them, and returns actions as it takes
-    them. `act.py`, at most 40 lines, has `Policy()(obs)`. It needs NumPy alone (`numpy`), onnxruntime (`onnx`), or jax
-    (`stablehlo`). A policy with memory takes and returns its carry; not in the format `numpy`, which is for
-    dense networks. Later versions of JAX read `stablehlo` for some months only: it is no format to keep.
+    them, dictionaries and tuples too. With an action mask, an observation is a dictionary of `observation` and
+    `action_mask`. `act.py`, at most 60 lines, has `Policy()(obs)`. It needs NumPy alone (`numpy`), onnxruntime
+    (`onnx`), or jax (`stablehlo`). A policy with memory takes and returns its carry; not in the format `numpy`, which
+    is for dense networks and actions that are one array. Later versions of JAX read `stablehlo` for some months only:
+    it is no format to keep.
 
     **Arguments**
 
@@ -106,8 +108,6 @@ def export(
     place = directory.path / "export" / f"{format}-seed-{seed}" if out is None else pathlib.Path(out)
     _check_place(place)
     task = task_of(config, env)
-    for space, whose in ((task.observation_space, "observations"), (task.action_space, "actions")):
-        one_array(space, f"{whose} of {task.id}", "an exported policy takes and gives")
     parameters = own_parameters(config, algorithm, task)
     found = newest_states(config, task, directory, parameters, [seed]).get(seed)
     if found is None:
@@ -154,22 +154,35 @@ def _about(config: RunConfiguration, task: Task, seed: int, steps: int) -> dict:
         "library": config.library,
         "seed": seed,
         "steps": steps,
-        "observation": _described(one_array(task.observation_space, "observations", "JSON describes"), taken=False),
-        "action": _described(one_array(task.action_space, "actions", "JSON describes"), taken=True),
+        "observation": _described(task.observation_space, taken=False),
+        "action": _described(task.action_space, taken=True),
         "trained_with": config.versions,
         "exported_with": versions(),
     }
 
 
-def _described(space: Leaf, *, taken: bool) -> dict:
-    """A space as JSON.
+def _described(space: Space, *, taken: bool, name: str = "") -> dict:
+    """A space as JSON; a tree has `parts`, pairs of key and space, and each of its arrays the `name` of an input.
 
     **Arguments**
 
     - `taken`: whether the environment takes it: in its own type and bounds. Observations may have any that convert.
     """
-    found = {"kind": type(space).__name__, "shape": space.shape, "dtype": str(space.dtype), "units": _UNITS}
+    kind, root = type(space).__name__, name or ("action" if taken else "observation")
     match space:
+        case Masked(observation=observation, mask=mask):
+            seen = _described(observation, taken=taken, name=root)
+            both = [["observation", seen], ["action_mask", _described(mask, taken=taken, name=f"{root}.mask")]]
+            return {"kind": kind, "parts": both}
+        case Dict() | Tuple():
+            pairs = space.spaces if isinstance(space, Dict) else enumerate(space.spaces)
+            parts = [[key, _described(each, taken=taken, name=f"{root}[{key!r}]")] for key, each in pairs]
+            return {"kind": kind, "parts": parts}
+    found = {"kind": kind, "shape": space.shape, "dtype": str(space.dtype), "units": _UNITS}
+    found |= {"name": name} if name else {}
+    match space:
+        case Mask():
+            return found
         case Box():
             low, high = (space.native_low, space.native_high) if taken else (space.low, space.high)
             kind = low.dtype if taken else space.dtype

@@ -5,10 +5,10 @@ import numpy as np
 
 from steepest.algorithms.bodies.agent import Agent
 from steepest.core.errors import InputError
-from steepest.core.moments import NoNormaliser, ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, is_picture, one_array
+from steepest.core.moments import NoNormaliser, ObservationNormaliser, TreeNormaliser
+from steepest.core.spaces import Box, Discrete, Leaf, Mask, Space, Spec, is_picture, leaves, without_mask
 from steepest.core.types import PyTree
-from steepest.networks import Dense, FlatEncoder
+from steepest.networks import Dense, FlatEncoder, feature_count
 from steepest.networks.heads import (
     AbstractHead,
     BernoulliHead,
@@ -30,9 +30,9 @@ _CHOICES = (CategoricalHead, MultiDiscreteHead, BernoulliHead)
 def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     """What `act_numpy.py` computes with: arrays, and what to do with them.
 
-    Observations are laid flat, choices among them one-hot, and normalised; then come layers, each with an activation;
-    then actions are read off: the first of the largest outputs of each choice, or outputs scaled to the bounds, some of
-    them after a tanh. A switch is a choice between 0 and its log-odds.
+    Observations are laid flat, choices among them one-hot, and normalised; a mask is kept apart. Then come layers, each
+    with an activation; then actions are read off: the first of the largest outputs of each choice, or outputs scaled to
+    the bounds, some of them after a tanh. A switch is a choice between 0 and its log-odds.
 
     **Arguments**
 
@@ -45,8 +45,6 @@ def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     if type(head) not in (*_REAL, *_CHOICES) or type(encoder) is not FlatEncoder:
         raise _unknown(head if type(encoder) is FlatEncoder else encoder)
     weights = [(np.asarray(weight), np.asarray(bias), activation) for weight, bias, activation in layers]
-    if is_picture(spec.observation):  # their encoder scales them, and a first layer can
-        weights[0] = (weights[0][0] / 255, *weights[0][1:])
     if isinstance(head, BernoulliHead):
         weights = _with_zeros(weights, head.n)
     arrays = _normaliser(agent.observations, spec.observation)
@@ -55,9 +53,8 @@ def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     if isinstance(head, _REAL):
         arrays |= {name: np.asarray(getattr(head, name), np.float32) for name in ("centre", "half_width")}
     network = {
-        "choices": _choices(spec.observation),
         "activations": [activation for _, _, activation in weights],
-        "splits": np.cumsum([n for n, _ in _choices(spec.action)])[:-1].tolist(),
+        "splits": np.cumsum(_choices(spec.action))[:-1].tolist(),
         "tanh": isinstance(head, _TANH),
     }
     return arrays, network
@@ -93,26 +90,34 @@ def _with_zeros(layers: list[tuple[np.ndarray, np.ndarray, str]], n: int) -> lis
 
 def _normaliser(normaliser: PyTree, space: Space) -> Arrays:
     """Mean, deviation and limit of what is normalised; those of something that is not change nothing."""
+    seen = [leaf for _, leaf in leaves(without_mask(space))]
+    parts = normaliser.parts if type(normaliser) is TreeNormaliser else [normaliser] * len(seen)
+    each = [_of_leaf(part, leaf) for part, leaf in zip(parts, seen, strict=False)]  # the last part is that of a mask
+    if len(each) == 1:
+        return each[0]
+    counts = [feature_count(leaf) for leaf in seen]
+    return {
+        name: np.concatenate([np.broadcast_to(one[name], (count,)) for one, count in zip(each, counts, strict=True)])
+        for name in ("mean", "deviation", "limit")
+    }
+
+
+def _of_leaf(normaliser: PyTree, leaf: Leaf) -> Arrays:
+    """The same of one array. What their encoder does to pictures is said in these numbers too."""
     if type(normaliser) is ObservationNormaliser:
         deviation = jnp.sqrt(normaliser.moments.variance + 1e-8)
         mean, deviation = (np.asarray(each).reshape(-1) for each in (normaliser.moments.mean, deviation))
         return {"mean": mean, "deviation": deviation, "limit": np.asarray(normaliser.limit, np.float32)}
     if type(normaliser) is not NoNormaliser:
         raise _unknown(normaliser)
-    return {name: np.asarray(value, np.float32) for name, value in (("mean", 0), ("deviation", 1), ("limit", np.inf))}
+    deviation = 255 if is_picture(leaf) else 1
+    numbers = (("mean", 0), ("deviation", deviation), ("limit", np.inf))
+    return {name: np.asarray(value, np.float32) for name, value in numbers}
 
 
-def _choices(space: Space) -> list[tuple[int, int]]:
-    """How many choices there are, and what the environment calls the first, for each of them; none of real numbers."""
-    match space:
-        case Discrete(n=n, start=start):
-            return [(n, start)]
-        case MultiDiscrete(nvec=nvec, start=start):
-            return list(zip(nvec, start, strict=True))
-        case Box():
-            return []
-        case _:
-            return [(2, 0)] * one_array(space, "these", "a program takes").shape[0]
+def _choices(space: Space) -> tuple[int, ...]:
+    """How many choices each component of an action has; none of real numbers."""
+    return () if isinstance(space, Box) else Mask.of(space).counts
 
 
 def _unknown(part: object) -> InputError:

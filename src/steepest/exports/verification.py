@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import os
 import pathlib
 import subprocess
@@ -12,10 +14,10 @@ import tempfile
 import jax
 import numpy as np
 
-from steepest.core.conversion import first_choice
+from steepest.core.conversion import as_given, first_choice, rows_of
 from steepest.core.interfaces import AbstractAlgorithm
-from steepest.core.moments import ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, Leaf, MultiBinary, MultiDiscrete, one_array
+from steepest.core.moments import NoNormaliser
+from steepest.core.spaces import Box, Discrete, Leaf, Mask, MultiBinary, MultiDiscrete, leaves, map_leaves, zeros
 from steepest.core.types import PyTree
 from steepest.diagnostics.frozen import FrozenNormaliser, NormalisedPolicy
 from steepest.diagnostics.setting import open_task, time_limit
@@ -35,10 +37,23 @@ import sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from act import Policy
-observations, policy = np.load(sys.argv[2], allow_pickle=False), Policy()
-together = [policy(each) for each in observations]
-alone = Policy()(observations[0, 0])
-np.savez(sys.argv[3], together=np.stack(together), alone=alone)
+
+def tree(space, arrays):
+    if "parts" not in space:
+        return next(arrays)
+    made = {key: tree(part, arrays) for key, part in space["parts"]}
+    return tuple(made.values()) if space["kind"] == "Tuple" else made
+
+def flat(space, value):
+    return [x for key, part in space["parts"] for x in flat(part, value[key])] if "parts" in space else [value]
+
+given, policy = np.load(sys.argv[2], allow_pickle=False), Policy()
+given = [given[f"arr_{index}"] for index in range(len(given.files))]
+seen, taken = policy.about["observation"], policy.about["action"]
+together = [flat(taken, policy(tree(seen, iter([x[t] for x in given])))) for t in range(len(given[0]))]
+alone = flat(taken, Policy()(tree(seen, iter([x[0, 0] for x in given]))))
+together = [np.stack(each) for each in zip(*together)]
+np.savez(sys.argv[3], *together, *alone)
 """
 
 
@@ -88,40 +103,42 @@ def verify(
 
     - `observations`: how many; half of them are played, where episodes have so many, and half are drawn.
     """
-    space, rng = one_array(task.observation_space, "observations", "an exported policy takes"), np.random.default_rng(0)
-    taken = one_array(task.action_space, "actions", "an exported policy gives")
+    space, rng = task.observation_space, np.random.default_rng(0)
     played = _played(algorithm, agent, task, rng, observations // 2)
-    drawn = _drawn(space, played, rng, observations - len(played))
-    rows = np.concatenate([played, drawn]) if len(played) else drawn
-    rows = rows[rng.permutation(len(rows))]
+    known = rows_of(played)
+    drawn = map_leaves(lambda leaf, each: _drawn(leaf, each, rng, observations - known), space, played)
     # Of one memory after the other, where there is any
-    streams = next(each for each in range(min(_STREAMS, len(rows)), 0, -1) if len(rows) % each == 0)
-    rows = rows.reshape(-1, streams, *space.shape)
+    streams = next(each for each in range(min(_STREAMS, observations), 0, -1) if observations % each == 0)
+    order = rng.permutation(observations).reshape(-1, streams)
+    rows = jax.tree.map(lambda one, other: np.concatenate([one, other.astype(one.dtype)])[order], played, drawn)
     with jax.default_device(jax.devices("cpu")[0]):  # accelerators may compute with fewer digits
         expected = _actions(algorithm, agent, rows)
         with tempfile.TemporaryDirectory() as scratch:
             found, failure = _by_act(place, rows, pathlib.Path(scratch))
+        failed = functools.partial(Verification, observations, known, 0, 0, None, agrees=False)
         if found is None:
-            return Verification(observations, len(played), 0, 0, None, agrees=False, failure=failure)
-        together, alone = found
-        if together.shape != expected.shape or together.dtype != expected.dtype or alone.shape != taken.shape:
-            what = f"actions are {together.dtype}{list(together.shape)}, not {expected.dtype}{list(expected.shape)}"
-            return Verification(observations, len(played), 0, 0, None, agrees=False, failure=what)
-        return _compare(algorithm, agent, taken, rows, expected, together, alone, len(played))
+            return failed(failure=failure)
+        count = len(expected)
+        together, alone = found[:count], found[count:]
+        kinds = [(str(each.dtype), *each.shape) for each in expected]
+        made = [(str(each.dtype), *each.shape) for each in together]
+        spaces = [leaf for _, leaf in leaves(task.action_space)]
+        if made != kinds or [each.shape for each in alone] != [leaf.shape for leaf in spaces]:
+            return failed(failure=f"actions are {made}, not {kinds}")
+        return _compare(algorithm, agent, spaces, rows, expected, together, alone, known)
 
 
-def _actions(algorithm: AbstractAlgorithm, agent: PyTree, rows: np.ndarray) -> np.ndarray:
-    """What the policy does, [T, N, …], on observations [T, N, …]."""
+def _actions(algorithm: AbstractAlgorithm, agent: PyTree, rows: PyTree) -> list[np.ndarray]:
+    """What the policy does on observations [T, N, …]: each array of its actions, [T, N, …]."""
     policy = TrainedPolicy(algorithm, jax.device_put(agent, jax.devices("cpu")[0]))
-    return np.stack([policy(each) for each in rows])
+    made = [policy(jax.tree.map(lambda each, time=time: each[time], rows)) for time in range(rows_of(rows))]
+    return [np.stack(each) for each in zip(*map(jax.tree.leaves, made), strict=True)]
 
 
-def _by_act(
-    place: pathlib.Path, rows: np.ndarray, scratch: pathlib.Path
-) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
-    """The same by `act.py`, and the action for the first observation alone; or why there is none."""
-    given, made = scratch / "observations.npy", scratch / "actions.npz"
-    np.save(given, rows)
+def _by_act(place: pathlib.Path, rows: PyTree, scratch: pathlib.Path) -> tuple[list[np.ndarray] | None, str]:
+    """The same by `act.py`, then the arrays of the action for the first observation alone; or why there is none."""
+    given, made = scratch / "observations.npz", scratch / "actions.npz"
+    np.savez(given, *jax.tree.leaves(rows), allow_pickle=False)
     done = subprocess.run(
         [sys.executable, "-B", "-c", _PLACE, str(place), str(given), str(made)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "JAX_PLATFORMS": "cpu"},
@@ -134,71 +151,87 @@ def _by_act(
     if done.returncode:
         return None, (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
     with np.load(made, allow_pickle=False) as arrays:
-        return (arrays["together"], arrays["alone"]), ""
+        return [arrays[f"arr_{index}"] for index in range(len(arrays.files))], ""
 
 
 def _compare(
     algorithm: AbstractAlgorithm,
     agent: PyTree,
-    space: Leaf,
-    rows: np.ndarray,
-    expected: np.ndarray,
-    found: np.ndarray,
-    alone: np.ndarray,
+    spaces: list[Leaf],
+    rows: PyTree,
+    expected: list[np.ndarray],
+    found: list[np.ndarray],
+    alone: list[np.ndarray],
     played: int,
 ) -> Verification:
-    count, axes = rows.shape[0] * rows.shape[1], tuple(range(2, expected.ndim))
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(found.astype(float) - expected.astype(float))
-        apart = np.where((found == expected) | (np.isnan(found) & np.isnan(expected)), 0.0, apart)
-        single = np.abs(alone.astype(float) - expected[0, 0].astype(float))
-    real = isinstance(space, Box) and space.native_low.dtype.kind == "f"
-    allowed = np.zeros(space.shape)
-    if isinstance(space, Box) and real:
-        width = space.high.astype(float) - space.low.astype(float)
-        allowed = _TOLERANCE * np.where(np.isfinite(width), width, 1)
-    tied = np.zeros(rows.shape[:2], bool)
-    differs = (apart > 0).any(axis=axes)
-    if not real and differs.any():
-        tied = differs & _decided_by_rounding(algorithm, agent, rows)
-    beyond = (~(apart <= allowed)).any(axis=axes) & ~tied
-    wrong_alone = bool((~(single <= allowed)).any()) and not (differs & tied)[0, 0]
+    apart = [_apart(*both) for both in zip(found, expected, strict=True)]
+    single = [_apart(np.asarray(one), np.asarray(each[0, 0])) for one, each in zip(alone, expected, strict=True)]
+    differs = [(each > 0).reshape(*each.shape[:2], -1).any(axis=2) for each in apart]
+    choices = np.array([not _real(space) for space in spaces])
+    tied = np.zeros(differs[0].shape, bool)
+    if any(each.any() for each in itertools.compress(differs, choices)):
+        tied = np.any(differs, axis=0) & _decided_by_rounding(algorithm, agent, rows)
+    beyond = [~(each <= _allowed(space)) for each, space in zip(apart, spaces, strict=True)]
+    beyond = np.any([each.reshape(*each.shape[:2], -1).any(axis=2) for each in beyond], axis=0) & ~tied
+    wrong_alone = any((~(each <= _allowed(space))).any() for each, space in zip(single, spaces, strict=True))
     return Verification(
-        observations=count,
+        observations=tied.size,
         played=played,
-        identical=int((~differs).sum()),
+        identical=int((~np.any(differs, axis=0)).sum()),
         tied=int(tied.sum()),
-        largest_difference=float(max(apart.max(), single.max())),
-        agrees=not beyond.any() and not wrong_alone,
+        largest_difference=float(max(each.max() for each in (*apart, *single))),
+        agrees=not beyond.any() and not (wrong_alone and not tied[0, 0]),
     )
 
 
-def _decided_by_rounding(algorithm: AbstractAlgorithm, agent: PyTree, rows: np.ndarray) -> np.ndarray:
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How far numbers are apart; NaN is the same as NaN."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one.astype(float) - other.astype(float))
+    return np.where((one == other) | (np.isnan(one.astype(float)) & np.isnan(other.astype(float))), 0.0, apart)
+
+
+def _real(space: Leaf) -> bool:
+    """Whether the environment takes real numbers."""
+    return isinstance(space, Box) and space.native_low.dtype.kind == "f"
+
+
+def _allowed(space: Leaf) -> np.ndarray:
+    """How far each coordinate of an action may be off."""
+    if not (isinstance(space, Box) and _real(space)):
+        return np.zeros(space.shape)
+    width = space.high.astype(float) - space.low.astype(float)
+    return _TOLERANCE * np.where(np.isfinite(width), width, 1)
+
+
+def _decided_by_rounding(algorithm: AbstractAlgorithm, agent: PyTree, rows: PyTree) -> np.ndarray:
     """Where the policy itself does something else when an observation of real numbers moves a little."""
-    if rows.dtype.kind != "f":
-        return np.zeros(rows.shape[:2], bool)
-    less, more = (_actions(algorithm, agent, rows * np.float32(1 + each)) for each in (-_ROUNDING, _ROUNDING))
-    return (less != more).reshape(*rows.shape[:2], -1).any(axis=-1)
+
+    def moved(share: float) -> list[np.ndarray]:
+        some = jax.tree.map(lambda each: each * np.float32(1 + share) if each.dtype.kind == "f" else each, rows)
+        return _actions(algorithm, agent, some)
+
+    pairs = list(zip(moved(-_ROUNDING), moved(_ROUNDING), strict=True))
+    return np.any([(one != other).reshape(*one.shape[:2], -1).any(axis=2) for one, other in pairs], axis=0)
 
 
-def _played(
-    algorithm: AbstractAlgorithm, agent: PyTree, task: Task, rng: np.random.Generator, count: int
-) -> np.ndarray:
+def _played(algorithm: AbstractAlgorithm, agent: PyTree, task: Task, rng: np.random.Generator, count: int) -> PyTree:
     """So many observations, or fewer, of episodes that the policy plays with its noise."""
     agent, key = algorithm.for_evaluation(agent), jax.random.key(0)
     policy = getattr(agent, "policy", None)
-    space = one_array(task.observation_space, "observations", "an exported policy takes")
     if policy is None:
-        return np.zeros((0, *space.shape))
-    if isinstance(agent.observations, ObservationNormaliser):
+        return zeros(task.observation_space, 0)
+    if not isinstance(agent.observations, NoNormaliser):
         policy = NormalisedPolicy(policy, FrozenNormaliser(agent.observations))
     rollouts = open_task(task, key, limit=time_limit(task, _STEPS), slots=_EPISODES)
     try:
         played = rollouts.play(key, policy, _EPISODES)
     finally:
         rollouts.close()
-    rows = np.asarray(played.obs)[np.asarray(played.valid)]
-    return rng.permutation(rows)[:count] + first_choice(space)
+    valid = np.asarray(played.valid)
+    order = rng.permutation(int(valid.sum()))[:count]
+    rows = jax.tree.map(lambda each: np.asarray(each)[valid][order], played.obs)
+    return as_given(task.observation_space, rows)
 
 
 def _drawn(space: Leaf, played: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -211,6 +244,12 @@ def _drawn(space: Leaf, played: np.ndarray, rng: np.random.Generator, count: int
             return rng.integers(0, nvec, shape) + first_choice(space)
         case MultiBinary():
             return rng.integers(0, 2, shape)
+        case Mask(counts=counts):  # one choice of every component is allowed, and others may be
+            first = np.cumsum((0, *counts))[:-1]
+            chosen = first + rng.integers(0, counts, (count, len(counts)))
+            mask = rng.integers(0, 2, shape).astype(bool)
+            np.put_along_axis(mask, chosen, True, axis=1)
+            return mask
         case Box(dtype=kind) if kind == np.uint8:
             return rng.integers(0, 256, shape, np.uint8)
     assert isinstance(space, Box)

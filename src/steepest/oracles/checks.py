@@ -3,11 +3,11 @@
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from steepest.core.distributions import Categorical
 from steepest.core.errors import InputError
-from steepest.core.spaces import Discrete
+from steepest.core.spaces import Discrete, MaskedObservation, without_mask
 from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.networks import FlatEncoder
@@ -76,8 +76,30 @@ def check_steps(steps: int | None, horizon: int | None) -> None:
         check_number("steps", steps, at_least=1, at_most=horizon, whole=True, remedy=remedy)
 
 
-def check_policy(policy: object, states: int, actions: int) -> None:
-    """Refuse a policy that is not one over these states and actions.
+def checked_mask(value: object, shape: tuple[int, ...], absorbing: Bool[AnyArray, " S"]) -> Bool[AnyArray, "S A"]:
+    """Which actions are allowed in which state, as flags. In absorbing states nothing is chosen, so all are."""
+    array: AnyArray = value if is_traced(value) else np.asarray(value)
+    if array.shape != shape or array.dtype != bool:
+        raise InputError(
+            f"mask is {array.dtype}{list(array.shape)}; it must be True or False for each of {list(shape)}."
+        )
+    if is_traced((array, absorbing)):
+        return array
+    mask = array | np.asarray(absorbing)[:, None]
+    stuck = np.flatnonzero(~mask.any(axis=1))
+    if stuck.size:
+        raise InputError(f"mask[{stuck[0]}] allows no action. Allow one, or make the state absorbing.")
+    return mask
+
+
+def check_allowed(field: str, probs: AnyArray, mask: Bool[AnyArray, "S A"] | None) -> None:
+    """Refuse probabilities of actions that are ruled out."""
+    if mask is not None and not is_traced((probs, mask)):
+        _refuse_first(field, probs, (probs > 0) & ~mask, "must be 0, as the mask rules it out", "Ask `probabilities`.")
+
+
+def check_policy(policy: object, states: int, actions: int, mask: Bool[AnyArray, "S A"] | None = None) -> None:
+    """Refuse a policy that is not one over these states and actions, or does not keep to the mask.
 
     A table with too few rows would not fail by itself: JAX reads the last row for indices beyond the end.
     """
@@ -86,7 +108,7 @@ def check_policy(policy: object, states: int, actions: int) -> None:
     if isinstance(policy, TabularPolicy) and policy.logits.shape != (states, actions):
         raise InputError(f"policy has logits of shape {list(policy.logits.shape)}; {remedy}")
     encoder = policy.encoder if isinstance(policy, NetworkPolicy) else None
-    if isinstance(encoder, FlatEncoder) and encoder.space != Discrete(states):
+    if isinstance(encoder, FlatEncoder) and without_mask(encoder.space) != Discrete(states):
         raise InputError(f"policy observes {encoder.space}; {remedy}")
     if not callable(policy):
         raise InputError(f"policy is a {type(policy).__name__}; {remedy}")
@@ -95,7 +117,10 @@ def check_policy(policy: object, states: int, actions: int) -> None:
             "policy has memory, and these answers are of policies of states. Ask TabularPOMDP, which knows those of "
             "histories, or give a policy without memory."
         )
-    found = eqx.filter_eval_shape(policy, jax.ShapeDtypeStruct((states,), np.int32))
+    seen = jax.ShapeDtypeStruct((states,), np.int32)
+    if mask is not None:
+        seen = MaskedObservation(seen, jax.ShapeDtypeStruct((states, actions), bool))
+    found = eqx.filter_eval_shape(policy, seen)
     if not isinstance(found, Categorical):
         raise InputError(f"policy gives a {type(found).__name__}; {remedy}")
     if found.logits.shape != (states, actions):

@@ -79,6 +79,8 @@ class TabularPOMDP(eqx.Module):
 
     def __init__(self, mdp: TabularMDP, observation):
         self.mdp = mdp
+        if mdp.mask is not None:
+            raise InputError("mdp has a mask, which would tell of the state. Leave it out, or solve the TabularMDP.")
         self.observation = checked_array("observation", observation, (mdp.states, None))
         check_probabilities("observation", self.observation)
         if mdp.horizon is None:
@@ -95,6 +97,11 @@ class TabularPOMDP(eqx.Module):
         """The number of steps of an episode, H."""
         assert self.mdp.horizon is not None
         return self.mdp.horizon
+
+    @property
+    def discount(self) -> float | Float[AnyArray, ""]:
+        """$\\gamma$, of the process."""
+        return self.mdp.discount
 
     @property
     def observations(self) -> int:

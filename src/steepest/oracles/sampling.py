@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.spaces import Box, Discrete
+from steepest.core.types import AnyArray
 from steepest.core.validation import check_number
 from steepest.envs.environment import AbstractEnvironment
 
@@ -91,6 +92,23 @@ class TabularEnvironment(AbstractEnvironment[TabularState]):
         time = state.time + 1
         over = self.absorbing[cell] if self.horizon is None else self.absorbing[cell] | (time >= self.horizon)
         return TabularState(cell, time), self.reward[state.cell, action], over
+
+
+class MaskedTabularEnvironment(TabularEnvironment):
+    """A tabular MDP as an environment that says which actions are allowed.
+
+    - `allowed`: True for each, [S, A].
+    """
+
+    allowed: Bool[Array, "S A"]
+
+    def __init__(self, *tables: AnyArray, allowed: Bool[AnyArray, "S A"], **options: int | None):
+        super().__init__(*tables, **options)
+        self.allowed = jnp.asarray(allowed)
+
+    def mask(self, state: TabularState) -> Bool[Array, " A"]:
+        """Which actions are allowed in the state."""
+        return self.allowed[state.cell]
 
 
 class PartiallyObservedState(NamedTuple):

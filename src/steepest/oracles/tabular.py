@@ -9,22 +9,27 @@ from jaxtyping import Array, Bool, Float, Int
 
 from steepest.core.errors import InputError
 from steepest.core.problem import SampledProblem
+from steepest.core.spaces import MaskedObservation
 from steepest.core.trajectory import Batch
 from steepest.core.types import AnyArray, PyTree
 from steepest.objectives import AbstractObjective, Ratio
 from steepest.oracles.checks import (
+    check_allowed,
     check_policy,
     check_probabilities,
     check_steps,
     check_time,
     checked_array,
+    checked_mask,
 )
 from steepest.oracles.precision import in_float64, is_traced
-from steepest.oracles.sampling import TabularEnvironment
+from steepest.oracles.sampling import MaskedTabularEnvironment, TabularEnvironment
 
 
 def _check_probs(mdp: "TabularMDP", probs: object, *_: object) -> None:
-    check_probabilities("probs", checked_array("probs", probs, mdp.reward.shape))
+    array = checked_array("probs", probs, mdp.reward.shape)
+    check_probabilities("probs", array)
+    check_allowed("probs", array, mdp.mask)
 
 
 class TabularMDP(eqx.Module):
@@ -44,6 +49,8 @@ class TabularMDP(eqx.Module):
     - `initial`: $\mu$, the probabilities of the first state, [S].
     - `discount`: $\gamma$, at most 1, and below 1 without a horizon.
     - `horizon`: H, the number of steps of an episode; `None` for no end.
+    - `mask`: which actions are allowed in which state, [S, A]; `None` for all (G20). Policies are then called with
+      `MaskedObservation`, and nothing that is ruled out ever happens.
 
     A state is *absorbing* when every action stays there and pays 0: an episode ends there.
 
@@ -61,8 +68,9 @@ class TabularMDP(eqx.Module):
     initial: Float[AnyArray, " S"]
     discount: float | Float[AnyArray, ""]
     horizon: int | None = eqx.field(static=True)
+    mask: Bool[AnyArray, "S A"] | None = None
 
-    def __init__(self, transition, reward, initial, discount, horizon: int | None = None):
+    def __init__(self, transition, reward, initial, discount, horizon: int | None = None, mask=None):
         self.reward = checked_array("reward", reward, (None, None))
         states, actions = self.reward.shape
         self.transition = checked_array("transition", transition, (states, actions, states))
@@ -72,6 +80,7 @@ class TabularMDP(eqx.Module):
         check_time(discount, horizon)
         self.discount = discount if is_traced(discount) else float(discount)
         self.horizon = horizon
+        self.mask = None if mask is None else checked_mask(mask, self.reward.shape, self.absorbing)
         if not is_traced((self.transition, self.reward, self.initial)):
             over = np.flatnonzero((self.initial > 0) & np.asarray(self.absorbing))
             if over.size:
@@ -97,10 +106,20 @@ class TabularMDP(eqx.Module):
         stays = self.transition[numbers, :, numbers] == 1
         return (stays & (self.reward == 0)).all(axis=1)
 
-    @in_float64(check=lambda mdp, policy: check_policy(policy, *mdp.reward.shape))
+    @in_float64(check=lambda mdp, policy: check_policy(policy, mdp.states, mdp.actions, mdp.mask))
     def probabilities(self, policy: PyTree) -> Float[AnyArray, "S A"]:
-        """The action probabilities $\\pi(a|s)$ of a policy, which is called on numbers of states."""
-        return _probabilities(policy, *self.reward.shape)
+        """The action probabilities $\\pi(a|s)$ of a policy, which is called on numbers of states, with their masks."""
+        return self._probabilities(policy)
+
+    def _probabilities(self, policy: PyTree) -> Float[Array, "S A"]:
+        states, actions = self.reward.shape
+        distribution = policy(self._seen(jnp.arange(states, dtype=jnp.int32)))
+        every_action = jnp.broadcast_to(jnp.arange(actions, dtype=jnp.int32)[:, None], (actions, states))
+        return jnp.exp(jax.vmap(distribution.log_prob, out_axes=1)(every_action))
+
+    def _seen(self, states: Int[AnyArray, " n"]) -> PyTree:
+        """What policies are called with in these states."""
+        return states if self.mask is None else MaskedObservation(states, jnp.asarray(self.mask)[states])
 
     @in_float64(check=_check_probs)
     def performance(self, probs: Float[AnyArray, "S A"]) -> Float[AnyArray, ""]:
@@ -225,7 +244,7 @@ class TabularMDP(eqx.Module):
     def gradient_of(self, policy: PyTree, coefficient: Float[AnyArray, "S A"]) -> PyTree:
         """The gradient $\\sum_{s,a} c(s,a)\\,\\nabla_\\theta\\pi_\\theta(a|s)$, a tree like the policy."""
         parameters, rest = eqx.partition(policy, eqx.is_inexact_array)
-        _, pullback = jax.vjp(lambda each: _probabilities(eqx.combine(each, rest), *self.reward.shape), parameters)
+        _, pullback = jax.vjp(lambda each: self._probabilities(eqx.combine(each, rest)), parameters)
         return eqx.combine(pullback(jnp.asarray(coefficient))[0], rest)
 
     def policy_gradient(self, policy: PyTree, *, discount_states: bool = True, steps: int | None = None) -> PyTree:
@@ -251,8 +270,8 @@ class TabularMDP(eqx.Module):
     @in_float64()
     def _fisher(self, policy: PyTree, weight: Float[AnyArray, " S"]) -> Float[AnyArray, "n n"]:
         vector, unravel = ravel_pytree(policy)
-        probs = _probabilities(policy, *self.reward.shape)
-        slopes = jax.jacrev(lambda each: _probabilities(unravel(each), *self.reward.shape))(vector)
+        probs = self._probabilities(policy)
+        slopes = jax.jacrev(lambda each: self._probabilities(unravel(each)))(vector)
         share = weight[:, None] / jnp.where(probs > 0, probs, 1)
         return jnp.einsum("sa,sai,saj->ij", share, slopes, slopes)
 
@@ -283,24 +302,24 @@ class TabularMDP(eqx.Module):
         advantage = jnp.where(count > 0, coefficient / jnp.where(count > 0, count, 1), 0)
         state, action = jnp.meshgrid(*(jnp.arange(n, dtype=jnp.int32) for n in self.reward.shape), indexing="ij")
         rows = {
-            "obs": state,
             "action": action,
             # A pair that never happens has weight 0; a ratio to it must not bring infinities in.
             "log_prob": jnp.log(jnp.where(probs > 0, probs, 1)),
             "advantage": advantage,
             "weight": count / jnp.sum(weight) * probs,
         }
-        return jax.tree.map(jnp.ravel, rows), policy(state.ravel())
+        seen = self._seen(state.ravel())
+        return jax.tree.map(jnp.ravel, rows) | {"obs": seen}, policy(seen)
 
     def optimal(self) -> tuple[Float[np.ndarray, "*H S"], Int[np.ndarray, "*H S"]]:
         """The optimal values, and optimal actions: [S], or [H, S] with a horizon."""
         if self.horizon is not None:
             return self._backward_induction()
-        numbers, actions = np.arange(self.states), np.zeros(self.states, int)
+        numbers, actions = np.arange(self.states), self._allowed(np.zeros(self.reward.shape)).argmax(axis=1)
         while True:  # policy iteration: it ends, since every round is better and there are finitely many policies
             chain = np.eye(self.states) - self.discount * self.transition[numbers, actions]
             values = np.linalg.solve(chain, self.reward[numbers, actions])
-            action_values = self.reward + self.discount * self.transition @ values
+            action_values = self._allowed(self.reward + self.discount * self.transition @ values)
             gain = action_values.max(axis=1) - action_values[numbers, actions]
             better = gain > 1e-11 * max(1.0, np.abs(values).max())
             if not better.any():
@@ -310,25 +329,21 @@ class TabularMDP(eqx.Module):
     def _backward_induction(self) -> tuple[Float[np.ndarray, "H S"], Int[np.ndarray, "H S"]]:
         values, actions, later = [], [], np.zeros(self.states)
         for _ in range(self.horizon or 0):
-            action_values = self.reward + self.discount * self.transition @ later
+            action_values = self._allowed(self.reward + self.discount * self.transition @ later)
             later = action_values.max(axis=1)
             values.append(later)
             actions.append(action_values.argmax(axis=1))
         return np.stack(values[::-1]), np.stack(actions[::-1])
 
+    def _allowed(self, action_values: Float[np.ndarray, "S A"]) -> Float[np.ndarray, "S A"]:
+        """The values of allowed actions; −∞ for the others."""
+        return action_values if self.mask is None else np.where(self.mask, action_values, -np.inf)
+
     def as_env(self, max_episode_steps: int | None = None) -> TabularEnvironment:
-        """The MDP as a `TabularEnvironment`. With a horizon the time limit is the horizon."""
-        return TabularEnvironment(
-            self.transition,
-            self.reward,
-            self.initial,
-            self.absorbing,
-            horizon=self.horizon,
-            max_episode_steps=max_episode_steps,
+        """The MDP as a `TabularEnvironment`, with a mask where it has one. With a horizon this is the time limit."""
+        tables = self.transition, self.reward, self.initial, self.absorbing
+        if self.mask is None:
+            return TabularEnvironment(*tables, horizon=self.horizon, max_episode_steps=max_episode_steps)
+        return MaskedTabularEnvironment(
+            *tables, allowed=self.mask, horizon=self.horizon, max_episode_steps=max_episode_steps
         )
-
-
-def _probabilities(policy: PyTree, states: int, actions: int) -> Float[Array, "S A"]:
-    distribution = policy(jnp.arange(states, dtype=jnp.int32))
-    every_action = jnp.broadcast_to(jnp.arange(actions, dtype=jnp.int32)[:, None], (actions, states))
-    return jnp.exp(jax.vmap(distribution.log_prob, out_axes=1)(every_action))

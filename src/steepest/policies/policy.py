@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.errors import InputError
 from steepest.core.histories import Histories
-from steepest.core.spaces import Discrete, Masked, MaskedObservation, Spec
+from steepest.core.spaces import Discrete, Spec, without_mask
 from steepest.core.types import PyTree
 from steepest.networks import AUTO, AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, Encoding
 from steepest.networks.heads import GaussianKind, make_head
@@ -132,7 +132,7 @@ class TabularPolicy(AbstractPolicy):
     @classmethod
     def initial(cls, spec: Spec, *, uniform_share: float = 0.0) -> "TabularPolicy":
         """The uniform policy. **Raises** `InputError` unless both spaces are discrete."""
-        observation = spec.observation.observation if isinstance(spec.observation, Masked) else spec.observation
+        observation = without_mask(spec.observation)
         if not (isinstance(observation, Discrete) and isinstance(spec.action, Discrete)):
             raise InputError(
                 f"policy is 'tabular'; it needs a discrete observation and action, not {spec.observation} and "
@@ -141,8 +141,8 @@ class TabularPolicy(AbstractPolicy):
         return cls(jnp.zeros((observation.n, spec.action.n), jnp.float32), uniform_share)
 
     def __call__(self, obs: PyTree) -> AbstractDistribution:
-        state = obs.observation if isinstance(obs, MaskedObservation) else obs
-        return CategoricalHead(self.logits.shape[1], self.uniform_share).in_place(self.logits[state], obs)
+        logits = self.logits[without_mask(obs)]
+        return CategoricalHead(self.logits.shape[1], self.uniform_share).in_place(logits, obs)
 
 
 def network_policy(

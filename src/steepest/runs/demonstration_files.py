@@ -13,14 +13,18 @@ import safetensors.numpy
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError
 from steepest.core.files import write_atomically
+from steepest.core.trees import from_named, named
 from steepest.replay import available_memory
 
 SUFFIXES = (".safetensors", ".npz")
 
 
 def encode(demonstrations: Demonstrations, suffix: str = ".safetensors") -> bytes:
-    """The content of a file that holds them: the arrays `obs`, `action` and, where it is known, `episode`."""
-    arrays: dict[str, Any] = {"obs": demonstrations.obs, "action": demonstrations.action}
+    """The content of a file that holds them: the arrays `obs`, `action` and, where it is known, `episode`.
+
+    Of trees, the arrays have names such as `obs["load"][0]`; those with masks `obs.observation` and `obs.mask`.
+    """
+    arrays: dict[str, Any] = named(demonstrations.obs, "obs") | named(demonstrations.action, "action")
     if demonstrations.episode is not None:
         arrays["episode"] = demonstrations.episode
     arrays = {name: np.array(each, order="C") for name, each in arrays.items()}
@@ -72,6 +76,7 @@ def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:
                 arrays = {name: file[name] for name in file.files}
         else:
             arrays = safetensors.numpy.load(content)
+        obs, action = (from_named(arrays, each) for each in ("obs", "action"))
     except (
         TypeError,
         ValueError,
@@ -84,13 +89,13 @@ def load(path: pathlib.Path, *, sha256: str | None = None) -> Demonstrations:
     ) as error:
         said = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"demonstrations {path}: not a file of arrays ({said}). Give another.") from error
-    missing = [name for name in ("obs", "action") if name not in arrays]
+    missing = [name for name, each in (("obs", obs), ("action", action)) if each is None]
     if missing:
         raise InputError(
             f"demonstrations {path}: no array {missing[0]!r}, only {sorted(arrays)}. It must hold 'obs' and 'action', "
             f"and may hold 'episode'."
         )
-    return Demonstrations(arrays["obs"], arrays["action"], arrays.get("episode"))
+    return Demonstrations(obs, action, arrays.get("episode"))
 
 
 def check_suffix(path: pathlib.Path) -> None:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from steepest.core.interfaces import AbstractActor
-from steepest.core.spaces import Box, Leaf, Space, map_leaves
+from steepest.core.spaces import Box, Leaf, Mask, MaskedObservation, Space, map_leaves
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
@@ -77,15 +77,28 @@ def begin(env: AbstractEnvironment, key: Key[Array, ""], num_envs: int) -> EnvSt
 def advance(
     env: AbstractEnvironment, key: Key[Array, ""], places: EnvState, action: PyTree
 ) -> tuple[EnvState, Outcome]:
-    """Step every copy once, without starting anew those that end. Actions are clipped already."""
+    """Step every copy once, without starting anew those that end. Actions are clipped already.
+
+    Where the mask of a copy allows no action, whatever it takes is worth NaN, so that nobody learns from it.
+    """
     keys = jax.random.split(key, places.elapsed.shape[0])
     state, reward, terminated = _strong(jax.vmap(env.step)(keys, places.state, action))
     elapsed = places.elapsed + 1
     limit = env.max_episode_steps
     truncated = jnp.zeros_like(terminated) if limit is None else elapsed >= limit
-    reward = _narrow(reward)
-    after = EnvState(state, _observe(env, state), elapsed, places.episode_return + reward)
+    reward, obs = _narrow(reward), _observe(env, state)
+    if isinstance(obs, MaskedObservation):
+        reward = jnp.where(can_act(env, places.obs), reward, jnp.nan)
+        # Where all is over nothing is chosen, and environments allow nothing.
+        obs = MaskedObservation(obs.observation, obs.mask | terminated[:, None])
+    after = EnvState(state, obs, elapsed, places.episode_return + reward)
     return after, Outcome(reward, terminated, truncated)
+
+
+def can_act(env: AbstractEnvironment, obs: MaskedObservation) -> Bool[Array, " N"]:
+    """Whether the mask of every copy allows an action."""
+    # By the space of actions: that of observations may depend on constants that are traced here.
+    return Mask.of(env.action_space).allows(obs.mask)
 
 
 def _observe(env: AbstractEnvironment, state: PyTree) -> PyTree:

@@ -31,7 +31,7 @@ from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import StudyDirectory
 
 if TYPE_CHECKING:
-    from steepest.experiments.train import Experiment
+    from steepest.experiments.preparing import Experiment
 
 _EVERY = 0.3
 """Seconds between two reports of how far a run is."""
@@ -100,7 +100,8 @@ def make_run(study: StudyDirectory, run: PlannedRun, stop: Stop | None, listener
 
     **Returns** whether it is complete. **Raises** what `steepest.train` raises.
     """
-    from steepest.experiments.train import execute, reopen
+    from steepest.experiments.preparing import reopen
+    from steepest.experiments.train import execute
 
     place = study.run(run.name)
     _wait_for(place.path)
@@ -117,7 +118,7 @@ def make_run(study: StudyDirectory, run: PlannedRun, stop: Stop | None, listener
 
 def prepared(run: PlannedRun, place: RunDirectory | None) -> Experiment:
     """The experiment of a run, with everything checked. **Raises** `InputError` for what cannot work."""
-    from steepest.experiments.train import prepare
+    from steepest.experiments.preparing import prepare
 
     options = dict(run.options)
     bounds = options.pop("action_low", None), options.pop("action_high", None)

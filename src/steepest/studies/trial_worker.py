@@ -17,7 +17,7 @@ from steepest.core.errors import EndsTraining, InputError, out_of_memory
 from steepest.experiments.worker import Report, reporting
 
 if TYPE_CHECKING:
-    from steepest.experiments.train import Experiment
+    from steepest.experiments.preparing import Experiment
 
 Settings = Mapping[str, Any]
 """What is the same for all trials: `algorithm`, `env`, and the `options` of `steepest.train`."""

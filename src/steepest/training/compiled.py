@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from steepest._platform import configure_platform
-from steepest.core.errors import NonFiniteError
+from steepest.core.errors import EnvironmentFault, NonFiniteError
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 from steepest.envs.environment import AbstractEnvironment
@@ -178,7 +178,7 @@ class CompiledTraining(AbstractTraining):
         self._start = functools.partial(_begin, algorithm, env)
         self._states: list[TrainingState] = [self._start(jax.random.key(seed)) for seed in self.seeds]
         self._updates_per_second = 0.0
-        self._diverged: dict[int, NonFiniteError] = {}
+        self._diverged: dict[int, NonFiniteError | EnvironmentFault] = {}
 
     def advance(self, seconds: float, until: int | None = None) -> list[Row]:
         before = [int(state.update) for state in self._states]
@@ -221,7 +221,8 @@ class CompiledTraining(AbstractTraining):
         for seed, state in zip(self.seeds, self._states, strict=True):
             if state.fault >= 0 and seed not in self._diverged:
                 names = fault_names(self.algorithm, self.env, state.key)
-                error = not_finite(names[int(state.fault)], seed, int(state.update), int(state.steps))
+                where = seed, int(state.update), int(state.steps), getattr(self.env, "id", "the environment")
+                error = not_finite(names[int(state.fault)], *where)
                 self._diverged[seed] = error
         if len(self._diverged) == len(self.seeds):
             error = next(iter(self._diverged.values()))
@@ -234,7 +235,7 @@ class CompiledTraining(AbstractTraining):
         return min(int(state.steps) for state in going_on or self._states)
 
     @property
-    def diverged(self) -> dict[int, NonFiniteError]:
+    def diverged(self) -> dict[int, NonFiniteError | EnvironmentFault]:
         return dict(self._diverged)
 
     def states(self) -> dict[int, PyTree]:

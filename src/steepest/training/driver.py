@@ -1,6 +1,7 @@
 """What the two ways of training have in common, seen from outside."""
 
 import abc
+from collections.abc import Mapping
 
 import equinox as eqx
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Shaped
 
-from steepest.core.errors import NonFiniteError
+from steepest.core.errors import EnvironmentFault, NonFiniteError
+from steepest.core.finiteness import MASK
 from steepest.core.interfaces import AbstractAlgorithm
 from steepest.core.types import PyTree
 
@@ -71,7 +73,7 @@ class AbstractTraining(abc.ABC):
         """Environment steps that the seed which has fewest has made, of those that go on."""
 
     @property
-    def diverged(self) -> dict[int, NonFiniteError]:
+    def diverged(self) -> Mapping[int, NonFiniteError | EnvironmentFault]:
         """Seeds that rest since a quantity of theirs stopped being finite, while others go on."""
         return {}
 
@@ -118,9 +120,23 @@ class OneSeedTraining(AbstractTraining):
         return {self.seeds[0]: self._state.agent}
 
 
-def not_finite(name: str, seed: int, update: int, steps: int) -> NonFiniteError:
-    """The error for the first quantity that was not finite."""
+def not_finite(
+    name: str, seed: int, update: int, steps: int, env: str = "the environment"
+) -> NonFiniteError | EnvironmentFault:
+    """The error for the first quantity that was not finite, or the first stream in which no action was allowed."""
+    if name.startswith(f"{MASK}["):
+        return no_action_allowed(
+            env, name.removeprefix(MASK)[1:-1], f"in update {update} (step {steps}) of seed {seed}"
+        )
     return NonFiniteError(
         f"{name.replace('_', ' ')} is not finite at update {update} (step {steps}) of seed {seed}; the parameters are "
         f"those from before it. Lower the learning rates, or check the rewards and observations of the environment."
+    )
+
+
+def no_action_allowed(env: str, stream: int | str, when: str) -> EnvironmentFault:
+    """The error for a state of a compiled environment in which nothing is allowed."""
+    return EnvironmentFault(
+        f"{env}: the action mask of environment {stream} allows no action, {when}. Correct the environment: a state in "
+        "which nothing can be done ends the episode."
     )

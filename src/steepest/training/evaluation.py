@@ -11,18 +11,23 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from steepest.core.interfaces import AbstractAlgorithm
+from steepest.core.spaces import Masked
 from steepest.core.types import AnyArray, PyTree
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
-from steepest.sampling.compiled import advance, begin, clip_to, select
+from steepest.sampling.compiled import advance, begin, can_act, clip_to, select
 from steepest.sampling.host import compiled_act, on_host, select_streams
 
 
 class Played(NamedTuple):
-    """Episodes that were played: their undiscounted returns, and which of them were truncated."""
+    """Episodes that were played: their undiscounted returns, and which of them were truncated.
+
+    `stuck` are those in which an action mask allowed no action; None where that was refused at once.
+    """
 
     returns: Float[AnyArray, " episodes"]
     truncated: Bool[AnyArray, " episodes"]
+    stuck: Bool[AnyArray, " episodes"] | None = None
 
 
 @functools.partial(jax.jit, static_argnames=("episodes", "stochastic"))
@@ -44,7 +49,7 @@ def evaluate_compiled(
         return ~jnp.all(loop[2])
 
     def step(loop):
-        time, places, over, cut, carry = loop
+        time, places, over, cut, carry, stuck = loop
         if stochastic:
             action, _, carry = algorithm.act(jax.random.fold_in(for_acting, time), agent, carry, places.obs)
             action = algorithm.squash(agent, places.obs, action)
@@ -52,14 +57,17 @@ def evaluate_compiled(
             action, carry = algorithm.act_deterministic(agent, carry, places.obs)
         action = clip_to(algorithm.spec.action, action)
         after, outcome = advance(env, jax.random.fold_in(for_steps, time), places, action)
+        if stuck is not None:
+            stuck = stuck | (~over & ~can_act(env, places.obs))
         cut = jnp.where(over, cut, outcome.truncated & ~outcome.terminated)
         ended = over | outcome.terminated | outcome.truncated
-        return time + 1, select(over, places, after), ended, cut, carry
+        return time + 1, select(over, places, after), ended, cut, carry, stuck
 
     none = jnp.zeros(episodes, bool)
-    loop = (jnp.zeros((), jnp.int32), begin(env, for_start, episodes), none, none, first_carry)
-    _, places, _, cut, _ = jax.lax.while_loop(goes_on, step, loop)
-    return Played(places.episode_return, cut)
+    masks = none if isinstance(algorithm.spec.observation, Masked) else None
+    loop = (jnp.zeros((), jnp.int32), begin(env, for_start, episodes), none, none, first_carry, masks)
+    _, places, _, cut, _, stuck = jax.lax.while_loop(goes_on, step, loop)
+    return Played(places.episode_return, cut, stuck)
 
 
 def evaluate_host(

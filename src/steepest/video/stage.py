@@ -10,15 +10,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import UInt8
 
 from steepest.core.errors import EnvironmentFault, InputError
-from steepest.core.spaces import Space
+from steepest.core.spaces import Masked, Space
+from steepest.core.types import PyTree
 from steepest.diagnostics.setting import same_kind
 from steepest.envs.adapters.vector import AbstractVectorEnvironment
 from steepest.envs.environment import AbstractEnvironment
 from steepest.envs.tasks import Bounds, Task, resolve
 from steepest.sampling.compiled import advance, begin, clip_to
+from steepest.sampling.host import on_host
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
@@ -26,7 +28,7 @@ Picture = UInt8[np.ndarray, "height width 3"]
 class Seen(NamedTuple):
     """The result of a step: the next observation, with a leading axis of one, and how the step went."""
 
-    obs: Shaped[np.ndarray, "1 ..."]
+    obs: PyTree
     reward: float
     terminated: bool
     truncated: bool
@@ -45,11 +47,11 @@ class AbstractStage(abc.ABC):
         """Let the same episodes come once more."""
 
     @abc.abstractmethod
-    def reset(self) -> Shaped[np.ndarray, "1 ..."]:
+    def reset(self) -> PyTree:
         """Begin the next episode."""
 
     @abc.abstractmethod
-    def step(self, action: Shaped[np.ndarray, "1 ..."]) -> Seen:
+    def step(self, action: PyTree) -> Seen:
         """Take an action. After an episode has ended the environment stays where it is until `reset`."""
 
     @abc.abstractmethod
@@ -75,26 +77,26 @@ class CompiledStage(AbstractStage):
     def begin_again(self) -> None:
         self._episode = 0
 
-    def reset(self) -> Shaped[np.ndarray, "1 ..."]:
+    def reset(self) -> PyTree:
         self._key = jax.random.fold_in(jax.random.key(self._seed), self._episode)
         self._episode, self._time, self._action = self._episode + 1, 1, None
         self._places = self._begin(self._key)
-        return np.asarray(self._places.obs)
+        return on_host(self._places.obs)
 
-    def step(self, action: Shaped[np.ndarray, "1 ..."]) -> Seen:
-        taken = np.asarray(clip_to(self._env.action_space, jnp.asarray(action)))
+    def step(self, action: PyTree) -> Seen:
+        taken = on_host(clip_to(self._env.action_space, jax.tree.map(jnp.asarray, action)))
         key = jax.random.fold_in(self._key, self._time)
         self._places, outcome = self._advance(key, self._places, taken)
-        self._time, self._action = self._time + 1, np.asarray(taken[0])
+        self._time, self._action = self._time + 1, _first(taken)
         return Seen(
-            np.asarray(self._places.obs),
+            on_host(self._places.obs),
             float(outcome.reward[0]),
             bool(outcome.terminated[0]),
             bool(outcome.truncated[0]),
         )
 
     def picture(self) -> Picture:
-        state = jax.tree.map(lambda leaf: np.asarray(leaf)[0], self._places.state)
+        state = _first(self._places.state)
         found = self._env.draw(state, self._action)
         if found is None:
             raise InputError(
@@ -112,18 +114,18 @@ class HostStage(AbstractStage):
 
         assert isinstance(env, SeparateEnvironments)
         self._env, self._seed, self.render_fps = env, seed, env.render_fps
-        self._action: np.ndarray | None = None
+        self._action: PyTree = None
 
     def begin_again(self) -> None:
         self._env.begin_again(self._seed)
 
-    def reset(self) -> Shaped[np.ndarray, "1 ..."]:
+    def reset(self) -> PyTree:
         self._action = None
         return self._env.reset(np.ones(1, int))
 
-    def step(self, action: Shaped[np.ndarray, "1 ..."]) -> Seen:
+    def step(self, action: PyTree) -> Seen:
         self._env.send(action)
-        self._action = np.asarray(action[0])
+        self._action = _first(action)
         found = self._env.receive()
         return Seen(found.next_obs, float(found.reward[0]), bool(found.terminated[0]), bool(found.truncated[0]))
 
@@ -165,7 +167,8 @@ def _in_gymnasium(task: Task, action_bounds: Bounds, env_kwargs: Mapping[str, ob
     """Gymnasium's environment of the same id as one of EnvPool's, which has no pictures."""
     name = f"EnvPool's {task.id} has no pictures, so Gymnasium's environment of the same id is recorded"
     try:
-        found = resolve(task.id, "gymnasium", action_bounds, env_kwargs=env_kwargs)
+        masks = isinstance(task.observation_space, Masked)
+        found = resolve(task.id, "gymnasium", action_bounds, env_kwargs=env_kwargs, action_masks=masks)
     except (InputError, EnvironmentFault) as error:
         raise InputError(f"{name}, and that cannot be made: {error}") from error
     for role, theirs, ours, same in (
@@ -179,6 +182,11 @@ def _in_gymnasium(task: Task, action_bounds: Bounds, env_kwargs: Mapping[str, ob
             )
     limit = task.max_episode_steps
     return found if limit is None or limit == found.max_episode_steps else found.limited(limit)
+
+
+def _first(tree: PyTree) -> PyTree:
+    """The first row of every array of a tree."""
+    return jax.tree.map(lambda leaf: np.asarray(np.asarray(leaf)[0]), tree)
 
 
 def _equal(one: Space, other: Space) -> bool:

@@ -140,7 +140,7 @@ class ActorCritic(AbstractAlgorithm):
     def evaluate(self, agent: Agent, trajectory: Trajectory) -> Evaluation:
         """Estimate advantages, and make the problems whose solutions are a better policy and a better critic."""
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        sampled, memories = finite_samples(trajectory), Memories.of(trajectory.carry)
+        sampled, memories = finite_samples(trajectory, self.spec.observation), Memories.of(trajectory.carry)
         observations, rewards = self._statistics(agent, trajectory)
         # The reward's scale takes in this segment before it is used; observations keep the scale they were seen with.
         seen = dataclasses.replace(

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steepest.core.distributions import AbstractDistribution
-from steepest.core.finiteness import Finite
+from steepest.core.finiteness import MASK, Finite
 from steepest.core.histories import Histories
 from steepest.core.moments import (
     AbstractNormaliser,
@@ -19,7 +19,7 @@ from steepest.core.moments import (
     TreeNormaliser,
 )
 from steepest.core.problem import weighted_mean
-from steepest.core.spaces import Box, Leaf, Spec, is_picture, leaves
+from steepest.core.spaces import Box, Leaf, Masked, Space, Spec, is_picture, leaves
 from steepest.core.trajectory import Trajectory, flatten, with_memory
 from steepest.core.types import PyTree
 from steepest.critics import AbstractStateValue
@@ -80,14 +80,20 @@ def with_observations(normaliser: AbstractNormaliser, trajectory: Trajectory) ->
     return normaliser.merge(normaliser.measure(trajectory.obs, weight))
 
 
-def finite_samples(trajectory: Trajectory) -> Finite:
-    """Which quantities of a trajectory are finite."""
-    return Finite.of(
+def finite_samples(trajectory: Trajectory, observation: Space) -> Finite:
+    """Which quantities of a trajectory are finite; before them, whether the masks of each stream allow an action."""
+    sampled = Finite.of(
         observation=(trajectory.obs, trajectory.next_obs),
         reward=trajectory.reward,
         action=trajectory.action,
         log_probability=trajectory.log_prob,
     )
+    if not isinstance(observation, Masked):
+        return sampled
+    # Successors too: targets of critics ask what is allowed in them.
+    some = [observation.mask.allows(each.mask) for each in (trajectory.obs, trajectory.next_obs)]
+    allowed = (some[0] & some[1]) | ~trajectory.valid
+    return Finite.each(MASK, jnp.all(allowed, axis=0)).then(sampled)
 
 
 def value_of(agent: Agent) -> AbstractStateValue | None:

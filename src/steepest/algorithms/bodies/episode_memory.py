@@ -99,7 +99,7 @@ class EpisodeMemory(AbstractAlgorithm):
             experience=episodes,
             updates=agent.updates + 1,
         )
-        return agent, UpdateInfo(metrics, finite_samples(trajectory).then(moved))
+        return agent, UpdateInfo(metrics, finite_samples(trajectory, self.spec.observation).then(moved))
 
     def _problem(self, policy: AbstractPolicy, memory: Trajectory) -> tuple[SampledProblem, Float[Array, ""]]:
         """The score of the policy as it is, and what the weights are worth, in steps or episodes."""

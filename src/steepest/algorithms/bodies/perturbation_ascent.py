@@ -119,7 +119,7 @@ class PerturbationAscent(AbstractAlgorithm):
             experience=self._offsets(for_offsets, policy),
             updates=agent.updates + 1,
         )
-        finite = finite_samples(trajectory).then(Finite.of(gradient=gradient, policy=policy))
+        finite = finite_samples(trajectory, self.spec.observation).then(Finite.of(gradient=gradient, policy=policy))
         return agent, UpdateInfo(metrics, finite)
 
     def _offsets(self, key: Key[Array, ""], policy: AbstractPolicy) -> Float[Array, "M P"]:

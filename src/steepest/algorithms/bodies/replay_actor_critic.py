@@ -147,7 +147,7 @@ class ReplayActorCritic(AbstractAlgorithm):
 
     def update(self, key: Key[Array, ""], agent: Agent, trajectory: Trajectory) -> tuple[Agent, UpdateInfo]:
         trajectory = jax.tree.map(jnp.asarray, trajectory)
-        sampled = finite_samples(trajectory)
+        sampled = finite_samples(trajectory, self.spec.observation)
         good = jnp.all(sampled.flags)
         ring = agent.experience.ring.add(trajectory, good)
         steps = agent.experience.steps + jnp.sum(trajectory.valid, dtype=jnp.int32)

@@ -33,17 +33,35 @@ class MaskSource:
             observation = dict(observation.spaces)["observation"]
         return Masked(observation, Mask.of(action))
 
-    def __call__(self, env: gymnasium.Env, obs: Any, info: Any) -> tuple[Any, np.ndarray]:
-        """The observation without its mask, and the mask. **Raises** `EnvironmentFault` where there is none."""
+    def __call__(self, env: gymnasium.Env, obs: Any, info: Any, size: int, *, over: bool) -> tuple[Any, np.ndarray]:
+        """The observation without its mask, and the mask, laid flat.
+
+        **Arguments**
+
+        - `size`: how many choices there are.
+        - `over`: whether the episode has terminated. Nothing is chosen any more, so the mask says that all is allowed,
+          whatever the environment says.
+
+        **Raises** `EnvironmentFault` where there is no mask.
+        """
+        if over:
+            seen = obs["observation"] if self.kind == "observation" and isinstance(obs, Mapping) else obs
+            return seen, np.ones(size, bool)
         if self.kind == "method":
-            return obs, env.get_wrapper_attr("action_masks")()
+            return obs, _flat(env.get_wrapper_attr("action_masks")())
         given = obs if self.kind == "observation" else info
         if not isinstance(given, Mapping) or "action_mask" not in given:
             raise EnvironmentFault(
                 f"{type(env.unwrapped).__name__}: the {self.kind} has no action_mask, though the one before had. "
-                "Correct the environment, or leave masks out with --no-action-masks (action_masks=False in Python)."
+                "Correct the environment, or leave masks out with --action-masks False (action_masks=False in Python)."
             )
-        return (obs["observation"] if self.kind == "observation" else obs), given["action_mask"]
+        return (obs["observation"] if self.kind == "observation" else obs), _flat(given["action_mask"])
+
+
+def _flat(mask: Any) -> np.ndarray:
+    """A mask in a line: an array, or as Gymnasium has them for several choices, an array for each."""
+    parts = mask if isinstance(mask, tuple | list) else [mask]
+    return np.concatenate([np.ravel(np.asarray(part)) for part in parts])
 
 
 def mask_source(env: gymnasium.Env, observation: Space, action: Space) -> MaskSource | None:

@@ -1,12 +1,15 @@
 """The adapter of Minari data sets on this machine. Nothing is downloaded."""
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
 
+from steepest.core.conversion import rows_of
 from steepest.core.demonstrations import Demonstrations
 from steepest.core.errors import InputError, unknown
-from steepest.core.spaces import Space, one_array
+from steepest.core.spaces import Leaf, Space, map_leaves
+from steepest.core.types import PyTree
 from steepest.envs.adapters.gymnasium import without_noise
 from steepest.envs.adapters.gymnasium_spaces import from_gymnasium
 
@@ -37,16 +40,23 @@ def load(name: str) -> tuple[Demonstrations, Space, Space]:
     spaces = from_gymnasium("observation", theirs[0]), from_gymnasium("action", theirs[1])
     if not episodes:
         raise InputError(f"Minari data set {name!r} has no episodes. Give another.")
-    for space, role in zip(spaces, ("observations", "actions"), strict=True):
-        one_array(space, f"{role} of the Minari data set {name!r}", "demonstrations hold")
-    lengths = [len(episode.actions) for episode in episodes]
+    lengths = [rows_of(episode.actions) for episode in episodes]
     found = Demonstrations(
         # The last observation of an episode is the one after its last action.
-        np.concatenate([each.observations[: len(each.actions)] for each in episodes]),
-        np.concatenate([each.actions for each in episodes]),
+        _joined(spaces[0], [each.observations for each in episodes], lengths),
+        _joined(spaces[1], [each.actions for each in episodes], lengths),
         np.repeat(np.arange(len(episodes), dtype=np.int32), lengths),
     )
     return found, *spaces
+
+
+def _joined(space: Space, episodes: Sequence[PyTree], lengths: Sequence[int]) -> PyTree:
+    """The first rows of episodes, one after another, array by array."""
+
+    def one(_: Leaf, *each: np.ndarray) -> np.ndarray:
+        return np.concatenate([rows[:length] for rows, length in zip(each, lengths, strict=True)])
+
+    return map_leaves(one, space, *episodes)
 
 
 def _library() -> ModuleType:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from steepest.core.errors import EnvironmentFault, InputError
+from steepest.core.types import PyTree
 from steepest.envs import COMPILED, compiled
 from steepest.envs.adapters.faults import one_line, raised
 
@@ -41,7 +42,7 @@ def check_render_mode(name: str, env: gymnasium.Env, *, given: bool) -> None:
     )
 
 
-def picture_of(name: str, env: gymnasium.Env, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+def picture_of(name: str, env: gymnasium.Env, action: PyTree) -> UInt8[np.ndarray, "height width 3"]:
     """What an environment looks like now.
 
     **Arguments**
@@ -77,7 +78,7 @@ def frames_per_second(env: gymnasium.Env) -> float:
     return float(found) if isinstance(found, int | float) and found > 0 else 30.0
 
 
-def _drawing(env: gymnasium.Env) -> Callable[[np.ndarray | None], np.ndarray] | None:
+def _drawing(env: gymnasium.Env) -> Callable[[PyTree], np.ndarray] | None:
     """A function from the last action to our drawing of a classic environment; None for others."""
     name, state = env.spec.id if env.spec else "", getattr(env.unwrapped, "state", None)
     if name not in COMPILED or not type(env.unwrapped).__module__.startswith("gymnasium.envs.classic_control"):

@@ -93,7 +93,7 @@ class SeparateEnvironments(AbstractVectorEnvironment):
         """Let the next reset begin the episodes that the first one began with this seed."""
         self._seeds = (np.random.SeedSequence(seed).generate_state(self.num_envs) & LARGEST_SEED).tolist()
 
-    def picture(self, action: np.ndarray | None) -> UInt8[np.ndarray, "height width 3"]:
+    def picture(self, action: PyTree) -> UInt8[np.ndarray, "height width 3"]:
         """What the first environment looks like after an action, which policies numbered; None before the first."""
         return picture_of(self.id, self._environments[0], action)
 
@@ -155,7 +155,7 @@ class SeparateEnvironments(AbstractVectorEnvironment):
         reward = reward if isinstance(reward, float) else self._single(index, "reward", reward, float)
         terminated = terminated if isinstance(terminated, bool) else self._single(index, "terminated", terminated, bool)
         truncated = truncated if isinstance(truncated, bool) else self._single(index, "truncated", truncated, bool)
-        return self._seen(index, obs, info), reward, terminated, truncated
+        return self._seen(index, obs, info, over=terminated), reward, terminated, truncated
 
     def _during(self, index: int) -> str:
         action = self._chosen(index)
@@ -178,14 +178,15 @@ class SeparateEnvironments(AbstractVectorEnvironment):
             f"{what}. Correct the environment: step must return {kind.__name__}(…)."
         )
 
-    def _seen(self, index: int, obs: Any, info: Any) -> PyTree:
+    def _seen(self, index: int, obs: Any, info: Any, *, over: bool = False) -> PyTree:
         """A copy of an observation of the right shape, with the mask where there is one."""
         space = self.observation_space
         if not isinstance(space, Masked):
             return self._copied(index, space, obs, "observation")
         assert self._mask_source is not None
-        obs, mask = self._mask_source(self._environments[index], obs, info)
-        return MaskedObservation(self._copied(index, space.observation, obs, "observation"), np.array(mask).reshape(-1))
+        source, size = self._environments[index], space.mask.shape[0]
+        obs, mask = self._mask_source(source, obs, info, size, over=over)
+        return MaskedObservation(self._copied(index, space.observation, obs, "observation"), mask)
 
     def _copied(self, index: int, space: Space, obs: Any, label: str) -> PyTree:
         match space:

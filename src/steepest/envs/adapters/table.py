@@ -2,7 +2,7 @@
 
 import gymnasium
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from steepest.core.errors import InputError, unknown
 from steepest.envs.adapters.gymnasium import known_ids, without_noise
@@ -10,8 +10,12 @@ from steepest.envs.adapters.gymnasium import known_ids, without_noise
 
 def transition_table(
     id: str,  # noqa: A002
-) -> tuple[Float[np.ndarray, "S A S"], Float[np.ndarray, "S A"], Float[np.ndarray, " S"]]:
-    """The transition probabilities, mean rewards and initial probabilities of a tabular Gymnasium environment.
+) -> tuple[
+    Float[np.ndarray, "S A S"], Float[np.ndarray, "S A"], Float[np.ndarray, " S"], Bool[np.ndarray, "S A"] | None
+]:
+    """The transition probabilities, mean rewards, initial probabilities and action masks of a tabular environment.
+
+    The last are None where it has no method `action_mask(state)`, as Taxi has.
 
     States that end an episode are absorbing here: they stay, and pay 0. Where this version of Gymnasium has another
     version of the environment than `id` names, that one is taken instead.
@@ -23,6 +27,7 @@ def transition_table(
     try:
         table = getattr(env.unwrapped, "P", None)
         initial = getattr(env.unwrapped, "initial_state_distrib", None)
+        mask = getattr(env.unwrapped, "action_mask", None)
     finally:
         env.close()
     if table is None or initial is None:
@@ -37,7 +42,8 @@ def transition_table(
                 reward[state, action] += probability * gain
                 ends[successor] |= done
     transition[ends], reward[ends] = np.eye(states)[ends][:, None, :], 0
-    return transition, reward, np.asarray(initial, np.float64)
+    masks = None if mask is None else np.array([mask(state) for state in range(states)], bool)
+    return transition, reward, np.asarray(initial, np.float64), masks
 
 
 def _registered(id: str) -> str:  # noqa: A002
