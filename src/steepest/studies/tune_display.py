@@ -71,7 +71,8 @@ class TuneDisplay(AbstractWatcher):
         better = trial.state == "complete" and trial.mean > self._best
         self._best = max(self._best, trial.mean) if better else self._best
         best = f"best {self._best:.4g}" if self._best > -math.inf else ""
-        self._one_more(said=best)
+        self._one_more()
+        self._bar.update(self._task, said=best)
         if not shown:
             return
         counted = f"{len(trial.returns)} seed{'s' if len(trial.returns) > 1 else ''}"
@@ -95,10 +96,10 @@ class TuneDisplay(AbstractWatcher):
         if state.state == "failed":
             self.say(f"{run.name}: failed: {state.message}")
 
-    def _one_more(self, **said: str) -> None:
+    def _one_more(self) -> None:
         self._done += 1
         self._pace.report(self._done)
-        self._bar.update(self._task, completed=self._done, **said)
+        self._bar.update(self._task, completed=self._done)
 
     def _left(self) -> str:
         """How long the rest takes, where no bar shows it."""
