@@ -72,6 +72,15 @@ def one_line(capsys, words):
             ["tune", "a2c", "--env", "CartPole-v1", "--clip-radius", "1"],
             "a2c has no clip_radius; ppo has it. Leave it out",
         ),
+        ([*TRAIN, "--max-episode-steps", "x"], "--max-episode-steps is 'x'. It must be a whole number; 100000 or 1e5"),
+        (
+            [*TRAIN, "--discount", "x"],
+            "steepest: --discount is 'x'; it must be a number. See steepest train ppo --help.",
+        ),
+        (["record", "x", "--seed", "y"], "steepest: --seed is 'y'; it must be a whole number. See"),
+        ([*TRAIN, "--hidden", "x"], "--hidden is 'x'; that cannot be read as what it must be."),
+        (["demonstrate", "x"], "--out is missing; give a file that ends in .safetensors or .npz."),
+        (["tune", "ppo", "--env", "CartPole-v1", "--fresh-seeds", "0"], "steepest: fresh_seeds is 0; it must be"),
         (["evaluate", "nowhere"], "run directory nowhere: there is no such directory"),
         (["evaluate"], "run"),
         (

@@ -1,10 +1,11 @@
 """With `--json` a command prints one value of strict JSON, and not a word besides: not from a worker either."""
 
 import json
+import math
 
 import pytest
 
-from steepest.cli.arguments import arguments_of
+from steepest.cli.arguments import arguments_of, print_json
 from steepest.cli.completion import flags
 from steepest.cli.main import COMMANDS, main
 
@@ -40,10 +41,10 @@ EXAMPLES = {
 """Words for each command that takes `--json`, as small as they go. The first makes what the others look at."""
 
 
-def takes_json(name):
+def flags_of(name):
     kind = arguments_of(COMMANDS[name][1], ["ppo", "--env", ""] if name in ("train", "tune") else [])
     assert kind is not None
-    return "--json" in {each.name for each in flags(kind)}
+    return {each.name for each in flags(kind)}
 
 
 def strictly(text):
@@ -63,13 +64,20 @@ def place(tmp_path_factory):
 
 
 def test_no_command_is_forgotten():
-    assert set(EXAMPLES) == {name for name in COMMANDS if takes_json(name)}
+    assert set(EXAMPLES) == {name for name in COMMANDS if "--json" in flags_of(name)}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_one_json_value_is_all_that_is_printed(name, place, capfd, monkeypatch):
     monkeypatch.chdir(place)
-    assert main([name, *EXAMPLES[name], "--json"]) == 0
-    out = capfd.readouterr().out
+    quiet = ["--quiet"] if "--quiet" in flags_of(name) else []
+    assert main([name, *EXAMPLES[name], "--json", *quiet]) == 0
+    out, err = capfd.readouterr()
     assert strictly(out)
     assert out.count("\n") == 1
+    assert not quiet or err == ""
+
+
+def test_json_has_no_number_that_is_not_finite(capsys):
+    print_json({"worst": [math.inf, -math.inf, (math.nan, 1.5)], "why": "inf"})
+    assert strictly(capsys.readouterr().out) == {"worst": [None, None, [None, 1.5]], "why": "inf"}

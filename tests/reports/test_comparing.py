@@ -10,6 +10,7 @@ from written_runs import write_run
 
 import steepest
 from steepest.core.errors import InputError
+from steepest.reports.tables import better_first
 from steepest.runs.statistics import interquartile_mean
 
 FIVE = {0: 100.0, 1: 200.0, 2: 300.0, 3: 400.0, 4: 500.0}
@@ -219,7 +220,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     run = write_run(tmp_path / "half", {0: 1.0}, until=0.5)
     with pytest.raises(InputError, match=r"none of the 1 has finished.*steepest resume"):
         steepest.compare(run)
-    with pytest.raises(InputError, match="labels are 2, and there are 1 runs"):
+    with pytest.raises(InputError, match="labels: 2 given, for 1 of what is compared"):
         steepest.compare(run, labels=("a", "b"))
 
 
@@ -228,3 +229,10 @@ def test_nothing_of_it_needs_jax(tmp_path):
     code = f"import sys, steepest; steepest.compare({str(tmp_path)!r}, out={str(tmp_path / 'out')!r}); "
     done = subprocess.run([sys.executable, "-c", f"{code}print('jax' in sys.modules)"], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_the_better_method_stands_first():
+    pair = {"method": "a", "over": "b", "value": 0.25, "ci95": [0.125, 0.5]}
+    assert better_first(pair) == {"method": "b", "over": "a", "value": 0.75, "ci95": [0.5, 0.875]}
+    assert better_first(better_first(pair)) == better_first(pair)
+    assert better_first(pair | {"ci95": None})["ci95"] is None

@@ -95,7 +95,38 @@ def _one_line(box: str) -> str:
     words = parts[0] if "╭" in box or len(parts) == 1 else parts[1]
     said = re.sub(r"\s+", " ", " ".join(words)).strip().rstrip(".") + "."
     # What hyper-parameters say of themselves names the field already.
-    return said.removeprefix("Error parsing algorithm: ")
+    return _plainly(said.removeprefix("Error parsing algorithm: "))
+
+
+_KINDS = {"INT": "a whole number", "FLOAT": "a number"}
+_WRONG_VALUES = (
+    r"no type matching \{None\}\|(?P<kind>\w+) could be instantiated from \[(?P<value>.*?)\]\.",
+    r"(?P<kind>invalid literal for int)\(\) with base 10: (?P<value>.*)\.$",
+    r"(?P<kind>could not convert string to float): (?P<value>.*)\.$",
+    r"Could not find valid parse for arguments: \[(?P<value>.*?)\]\.$",
+)
+"""What tyro says of values that do not fit, in Python's terms."""
+
+
+def _plainly(said: str) -> str:
+    """A complaint of tyro's without classes, functions and where they lie in memory.
+
+    >>> _plainly("Error parsing --seeds: invalid literal for int() with base 10: 'x'.")
+    "--seeds is 'x'; it must be a whole number."
+    """
+    flag, _, why = said.removeprefix("Error parsing ").partition(": ")
+    if why.startswith("It must "):
+        return f"{flag}: {why}"
+    for each in _WRONG_VALUES if said.startswith("Error parsing --") else ():
+        if found := re.match(each, why):
+            parts = found.groupdict()
+            word = parts.get("kind", "").split(" ")[-1].upper()
+            own = re.search(r"\)\]: (It must be .*)", why)
+            if own:  # what our own kinds of values say
+                return f"{flag} is {parts['value']}. {own[1]}"
+            must = f"it must be {_KINDS[word]}" if word in _KINDS else "that cannot be read as what it must be"
+            return f"{flag} is {parts['value']}; {must}."
+    return said
 
 
 def _flags(found: Any) -> list[str]:

@@ -44,6 +44,8 @@ class Demonstrate:
 def demonstrate(words: Sequence[str]) -> int:
     """`steepest demonstrate RUN --out FILE …`."""
     given = parse(Demonstrate, words, program="steepest demonstrate")
+    if given.out == pathlib.Path():
+        raise InputError(f"--out is missing; give a file that ends in {' or '.join(_SUFFIXES)}.")
     if given.out.suffix not in _SUFFIXES:
         raise InputError(f"--out is {str(given.out)!r}; give a file that ends in {' or '.join(_SUFFIXES)}.")
     check_episodes("episodes", given.episodes)

@@ -179,25 +179,30 @@ def _check(given: Gradients) -> None:
 def _progress(*, show: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on the standard error; lines where there is no terminal; nothing where nothing is to be shown."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from steepest.experiments.time_left import Pace, TimeLeft, in_clock
 
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(compact=True),
+        TimeLeft(),
     )
-    last = time.monotonic()
+    last, pace = time.monotonic(), Pace(warms_up=True)
     with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as progress:
-        bar = progress.add_task("starting", total=None)
+        bar = progress.add_task("starting", total=None, pace=pace)
 
         def report(name: str, done: int, total: int) -> None:
             nonlocal last
+            pace.report(done)
             progress.update(bar, description=name, completed=done, total=total)
             if show and not console.is_terminal and time.monotonic() - last > _LINE_EVERY:
                 last = time.monotonic()
-                say(f"{name}: {done:,} of {total:,} estimates of all estimators")
+                left = pace.left(total)
+                said = "" if left is None else f", {in_clock(left)} left"
+                say(f"{name}: {done:,} of {total:,} estimates of all estimators{said}")
 
         yield report
 

@@ -76,17 +76,21 @@ def theorems(words: Sequence[str]) -> int:
 def _checked(chosen: Sequence[str], given: Theorems):
     """Each result and how long it took, with a bar on the standard error."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=given.quiet) as progress:
-        bar = progress.add_task("starting", total=len(chosen))
-        for name in chosen:
-            progress.update(bar, description=f"checking {name}")
+    from steepest.experiments.time_left import Pace, TimeLeft
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
+    console, pace = Console(stderr=True), Pace()
+    show = console.is_terminal and not given.quiet
+    with Progress(*columns, console=console, transient=True, disable=not show) as progress:
+        bar = progress.add_task("starting", total=len(chosen), pace=pace)
+        for number, name in enumerate(chosen):
+            pace.report(number)
+            progress.update(bar, completed=number, description=f"checking {name}")
             start = time.perf_counter()
             result = theorem(name)(given.seed, given.instances)
             yield result, time.perf_counter() - start
-            progress.advance(bar)
 
 
 def _as_json(seed: int, results: list[Result], seconds: list[float], pictures: list[pathlib.Path]) -> dict:

@@ -80,7 +80,7 @@ class Tune:
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object."""
     quiet: bool = False
-    """Say nothing on the way but what goes wrong."""
+    """Say nothing but results, and what goes wrong."""
 
 
 def tune(words: Sequence[str]) -> int:
@@ -110,7 +110,7 @@ def tune(words: Sequence[str]) -> int:
     result = search(name, given.env, progress=not given.quiet, **options, **_given(given.algorithm, rest))
     if given.as_json:
         print_json(result.to_json())
-    return _report(result, name, given.env, show=not (given.as_json or given.quiet), words=words)
+    return _report(result, given, words)
 
 
 def _given(hyper: HyperParameters, words: Sequence[str]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def _given(hyper: HyperParameters, words: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _report(result: TuneResult, algorithm: str, env: str, *, show: bool, words: Sequence[str]) -> int:
+def _report(result: TuneResult, given: Tune, words: Sequence[str]) -> int:
     place = result.directory
     if result.interrupted:
         say(f"Interrupted; everything is kept. Go on with it:\n  {program()} tune {_quoted(words, place)}")
@@ -133,7 +133,7 @@ def _report(result: TuneResult, algorithm: str, env: str, *, show: bool, words: 
         say(result.notice)
         return 0 if result.elsewhere else 1
     answer = result.answer
-    if show:
+    if not given.as_json:
         _print_contenders(answer)
         print(answer.block())
     if answer.best is None:
@@ -141,13 +141,16 @@ def _report(result: TuneResult, algorithm: str, env: str, *, show: bool, words: 
             "Nothing was found: no trial has trained all of its seeds. The failures above, or shorter ranges, may help."
         )
         return 1
+    if given.quiet:
+        return 0
     if not answer.beaten:
         say("No setting is better than the defaults, as far as these seeds can show: keep them, or search longer.")
-    if show:
+    if not given.as_json:
         flags = " ".join(_flag(name, value) for name, value in answer.best.hyper.items())
         say(f"pictures: {place}/trials.png {place}/fresh_seeds.png")
         say(
-            f"Next:\n  {program()} train {algorithm} --env {env} --no-preset {flags}\n  {program()} compare {place}\n"
+            f"Next:\n  {program()} train {words[0]} --env {given.env} --no-preset {flags}\n"
+            f"  {program()} compare {place}\n"
             f"and paste {place}/best.toml into presets.toml to keep it."
         )
     return 0

@@ -292,9 +292,9 @@ def check_seeds(seeds: Sequence[int]) -> None:
         raise InputError(f"seeds is {shown(seeds)}; each may be there once only.")
 
 
-def seed_range(first: object, count: object) -> tuple[int, ...]:
-    """So many seeds in a row. **Raises** `InputError` for too many, or one out of bounds."""
-    count = whole_number("seeds", count, at_least=1, at_most=MOST_SEEDS, remedy="4, say.")
+def seed_range(first: object, count: object, *, name: str = "seeds") -> tuple[int, ...]:
+    """So many seeds in a row. **Raises** `InputError` for too many, under this name, or one out of bounds."""
+    count = whole_number(name, count, at_least=1, at_most=MOST_SEEDS, remedy="4, say.")
     first = whole_number("seed", first, at_least=0, at_most=2**31 - count, remedy="0, say.")
     return tuple(range(first, first + count))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import sys
 import time
 import warnings
@@ -11,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from steepest.experiments.configuration import RunConfiguration
+from steepest.experiments.time_left import Pace, TimeLeft, in_clock
 from steepest.runs.listeners import AbstractListener, Row
 
 _LINE_EVERY = 10.0
@@ -40,10 +40,11 @@ class ProgressDisplay(AbstractListener):
             TextColumn("{task.percentage:>3.0f}%  {task.completed:,.0f}/{task.total:,.0f} steps"),
             TextColumn("return {task.fields[recent]}"),
             TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
+            TimeLeft(),
             console=self._console,
             disable=not self._live,
         )
+        self._paces = {seed: Pace(warms_up=True) for seed in config.seeds}
         self._tasks: dict[int, TaskID] = {
             seed: self._bars.add_task(
                 "",
@@ -52,8 +53,9 @@ class ProgressDisplay(AbstractListener):
                 seed=seed,
                 recent="–",
                 speed="starting",
+                pace=pace,
             )
-            for seed in config.seeds
+            for seed, pace in self._paces.items()
         }
 
     def __enter__(self) -> ProgressDisplay:
@@ -100,13 +102,11 @@ class ProgressDisplay(AbstractListener):
             self._recent[task] = f"{sum(row['return'] * row['episodes'] for row in ended) / episodes:.1f}"
         speed, steps = f"{last['steps_per_second']:,.0f} steps/s", min(last["steps"], self._total)
         recent = self._recent.get(task, "–") + self._evaluated.get(task, "")
+        self._paces[seed].report(steps)
         self._bars.update(task, completed=steps, speed=speed, recent=recent)
-        self._line(f"seed {seed}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}{self._left(task)}")
-
-    def _left(self, task: TaskID) -> str:
-        """How long the rest takes at the speed so far, where that is known."""
-        seconds = self._bars.tasks[self._bars.task_ids.index(task)].time_remaining
-        return "" if seconds is None else f", {datetime.timedelta(seconds=round(seconds))} left"
+        left = self._paces[seed].left(self._total)
+        said = "" if left is None else f", {in_clock(left)} left"
+        self._line(f"seed {seed}: {steps:,.0f}/{self._total:,} steps, return {recent}, {speed}{said}")
 
     def _line(self, text: str, *, always: bool = False) -> None:
         if not self._show or self._live:

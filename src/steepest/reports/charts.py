@@ -11,6 +11,7 @@ from steepest.core.files import JsonObject
 from steepest.reports.curves import band, curve, kind_of_curve
 from steepest.reports.numbers import FEW, Comparison
 from steepest.reports.picture import Axis, Curve, Picture, Row, axis, interval_text, number
+from steepest.reports.tables import better_first
 
 _FEW = f"{FEW} seeds or fewer: do not trust the intervals"
 _SOME_FEW = f"with {FEW} seeds or fewer, do not trust an interval"
@@ -242,14 +243,10 @@ def _improvement(found: Comparison) -> Picture | None:
         pairs = [each for each in pairs if best in (each["method"], each["over"])]
         told = f" Only those of {best} are drawn, whose interquartile mean is the highest; the others are in the JSON."
     short, series, rows = labels(found), _series(found), []
-    for each in pairs:
-        one, other, value, interval = each["method"], each["over"], each["value"], each["ci95"]
-        if value < 0.5:
-            one, other, value = other, one, 1 - value
-            interval = None if interval is None else [1 - interval[1], 1 - interval[0]]
+    for each in map(better_first, pairs):
+        one, other = each["method"], each["over"]
         trusted = min(_fewest(found, name, found.shared) for name in (one, other)) > FEW
-        estimate = {"value": value, "ci95": interval}
-        rows.append(_estimated(f"{short[one]} over {short[other]}", series[one], estimate, trusted))
+        rows.append(_estimated(f"{short[one]} over {short[other]}", series[one], each, trusted))
     return Picture(
         "improvement",
         "Probability of improvement",

@@ -141,6 +141,10 @@ def read_scales(path: pathlib.Path) -> dict[str, Scale]:
 
     **Raises** `InputError` where it cannot be read, or a number is missing.
     """
+    if not path.is_file():
+        raise InputError(
+            f"normalise {path}: there is no such file. Give one in TOML with low and high of environments."
+        )
     try:
         table = tomllib.loads(read_at_most(path, _LONGEST).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -62,7 +62,9 @@ def select(paths: Sequence[str | pathlib.Path], labels: Sequence[str] = ()) -> S
     if not paths:
         raise InputError("runs: none are given. Give run directories or studies, at least one.")
     if labels and len(labels) != len(paths):
-        raise InputError(f"labels are {len(labels)}, and there are {len(paths)} runs. Give one for each, or none.")
+        raise InputError(
+            f"labels: {len(labels)} given, for {len(paths)} of what is compared. Give one for each, or none."
+        )
     runs: dict[pathlib.Path, ChosenRun] = {}
     failed: dict[str, str] = {}
     for index, given in enumerate(paths):

@@ -98,13 +98,25 @@ def aggregates_table(numbers: JsonObject) -> Table | None:
     return Table(caption, ("method", "IQM", "median", "mean", "optimality gap"), rows)
 
 
+def better_first(pair: JsonObject) -> JsonObject:
+    """A probability of improvement as that of the method which more likely scores more than the other.
+
+    >>> better_first({"method": "a2c", "over": "ppo", "value": 0.25, "ci95": [0.0, 0.5]})
+    {'method': 'ppo', 'over': 'a2c', 'value': 0.75, 'ci95': [0.5, 1.0]}
+    """
+    if pair["value"] >= 0.5:
+        return pair
+    interval = pair["ci95"] and [1 - pair["ci95"][1], 1 - pair["ci95"][0]]
+    return {"method": pair["over"], "over": pair["method"], "value": 1 - pair["value"], "ci95": interval}
+
+
 def improvement_table(numbers: JsonObject) -> Table | None:
     """How likely methods improve on each other; None where there is one method only."""
     rows = [
         (each["method"], each["over"], each["value"], interval_text(each["ci95"]) or "–")
-        for each in numbers["probability_of_improvement"]
+        for each in map(better_first, numbers["probability_of_improvement"])
     ]
-    heads = ("method", "over", "probability of improvement", "95% interval")
+    heads = ("method", "over", "probability", "95% interval")
     return Table("Probability of improvement", heads, rows) if rows else None
 
 

@@ -208,6 +208,10 @@ class RunDirectory:
         except OSError as error:
             raise InputError(f"run directory {_short(run.path)}: {error.strerror}. Give another.") from error
         if not found:
+            if (run.path / "study.toml").is_file():
+                raise InputError(
+                    f"run directory {run.path}: it is a study. Give one of its runs: steepest runs {run.path}"
+                )
             what = "it has no config.json" if run.path.is_dir() else "there is no such directory"
             raise InputError(f"run directory {run.path}: {what}. Give one that steepest train has written.")
         return run

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from steepest.experiments.time_left import Pace, TimeLeft, in_clock
 from steepest.studies.engine import AbstractWatcher, Report
 from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import PlannedRunState
@@ -49,14 +50,14 @@ class StudyDisplay(AbstractWatcher):
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[recent]}"),
             TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(compact=True),
+            TimeLeft(),
             console=self._console,
             disable=not self._live,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._all = self._bars.add_task(
-            "", total=sum(map(_total, self._runs.values())), completed=sum(self._steps.values()), recent="", speed=""
-        )
+        done, self._paces = sum(self._steps.values()), {"": Pace(sum(self._steps.values()))}
+        self._sum = sum(map(_total, self._runs.values()))
+        self._all = self._bars.add_task("", total=self._sum, completed=done, recent="", speed="", pace=self._paces[""])
         self._count()
 
     def __enter__(self) -> StudyDisplay:
@@ -70,10 +71,11 @@ class StudyDisplay(AbstractWatcher):
         self._states[run.name] = "running"
         self._began.setdefault(run.name, time.monotonic())
         if run.name not in self._tasks:
-            task = self._bars.add_task(
-                escape(run.name), total=_total(run), completed=self._steps[run.name], recent="", speed="starting"
+            done = self._steps[run.name]
+            pace = self._paces[run.name] = Pace(done, warms_up=True)
+            self._tasks[run.name] = self._bars.add_task(
+                escape(run.name), total=_total(run), completed=done, recent="", speed="starting", pace=pace
             )
-            self._tasks[run.name] = task
         self._count()
         if not self._live and not again:
             self._say("runs", run, "")
@@ -88,7 +90,8 @@ class StudyDisplay(AbstractWatcher):
             recent="" if report.recent is None else f"return {report.recent:.1f}",
             speed=speed,
         )
-        self._bars.update(self._all, completed=sum(self._steps.values()))
+        self._paces[run.name].report(self._steps[run.name])
+        self._count()
 
     def notice(self, run: PlannedRun, text: str) -> None:
         self._say("notice", run, text, always=True)
@@ -110,7 +113,9 @@ class StudyDisplay(AbstractWatcher):
         if self._show and not self._live and time.monotonic() - self._last_line > _LINE_EVERY:
             self._last_line = time.monotonic()
             running = [f"{name} {self._percent(name)}" for name, word in self._states.items() if word == "running"]
-            say(f"{self.summary}: {', '.join(running)}" if running else self.summary)
+            left = self._paces[""].left(self._sum)
+            said = self.summary if left is None else f"{self.summary}, {in_clock(left)} left"
+            say(f"{said}: {', '.join(running)}" if running else said)
 
     @property
     def summary(self) -> str:
@@ -125,7 +130,9 @@ class StudyDisplay(AbstractWatcher):
         return f"{100 * self._steps[name] / _total(self._runs[name]):.0f}%{recent}"
 
     def _count(self) -> None:
-        self._bars.update(self._all, description=self.summary, completed=sum(self._steps.values()))
+        done = sum(self._steps.values())
+        self._paces[""].report(done)
+        self._bars.update(self._all, description=self.summary, completed=done)
 
     def _say(self, word: str, run: PlannedRun, text: str, *, always: bool = False) -> None:
         if not self._show and not always:

@@ -237,7 +237,9 @@ def _asked(text: str, begin: HyperParameters, known: Mapping[str, Description]) 
     except ValueError:
         bounds = math.nan, math.nan
     if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
-        raise InputError(f"search: {name} is {words!r}; it must be two numbers, such as {name}=1e-4..1e-2.")
+        raise InputError(
+            f"search: {name} is {words!r}; it must be two numbers, the lower one first, such as {name}=1e-4..1e-2."
+        )
     if _bare(field.kind) not in (Any, int, float):
         raise InputError(f"search: {name} is no number. Give choices: {name}=a,b.")
     for each in bounds:

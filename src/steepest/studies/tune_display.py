@@ -9,8 +9,9 @@ import time
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from steepest.experiments.time_left import Pace, TimeLeft, in_clock
 from steepest.studies.engine import AbstractWatcher
 from steepest.studies.planned import PlannedRun
 from steepest.studies.study_directory import PlannedRunState
@@ -36,10 +37,11 @@ class TuneDisplay(AbstractWatcher):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(compact=True),
+            TimeLeft(),
             console=self._console,
             disable=not self._live,
         )
+        self._pace, self._done, self._total = Pace(), 0, 0
         self._task = self._bar.add_task("", total=None, said="", visible=False)
         self._best = -math.inf
         self._told = time.monotonic()
@@ -59,14 +61,18 @@ class TuneDisplay(AbstractWatcher):
 
     def phase(self, name: str, total: int, done: int = 0) -> None:
         """Something begins that is counted."""
-        self._bar.update(self._task, description=name, total=total, completed=done, said="", visible=True)
+        self._pace, self._done, self._total = Pace(done), done, total
+        self._bar.update(
+            self._task, description=name, total=total, completed=done, said="", visible=True, pace=self._pace
+        )
 
     def trial(self, trial: Trial, total: int, *, shown: bool = True) -> None:
         """A trial is over."""
         better = trial.state == "complete" and trial.mean > self._best
         self._best = max(self._best, trial.mean) if better else self._best
         best = f"best {self._best:.4g}" if self._best > -math.inf else ""
-        self._bar.update(self._task, advance=1, said=best)
+        self._one_more()
+        self._bar.update(self._task, said=best)
         if not shown:
             return
         counted = f"{len(trial.returns)} seed{'s' if len(trial.returns) > 1 else ''}"
@@ -76,12 +82,12 @@ class TuneDisplay(AbstractWatcher):
             "failed": f"failed: {trial.reason}",
             "running": "not over",
         }[trial.state]
-        self.say(f"trial {trial.number + 1}/{total}: {what}  ({words(trial.hyper)})")
+        self.say(f"trial {trial.number + 1}/{total}: {what}  ({words(trial.hyper)}){self._left()}")
 
     def advance(self, text: str) -> None:
         """One more of what is counted is over."""
-        self._bar.update(self._task, advance=1)
-        self._line(text)
+        self._one_more()
+        self._line(f"{text}{self._left()}")
 
     def notice(self, run: PlannedRun, text: str) -> None:
         self.say(f"{run.name}: {text}")
@@ -89,6 +95,16 @@ class TuneDisplay(AbstractWatcher):
     def ended(self, run: PlannedRun, state: PlannedRunState) -> None:
         if state.state == "failed":
             self.say(f"{run.name}: failed: {state.message}")
+
+    def _one_more(self) -> None:
+        self._done += 1
+        self._pace.report(self._done)
+        self._bar.update(self._task, completed=self._done)
+
+    def _left(self) -> str:
+        """How long the rest takes, where no bar shows it."""
+        seconds = None if self._live else self._pace.left(self._total)
+        return "" if not seconds else f", {in_clock(seconds)} left"
 
     def _line(self, text: str) -> None:
         if not self._show or self._live or time.monotonic() - self._told < _LINE_EVERY:

@@ -187,7 +187,7 @@ def tune(
         preset=before,
         space=search_space(start, asked=search, given=tuple(hyper)),
         seeds=searched,
-        fresh_seeds=seed_range(searched[-1] + 1, fresh_seeds),
+        fresh_seeds=seed_range(searched[-1] + 1, fresh_seeds, name="fresh_seeds"),
         options=options,
     )
     label = f"tune-{start.name}-{re.sub(r'[^A-Za-z0-9._-]+', '-', env)}"

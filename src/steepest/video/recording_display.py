@@ -6,8 +6,9 @@ import contextlib
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
+from steepest.experiments.time_left import Pace, TimeLeft
 from steepest.video.playing import Moment, in_words
 
 
@@ -22,11 +23,12 @@ class RecordingDisplay:
             BarColumn(),
             TextColumn("step {task.fields[steps]:,}"),
             TextColumn("return {task.fields[earned]}"),
-            TimeElapsedColumn(),
+            TimeLeft(),
             console=console,
             disable=not self._live,
         )
-        self._task = self._bars.add_task("", total=episodes, episode=1, steps=0, earned="0.0")
+        self._pace = Pace()
+        self._task = self._bars.add_task("", total=episodes, episode=1, steps=0, earned="0.0", pace=self._pace)
 
     def __enter__(self) -> RecordingDisplay:
         self._bars.start()
@@ -38,6 +40,7 @@ class RecordingDisplay:
     def moment(self, moment: Moment) -> None:
         """Show where it is."""
         done, earned = moment.episode - (not moment.ended), in_words(moment.earned)
+        self._pace.report(done)
         self._bars.update(self._task, completed=done, episode=moment.episode, steps=moment.steps, earned=earned)
         if moment.ended and self._show and not self._live:
             after = "" if moment.trained is None else f" after {moment.trained:,} steps of training"
