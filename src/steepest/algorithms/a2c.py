@@ -49,6 +49,8 @@ class A2C(SegmentHyperParameters):
     clip_global_norm: fields.ClipGlobalNorm = 0.5
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     memory: fields.Memory = "none"

@@ -20,7 +20,7 @@ from steepest.critics import (
     StateValue,
     TabularActionValue,
 )
-from steepest.networks import ActivationName, FlatEncoder, GaussianKind, RecurrentTrunk, make_head
+from steepest.networks import ActivationName, Encoding, GaussianKind, RecurrentTrunk, make_head
 from steepest.policies import (
     AbstractPolicy,
     RecurrentPolicy,
@@ -59,6 +59,8 @@ class Architecture:
     policy: Literal["network", "linear", "tabular"] = "network"
     hidden: tuple[int, ...] = (64, 64)
     activation: ActivationName = "tanh"
+    encoder: str = "auto"
+    channels: Literal["auto", "first", "last"] = "auto"
     memory: Literal["none", "gru", "lstm"] = "none"
     memory_size: int = 64
     gaussian: GaussianKind = "gaussian"
@@ -75,8 +77,7 @@ class Architecture:
             return Networks(RecurrentPolicy.initial(for_policy, self._trunk(for_trunk, spec), head))
         if self.policy == "tabular":
             return Networks(TabularPolicy.initial(spec, uniform_share=self.uniform_share))
-        hidden = () if self.policy == "linear" else self.hidden
-        return Networks(network_policy(key, spec, hidden=hidden, activation=self.activation, **self._head))
+        return Networks(network_policy(key, spec, **self._layers_of_policy, **self._head))
 
     def without_critic(self, key: Key[Array, ""], spec: Spec) -> Networks:
         """The policy that `separate` draws with the same key, and no critic."""
@@ -93,8 +94,7 @@ class Architecture:
             for_trunk, for_heads = jax.random.split(key)
             head = make_head(spec.action, **self._head)
             return Networks(RecurrentSharedNetwork.initial(for_heads, self._trunk(for_trunk, spec), head))
-        hidden = () if self.policy == "linear" else self.hidden
-        return Networks(SharedNetwork.initial(key, spec, hidden=hidden, activation=self.activation, **self._head))
+        return Networks(SharedNetwork.initial(key, spec, **self._layers_of_policy, **self._head))
 
     def with_action_values(self, key: Key[Array, ""], spec: Spec) -> Networks:
         """A policy, and `critics` critics of actions; tables where the policy is one."""
@@ -108,12 +108,26 @@ class Architecture:
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(policy))
 
     @property
+    def _encoding(self) -> Encoding:
+        return Encoding(self.encoder, self.channels)
+
+    @property
+    def _layers(self) -> dict:
+        return {"hidden": self.hidden, "activation": self.activation, "encoding": self._encoding}
+
+    @property
+    def _layers_of_policy(self) -> dict:
+        """Those of the policy, which may be linear in the observation."""
+        linear = {"hidden": (), "encoding": Encoding("mlp")}
+        return self._layers | (linear if self.policy == "linear" else {})
+
+    @property
     def _head(self) -> dict:
         return {"gaussian": self.gaussian, "log_std": self.log_std, "uniform_share": self.uniform_share}
 
     def _state_value(self, key: Key[Array, ""], spec: Spec) -> AbstractStateValue:
         if self.memory == "none":
-            return StateValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+            return StateValue.initial(key, spec, **self._layers)
         for_trunk, for_value = jax.random.split(key)
         return RecurrentValue.initial(for_value, self._trunk(for_trunk, spec))
 
@@ -121,7 +135,7 @@ class Architecture:
         assert self.memory != "none"
         return RecurrentTrunk.initial(
             key,
-            FlatEncoder(spec.observation),
+            self._encoding.initial(key, spec),
             hidden=self.hidden,
             activation=self.activation,
             memory=self.memory,
@@ -132,8 +146,8 @@ class Architecture:
         if isinstance(policy, TabularPolicy):
             return TabularActionValue(jnp.zeros_like(policy.logits))
         if self.action_value == "compatible":
-            return CompatibleActionValue.initial(key, spec, policy, hidden=self.hidden, activation=self.activation)
-        return ActionValue.initial(key, spec, hidden=self.hidden, activation=self.activation)
+            return CompatibleActionValue.initial(key, spec, policy, **self._layers)
+        return ActionValue.initial(key, spec, **self._layers)
 
 
 def architecture(**described: object) -> Architecture:

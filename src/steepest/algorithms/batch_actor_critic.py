@@ -52,6 +52,8 @@ class BatchActorCritic(SegmentHyperParameters):
     minibatch_size: fields.MinibatchSize = 64
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -53,6 +53,8 @@ class BehaviourCloning(HyperParameters):
     batch_size: fields.BatchSize = 64
     held_out: fields.HeldOut = 0.1
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -56,6 +56,8 @@ class DPG(ReplayHyperParameters):
     exploration: fields.Exploration = "gaussian"
     noise_log_std: fields.NoiseLogStd = -2.3
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (256, 256)
     activation: fields.Activation = "relu"
     normalise_observations: fields.NormaliseObservations = False

@@ -195,6 +195,12 @@ Policy = Annotated[Literal["network", "linear", "tabular"],
     Help("A network; linear in the observation; or a logit for each pair of discrete observation and action.")]
 SharedNetwork = Annotated[bool,
     Help("Let actor and critic share one network with two heads, with value_coefficient between their losses.")]
+Encoder = Annotated[str,
+    Help("What observations go through before the hidden layers: auto chooses for each array of an observation; mlp "
+         "lays it flat, nature and impala are convolutions of pictures, embedding is of choices among many; "
+         "module:Class is one of your own, called with (key, spec).")]
+Channels = Annotated[Literal["auto", "first", "last"],
+    Help("Where pictures have their channels, if their space does not tell: before or after height and width.")]
 Hidden = Annotated[tuple[int, ...], Help("Widths of the hidden layers of policy and critic; none gives linear ones."),
     Bound("64 64 is usual.", at_least=1, at_most=2**16, whole=True)]
 Memory = Annotated[Literal["none", "gru", "lstm"],

@@ -43,6 +43,8 @@ class FiniteDifferenceAscent(PerturbationHyperParameters):
     central: fields.Central = True
     noisy_actions: fields.NoisyActions = False
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = ()
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -57,6 +57,8 @@ class FittedPolicyIteration(SegmentHyperParameters):
     kl_stop: fields.KLStop = math.inf
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     uniform_share: fields.UniformShare = 0.1

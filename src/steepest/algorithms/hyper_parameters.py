@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from steepest.core.errors import InputError
 from steepest.core.spaces import Spec
-from steepest.core.validation import check_fields, check_start_of_log_std
+from steepest.core.validation import check_choice, check_fields, check_start_of_log_std
 
 if TYPE_CHECKING:
     from jax import Array
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from steepest.core.spaces import Space, SpacesOfEnvironment
     from steepest.critics import AbstractCriticObjective
     from steepest.objectives import AbstractObjective
+
+
+ENCODERS = ("auto", "mlp", "nature", "impala", "embedding")
+"""What observations may go through, beside modules of the user's own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,7 @@ class HyperParameters(metaclass=abc.ABCMeta):
         """Check every field against its annotation. What concerns two fields of one algorithm is its own to check."""
         check_fields(self)
         check_start_of_log_std(getattr(self, "gaussian", ""), getattr(self, "log_std", 0.0))
+        self._check_encoder()
 
     @abc.abstractmethod
     def build(self, spec: Spec) -> AbstractAlgorithm:
@@ -147,6 +152,14 @@ class HyperParameters(metaclass=abc.ABCMeta):
             normalise_observations=getattr(self, "normalise_observations", False),
             scale_rewards=getattr(self, "scale_rewards", False),
         )
+
+    def _check_encoder(self) -> None:
+        """Refuse an encoder that has no such name, or stands before a policy that sees observations as they are."""
+        encoder, policy = getattr(self, "encoder", "auto"), getattr(self, "policy", "network")
+        if ":" not in encoder:
+            check_choice("encoder", encoder, (*ENCODERS, "module:Class"))
+        if encoder not in ("auto", "mlp") and policy != "network":
+            raise InputError(f"encoder is {encoder!r}, but policy is {policy!r}, which has none. Use 'network'.")
 
     def check_memory(self) -> None:
         """Refuse a memory where the policy is not a network."""

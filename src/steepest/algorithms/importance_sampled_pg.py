@@ -47,6 +47,8 @@ class ImportanceSampledPG(EpisodeHyperParameters):
     batches: fields.Batches = 4
     gradient_steps: fields.GradientSteps = 8
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

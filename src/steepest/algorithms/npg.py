@@ -55,6 +55,8 @@ class NPG(SegmentHyperParameters):
     fisher_rows: fields.FisherRows = None
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     memory: fields.Memory = "none"

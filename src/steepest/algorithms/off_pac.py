@@ -62,6 +62,8 @@ class OffPAC(ReplayHyperParameters):
     target_rate: fields.TargetRate = 0.005
     behaviour: fields.Behaviour = "uniform"
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (256, 256)
     activation: fields.Activation = "relu"
     gaussian: fields.GaussianKind = "gaussian"

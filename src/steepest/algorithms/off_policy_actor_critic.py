@@ -54,6 +54,8 @@ class OffPolicyActorCritic(ReplayHyperParameters):
     critics: fields.Critics = 2
     target_rate: fields.TargetRate = 0.005
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (256, 256)
     activation: fields.Activation = "relu"
     gaussian: fields.GaussianKind = "squashed"

@@ -52,6 +52,8 @@ class OnlineActorCritic(SegmentHyperParameters):
     clip_global_norm: fields.ClipGlobalNorm = math.inf
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -57,6 +57,8 @@ class PGBaseline(EpisodeHyperParameters):
     critic_epochs: fields.CriticEpochs = 20
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -55,6 +55,8 @@ class PPO(SegmentHyperParameters):
     kl_stop: fields.KLStop = math.inf
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     memory: fields.Memory = "none"

@@ -42,6 +42,8 @@ class RegressionAscent(PerturbationHyperParameters):
     perturbations: fields.Perturbations = 31
     noisy_actions: fields.NoisyActions = False
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = ()
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

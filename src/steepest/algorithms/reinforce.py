@@ -44,6 +44,8 @@ class Reinforce(EpisodeHyperParameters):
     learning_rate: fields.LearningRate = 3e-3
     clip_global_norm: fields.ClipGlobalNorm = math.inf
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     memory: fields.Memory = "none"

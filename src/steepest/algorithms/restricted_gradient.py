@@ -41,6 +41,8 @@ class RestrictedGradient(EpisodeHyperParameters):
     baseline: fields.Baseline = "none"
     radius: fields.Radius = 0.01
     policy: fields.Policy = "network"
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     gaussian: fields.GaussianKind = "gaussian"

@@ -60,6 +60,8 @@ class TRPO(SegmentHyperParameters):
     shrink: fields.Shrink = 0.8
     policy: fields.Policy = "network"
     shared_network: fields.SharedNetwork = False
+    encoder: fields.Encoder = "auto"
+    channels: fields.Channels = "auto"
     hidden: fields.Hidden = (64, 64)
     activation: fields.Activation = "tanh"
     memory: fields.Memory = "none"

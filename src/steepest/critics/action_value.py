@@ -13,7 +13,7 @@ from steepest.core.errors import InputError
 from steepest.core.interfaces import Policy
 from steepest.core.spaces import Box, Discrete, Leaf, MaskedObservation, Space, Spec, map_leaves
 from steepest.core.types import AnyArray, PyTree
-from steepest.networks import ActivationName, Dense, feature_count, features
+from steepest.networks import AUTO, AbstractEncoder, ActivationName, Dense, Encoding, feature_count, features
 
 
 class AbstractActionValue(eqx.Module):
@@ -33,15 +33,15 @@ class AbstractActionValue(eqx.Module):
 
 
 class ActionValue(AbstractActionValue):
-    r"""An action-value network $Q_\phi(s,a)$ of dense layers.
+    r"""An action-value network $Q_\phi(s,a)$: an encoder of the observation, and dense layers.
 
     Discrete actions have one output each. Any other action is an input beside the observation: choices one-hot, real
     numbers scaled so that their bounds are ±1, or unscaled where a bound is not finite. Nothing is clipped, so
     $\nabla_a Q$ does not vanish beyond the bounds.
     """
 
+    encoder: AbstractEncoder
     network: Dense
-    observation: Space = eqx.field(static=True)
     action: Space = eqx.field(static=True)
 
     @classmethod
@@ -52,6 +52,7 @@ class ActionValue(AbstractActionValue):
         *,
         hidden: tuple[int, ...] = (64, 64),
         activation: ActivationName = "tanh",
+        encoding: Encoding = AUTO,
     ) -> "ActionValue":
         """Draw a critic for the observations and actions of `spec`.
 
@@ -60,20 +61,21 @@ class ActionValue(AbstractActionValue):
         >>> critic.values(jnp.zeros((3, 4))).shape, critic(jnp.zeros((3, 4)), jnp.array([0, 1, 1])).shape
         ((3, 2), (3,))
         """
-        inputs = feature_count(spec.observation)
+        encoder = encoding.initial(key, spec)
+        inputs = encoder.size
         if isinstance(spec.action, Discrete):
             sizes = (inputs, *hidden, spec.action.n)
         else:
             sizes = (inputs + feature_count(spec.action), *hidden, 1)
         network = Dense.initial(key, sizes, activation=activation, output_scale=1.0)
-        return cls(network, spec.observation, spec.action)
+        return cls(encoder, network, spec.action)
 
     def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:
         if isinstance(self.action, Discrete):
             return _taken(self.values(obs), action)
         parts = jax.tree.leaves(map_leaves(_scaled, self.action, action))
         numbers = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
-        both = [each.astype(self.network.weights[0].dtype) for each in (features(self.observation, obs), numbers)]
+        both = [each.astype(self.network.weights[0].dtype) for each in (self.encoder(obs), numbers)]
         return self.network(jnp.concatenate(both, axis=-1))[..., 0]
 
     def values(self, obs: PyTree) -> Float[Array, "*batch A"]:
@@ -82,7 +84,7 @@ class ActionValue(AbstractActionValue):
                 f"values: the action space is {self.action}, whose actions are not numbered. Ask for one action: "
                 "critic(obs, action)."
             )
-        return self.network(features(self.observation, obs))
+        return self.network(self.encoder(obs))
 
 
 class TabularActionValue(AbstractActionValue):

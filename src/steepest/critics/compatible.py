@@ -11,7 +11,7 @@ from steepest.core.spaces import Spec
 from steepest.core.types import PyTree
 from steepest.critics.action_value import AbstractActionValue
 from steepest.critics.state_value import StateValue
-from steepest.networks import ActivationName
+from steepest.networks import AUTO, ActivationName, Encoding
 
 
 class CompatibleActionValue(AbstractActionValue):
@@ -40,9 +40,10 @@ class CompatibleActionValue(AbstractActionValue):
         *,
         hidden: tuple[int, ...] = (64, 64),
         activation: ActivationName = "tanh",
+        encoding: Encoding = AUTO,
     ) -> "CompatibleActionValue":
         """Draw a critic with $w = 0$ and a new V; the options are those of `StateValue.initial`."""
-        value = StateValue.initial(key, spec, hidden=hidden, activation=activation)
+        value = StateValue.initial(key, spec, hidden=hidden, activation=activation, encoding=encoding)
         return cls(jax.tree.map(jnp.zeros_like, policy), value, policy)
 
     def __call__(self, obs: PyTree, action: PyTree) -> Float[Array, "*batch"]:

@@ -13,7 +13,7 @@ from steepest.core.problem import AbstractMaximisation, Info, weighted_mean
 from steepest.core.spaces import Spec
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
-from steepest.networks import AbstractEncoder, ActivationName, Dense, FlatEncoder
+from steepest.networks import AUTO, AbstractEncoder, ActivationName, Dense, Encoding
 
 Critic = Callable[..., Array]
 """$V_\\phi(s)$ or $Q_\\phi(s,a)$ as a function of observations, or of observations and actions."""
@@ -57,9 +57,10 @@ class StateValue(AbstractStateValue):
         *,
         hidden: tuple[int, ...] = (64, 64),
         activation: ActivationName = "tanh",
+        encoding: Encoding = AUTO,
     ) -> "StateValue":
         """Draw a critic for the observations of `spec`."""
-        encoder = FlatEncoder(spec.observation)
+        encoder = encoding.initial(key, spec)
         return cls(encoder, Dense.initial(key, (encoder.size, *hidden, 1), activation=activation, output_scale=1.0))
 
     def __call__(self, obs: PyTree) -> Float[Array, "*batch"]:

@@ -12,7 +12,7 @@ from steepest.core.errors import InputError
 from steepest.core.histories import Histories
 from steepest.core.spaces import Discrete, Masked, MaskedObservation, Spec
 from steepest.core.types import PyTree
-from steepest.networks import AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, FlatEncoder
+from steepest.networks import AUTO, AbstractEncoder, AbstractHead, ActivationName, CategoricalHead, Dense, Encoding
 from steepest.networks.heads import GaussianKind, make_head
 
 
@@ -98,10 +98,11 @@ class SharedNetwork(AbstractPolicyWithValue):
         gaussian: GaussianKind = "gaussian",
         log_std: float = 0.0,
         uniform_share: float = 0.0,
+        encoding: Encoding = AUTO,
     ) -> "SharedNetwork":
         """Draw one. The policy's layer starts small, so that the policy is near uniform, and the value's at scale 1."""
         for_trunk, for_policy, for_value = jax.random.split(key, 3)
-        encoder = FlatEncoder(spec.observation)
+        encoder = encoding.initial(for_trunk, spec)
         head = make_head(spec.action, gaussian=gaussian, log_std=log_std, uniform_share=uniform_share)
         sizes = (encoder.size, *hidden)
         return cls(
@@ -154,6 +155,7 @@ def network_policy(
     gaussian: GaussianKind = "gaussian",
     log_std: float = 0.0,
     uniform_share: float = 0.0,
+    encoding: Encoding = AUTO,
 ) -> NetworkPolicy:
     """A fresh network policy for the spaces of `spec`; `hidden=()` gives the linear policy.
 
@@ -162,7 +164,7 @@ def network_policy(
     >>> network_policy(jax.random.key(0), spec)(jnp.zeros((3, 4))).logits.shape
     (3, 2)
     """
-    encoder = FlatEncoder(spec.observation)
+    encoder = encoding.initial(key, spec)
     head = make_head(spec.action, gaussian=gaussian, log_std=log_std, uniform_share=uniform_share)
     sizes = (encoder.size, *hidden, head.inputs)
     return NetworkPolicy(encoder, Dense.initial(key, sizes, activation=activation, output_scale=output_scale), head)

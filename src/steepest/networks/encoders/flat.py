@@ -1,6 +1,5 @@
-"""Encoders: how an observation enters a network."""
+"""Observations laid flat: choices one-hot, arrays in a line."""
 
-import abc
 import math
 
 import equinox as eqx
@@ -18,23 +17,13 @@ from steepest.core.spaces import (
     MultiDiscrete,
     Space,
     Tuple,
+    is_picture,
     leaves,
     map_leaves,
 )
 from steepest.core.types import PyTree
-
-
-class AbstractEncoder(eqx.Module):
-    """The first part of a network: from an observation to features. Array leaves are parameters."""
-
-    @property
-    @abc.abstractmethod
-    def size(self) -> int:
-        """How many features there are."""
-
-    @abc.abstractmethod
-    def __call__(self, obs: PyTree) -> Float[Array, "*batch F"]:
-        """The features of each observation; leading axes are batch axes."""
+from steepest.networks.encoders.encoder import AbstractEncoder
+from steepest.networks.encoders.pictures import scaled
 
 
 class FlatEncoder(AbstractEncoder):
@@ -71,7 +60,7 @@ def feature_count(space: Space) -> int:
 def features(space: Space, obs: PyTree) -> Float[Array, "*batch F"]:
     """An observation as the numbers that a network takes: choices one-hot, arrays laid flat, all of a tree in a line.
 
-    A mask is no feature.
+    A mask is no feature. Pictures are scaled to 0 … 1.
 
     In single precision, unless the observation is in double.
     """
@@ -91,6 +80,8 @@ def features(space: Space, obs: PyTree) -> Float[Array, "*batch F"]:
             return jnp.asarray(obs, jnp.float32)
         case Box(shape=shape):
             batch = obs.shape[: obs.ndim - len(shape)]
+            if is_picture(space):
+                return scaled(space, obs).reshape(*batch, math.prod(shape))
             numbers = jnp.asarray(obs)
             numbers = numbers if numbers.dtype == jnp.float64 else numbers.astype(jnp.float32)
             return numbers.reshape(*batch, math.prod(shape))
