@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
 SHORT = {
     "own_network.py": 4096,
+    "own_encoder.py": 2048,
     "own_algorithm.py": 4096,
     "own_environment.py": 4096,
     "a_listener.py": 4096,
@@ -16,6 +17,7 @@ SHORT = {
 }
 SAYS = {
     "own_network.py": "mean return of 20 episodes",
+    "own_encoder.py": "mean return of 20 episodes",
     "own_algorithm.py": "largest measured KL of an update: 0.0",
     "own_environment.py": "at 10 °C it heats by",
     "a_listener.py": "seed 0, 4,096 steps",

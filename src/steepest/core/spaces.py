@@ -83,7 +83,7 @@ class MultiBinary:
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype(np.int32)
+        return np.dtype(np.int8)
 
 
 def _check_count(name: str, count: int) -> None:
@@ -318,6 +318,15 @@ def stacked(space: Space, frames: int) -> Space:
         if not isinstance(leaf, Box):
             return leaf
         return Box(leaf.low[None], leaf.high[None], (frames, *leaf.shape), dtype=leaf.dtype)
+
+    return with_leaves(one, space)
+
+
+def unstacked(space: Space) -> Space:
+    """The observations of which `stacked` made these: one frame of every `Box`."""
+
+    def one(leaf: Leaf) -> Leaf:
+        return Box(leaf.low[0], leaf.high[0], leaf.shape[1:], dtype=leaf.dtype) if isinstance(leaf, Box) else leaf
 
     return with_leaves(one, space)
 

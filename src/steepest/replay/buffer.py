@@ -1,5 +1,6 @@
 """The replay buffer of off-policy algorithms: a ring of the newest transitions of every stream (C4)."""
 
+import dataclasses
 import functools
 
 import equinox as eqx
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Space, Spec, map_leaves
+from steepest.core.spaces import Box, Leaf, Space, Spec, map_leaves, unstacked
 from steepest.core.trajectory import Trajectory
 from steepest.core.types import PyTree, TreeOf
 
@@ -39,6 +40,12 @@ class ReplayBuffer(eqx.Module):
     `valid` are not written. Nothing is copied where the caller donates the ring.
 
     - `written`: the number of transitions that each stream has written so far.
+    - `begins`: whether nothing before a row belongs to its episode; kept where frames are stacked only.
+    - `frames`: how many frames every `Box` of an observation holds.
+
+    Of stacked frames only the newest is kept, and drawing puts the stack together again: from the rows before, and the
+    first frame of the episode in place of those that there never were. The oldest `frames` − 1 rows of a full ring are
+    kept for that alone, and not drawn.
 
     Row $i N + n$ is slot i of stream n. The arrays have one axis for all rows: with two, XLA would change their layout,
     and so copy them, between writing and drawing.
@@ -59,26 +66,34 @@ class ReplayBuffer(eqx.Module):
     terminated: Bool[Array, " LN"]
     truncated: Bool[Array, " LN"]
     written: Int[Array, " N"]
+    begins: Bool[Array, " LN"] | None = None
+    space: Space | None = eqx.field(static=True, default=None)
+    frames: int = eqx.field(static=True, default=1)
 
     @classmethod
     def initial(cls, spec: Spec, capacity: int) -> "ReplayBuffer":
         """An empty ring for `capacity` transitions of all streams together."""
-        rows = max(1, capacity // spec.num_envs) * spec.num_envs
+        frames = spec.frame_stack
+        rows = (max(1, capacity // spec.num_envs) + frames - 1) * spec.num_envs
+        kept = spec.observation if frames == 1 else unstacked(spec.observation)
         return cls(
-            obs=_blank(spec.observation, rows),
+            obs=_blank(kept, rows),
             action=_blank(spec.action, rows),
-            next_obs=_blank(spec.observation, rows),
+            next_obs=_blank(kept, rows),
             reward=jnp.zeros(rows, jnp.float32),
             log_prob=jnp.zeros(rows, jnp.float32),
             terminated=jnp.zeros(rows, bool),
             truncated=jnp.zeros(rows, bool),
             written=jnp.zeros(spec.num_envs, jnp.int32),
+            begins=None if frames == 1 else jnp.zeros(rows, bool),
+            space=None if frames == 1 else spec.observation,
+            frames=frames,
         )
 
     @property
     def length(self) -> int:
-        """L: the rows of each stream."""
-        return self.reward.shape[0] // self.written.shape[0]
+        """L: the rows of each stream that can be drawn."""
+        return self._slots - (self.frames - 1)
 
     @property
     def size(self) -> Int[Array, ""]:
@@ -93,9 +108,10 @@ class ReplayBuffer(eqx.Module):
             raise ValueError(f"{steps} steps do not fit into a ring of {length} for each stream.")
         valid = jnp.asarray(trajectory.valid) & wanted
         count = jnp.cumsum(valid, axis=0, dtype=jnp.int32)
-        slot = (self.written[None, :] + count - 1) % length
+        slots = self._slots
+        slot = (self.written[None, :] + count - 1) % slots
         # Past the end: what is written there is dropped.
-        row = jnp.where(valid, slot * streams + jnp.arange(streams)[None, :], length * streams).reshape(-1)
+        row = jnp.where(valid, slot * streams + jnp.arange(streams)[None, :], slots * streams).reshape(-1)
 
         def write(kept: PyTree, new: PyTree) -> PyTree:
             def one(kept: Array, new: Array) -> Array:
@@ -104,15 +120,17 @@ class ReplayBuffer(eqx.Module):
 
             return jax.tree.map(one, kept, new)
 
-        ring = ReplayBuffer(
-            obs=write(self.obs, trajectory.obs),
+        ring = dataclasses.replace(
+            self,
+            obs=write(self.obs, self._newest_frame(trajectory.obs)),
             action=write(self.action, trajectory.action),
-            next_obs=write(self.next_obs, trajectory.next_obs),
+            next_obs=write(self.next_obs, self._newest_frame(trajectory.next_obs)),
             reward=write(self.reward, trajectory.reward),
             log_prob=write(self.log_prob, trajectory.log_prob),
             terminated=write(self.terminated, trajectory.terminated),
             truncated=write(self.truncated, trajectory.truncated),
             written=self.written + count[-1],
+            begins=None if self.begins is None else write(self.begins, self._beginnings(trajectory)),
         )
         # Otherwise XLA writes once more for every reader, each time into a copy.
         return jax.lax.optimization_barrier(ring)
@@ -125,7 +143,7 @@ class ReplayBuffer(eqx.Module):
         streams = self.written.shape[0]
         if length == self.length:
             return self
-        if length < self.length or jnp.max(self.written) > self.length:
+        if length < self.length or jnp.max(self.written) > self._slots:
             raise InputError(
                 f"the replay buffer holds {self.length * streams} transitions and cannot become one of "
                 f"{length * streams}. Train anew with more steps."
@@ -158,48 +176,124 @@ class ReplayBuffer(eqx.Module):
         newest = self.written[stream]
 
         def row(age):
-            return (newest - age) % self.length * self.written.shape[0] + stream
-
-        def at(kept: PyTree, index) -> PyTree:
-            return jax.tree.map(lambda each: each.at[index].get(mode="promise_in_bounds"), kept)
+            return (newest - age) % self._slots * self.written.shape[0] + stream
 
         first = last = row(age)
-        reward = at(self.reward, first)
+        reward = _at(self.reward, first)
         factor = jnp.broadcast_to(jnp.asarray(discount, reward.dtype), reward.shape)
         more = jnp.ones(reward.shape, bool)
 
         def one_more(later, gathered):
             reward, factor, last, more = gathered
             following = row(jnp.maximum(age - later, 1))
-            ended = at(self.terminated, last) | at(self.truncated, last)
-            more = more & ~ended & (age > later) & self._continues(at, last, following)
-            reward = reward + jnp.where(more, factor * at(self.reward, following), 0)
+            ended = _at(self.terminated, last) | _at(self.truncated, last)
+            more = more & ~ended & (age > later) & self._continues(last, following)
+            reward = reward + jnp.where(more, factor * _at(self.reward, following), 0)
             factor = jnp.where(more, factor * discount, factor)
             return reward, factor, jnp.where(more, following, last), more
 
         gathered = reward, factor, last, more
         reward, factor, last, _ = jax.lax.fori_loop(1, steps, one_more, gathered, unroll=min(8, max(steps - 1, 1)))
         return Transitions(
-            obs=at(self.obs, first),
-            action=at(self.action, first),
-            next_obs=at(self.next_obs, last),
+            obs=self._observed(first),
+            action=_at(self.action, first),
+            next_obs=self._followed(last),
             reward=reward,
-            log_prob=at(self.log_prob, first),
-            terminated=at(self.terminated, last),
+            log_prob=_at(self.log_prob, first),
+            terminated=_at(self.terminated, last),
             discount=factor,
         )
 
-    def _continues(self, at, last: Int[Array, " B"], following: Int[Array, " B"]) -> Bool[Array, " B"]:
+    def _continues(self, last: Int[Array, " B"], following: Int[Array, " B"]) -> Bool[Array, " B"]:
         """Whether a row continues the one before it. After a resume on the host it does not."""
+        if self.begins is not None:
+            return ~_at(self.begins, following)
+        return _same(_at(self.next_obs, last), _at(self.obs, following), axes=1)
 
-        def same(one: Array, other: Array) -> Array:
-            return jnp.all((one == other).reshape(one.shape[0], -1), axis=1)
+    def _observed(self, row: Int[Array, " B"]) -> PyTree:
+        """The observations of rows."""
+        if self.begins is None:
+            return _at(self.obs, row)
+        frames = self._frames(row)
+        return map_leaves(
+            lambda leaf, kept: _at(kept, frames if isinstance(leaf, Box) else row), self._observation, self.obs
+        )
 
-        found = jax.tree.map(same, at(self.next_obs, last), at(self.obs, following))
-        return functools.reduce(jnp.logical_and, jax.tree.leaves(found))
+    def _followed(self, row: Int[Array, " B"]) -> PyTree:
+        """The true successors of rows."""
+        if self.begins is None:
+            return _at(self.next_obs, row)
+        before = self._frames(row)[:, 1:]
+
+        def one(leaf: Leaf, kept: Array, following: Array) -> Array:
+            newest = _at(following, row)
+            return jnp.concatenate([_at(kept, before), newest[:, None]], axis=1) if isinstance(leaf, Box) else newest
+
+        return map_leaves(one, self._observation, self.obs, self.next_obs)
+
+    def _frames(self, row: Int[Array, " B"]) -> Int[Array, "B K"]:
+        """The rows that hold the frames of a row's stack, the oldest first: none from before its episode."""
+        streams, rows = self.written.shape[0], [row]
+        for _ in range(self.frames - 1):
+            before = (rows[-1] - streams) % self.reward.shape[0]
+            rows.append(jnp.where(_at(self.begins, rows[-1]), rows[-1], before))
+        return jnp.stack(rows[::-1], axis=1)
+
+    def _newest_frame(self, obs: PyTree) -> PyTree:
+        """Of the stacks of a trajectory, [T, N, K, …], what is kept."""
+        if self.begins is None:
+            return obs
+        return map_leaves(lambda leaf, each: each[:, :, -1] if isinstance(leaf, Box) else each, self._observation, obs)
+
+    def _beginnings(self, trajectory: Trajectory) -> Bool[Array, "T N"]:
+        """Whether the rows of a trajectory do not continue the valid row before, here or in the ring.
+
+        Where rows were left out, or the environments were made anew, an episode begins as far as the ring knows.
+        """
+        steps, streams = trajectory.reward.shape
+        stream = jnp.arange(streams, dtype=jnp.int32)
+        time = jnp.where(trajectory.valid, jnp.arange(1, steps + 1, dtype=jnp.int32)[:, None], 0)
+        before = jnp.concatenate([jnp.zeros_like(time[:1]), jax.lax.cummax(time)[:-1]])
+        newest = self._row(stream, jnp.ones_like(self.written))
+
+        def at_row_before(kept: PyTree, new: PyTree) -> PyTree:
+            return jax.tree.map(lambda one, more: jnp.concatenate([one[None], more])[before, stream[None]], kept, new)
+
+        ended = at_row_before(
+            _at(self.terminated, newest) | _at(self.truncated, newest) | (self.written == 0),
+            jnp.logical_or(trajectory.terminated, trajectory.truncated),
+        )
+        return ended | ~_same(at_row_before(self._followed(newest), trajectory.next_obs), trajectory.obs, axes=2)
+
+    @property
+    def _observation(self) -> Space:
+        assert self.space is not None
+        return self.space
+
+    @property
+    def _slots(self) -> int:
+        """The rows of each stream."""
+        return self.reward.shape[0] // self.written.shape[0]
+
+    def _row(self, stream: Int[Array, " B"], age: Int[Array, " B"]) -> Int[Array, " B"]:
+        """Where the newest row of a stream is, of age 1, and older ones."""
+        return (self.written[stream] - age) % self._slots * self.written.shape[0] + stream
 
     def _filled(self) -> Int[Array, " N"]:
         return jnp.minimum(self.written, self.length)
+
+
+def _at(kept: PyTree, index: Int[Array, "..."]) -> PyTree:
+    return jax.tree.map(lambda each: each.at[index].get(mode="promise_in_bounds"), kept)
+
+
+def _same(one: PyTree, other: PyTree, *, axes: int) -> Bool[Array, "..."]:
+    """Whether two trees of arrays are equal, for each place in the first axes."""
+
+    def same(one: Array, other: Array) -> Array:
+        return jnp.all((one == other).reshape(*one.shape[:axes], -1), axis=-1)
+
+    return functools.reduce(jnp.logical_and, jax.tree.leaves(jax.tree.map(same, one, other)))
 
 
 def _blank(space: Space, rows: int) -> PyTree:

@@ -5,7 +5,7 @@ import pathlib
 import jax
 
 from steepest.core.errors import InputError
-from steepest.core.spaces import Spec, value_bytes
+from steepest.core.spaces import Spec, unstacked, value_bytes
 
 _SHARE = 0.8
 """The largest share of the free memory that a ring may take."""
@@ -13,14 +13,18 @@ _REWARD_AND_LOG_PROB = 8
 _FLAGS = 2
 
 
-def transition_bytes(spec: Spec) -> int:
-    """The bytes of a transition in a ring: two observations, an action, two numbers and two flags.
+def transition_bytes(spec: Spec, *, in_ring: bool = False) -> int:
+    """The bytes of a transition: two observations, an action, two numbers and two flags.
+
+    In a ring (`in_ring`), of the frames of an observation only the newest is kept.
 
     >>> from steepest.core.spaces import Box
     >>> transition_bytes(Spec(Box(-1, 1, (17,)), Box(-1, 1, (6,)), num_envs=1, total_updates=1))
     170
     """
-    return 2 * value_bytes(spec.observation) + value_bytes(spec.action) + _REWARD_AND_LOG_PROB + _FLAGS
+    frames_once = in_ring and spec.frame_stack > 1
+    observation = unstacked(spec.observation) if frames_once else spec.observation
+    return 2 * value_bytes(observation) + value_bytes(spec.action) + _REWARD_AND_LOG_PROB + _FLAGS
 
 
 def available_memory() -> int | None:
@@ -32,14 +36,17 @@ def available_memory() -> int | None:
     return min((each for each in found if each is not None), default=None)
 
 
-def check_memory(spec: Spec, count: int, *, field: str = "capacity", transitions: int = 1) -> None:
+def check_memory(
+    spec: Spec, count: int, *, field: str = "capacity", transitions: int = 1, in_ring: bool = False
+) -> None:
     """**Raises** `InputError` where a replay memory does not fit, with the bytes needed and free.
 
     **Arguments**
 
     - `count`: the value of `field`, each unit of which holds `transitions` transitions.
+    - `in_ring`: whether they are in a replay buffer.
     """
-    free, each = available_memory(), transition_bytes(spec)
+    free, each = available_memory(), transition_bytes(spec, in_ring=in_ring)
     if free is None or count * transitions * each <= _SHARE * free:
         return
     raise InputError(

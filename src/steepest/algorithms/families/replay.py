@@ -112,7 +112,7 @@ class ReplayHyperParameters(HyperParameters):
             warm_up_steps=self.warm_up_steps,
             normalise_observations=self.normalise_observations,
         )
-        check_memory(spec, algorithm.kept)
+        check_memory(spec, algorithm.kept, in_ring=True)
         return algorithm
 
 

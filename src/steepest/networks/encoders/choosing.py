@@ -88,9 +88,7 @@ class Encoding:
     def _made(self, kind: str, key: Key[Array, ""], name: str, leaf: Leaf, spec: Spec) -> AbstractEncoder:
         if isinstance(leaf, Box) and kind in _KINDS:
             return _KINDS[kind].initial(key, leaf, Layout.of(leaf, self.channels, spec.frame_stack, name))
-        if isinstance(leaf, Discrete) and kind == "embedding":
-            return EmbeddingEncoder.initial(key, leaf)
-        return FlatEncoder(leaf)
+        return EmbeddingEncoder.initial(key, leaf) if kind == "embedding" else FlatEncoder(leaf)
 
 
 AUTO = Encoding()

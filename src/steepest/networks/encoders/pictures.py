@@ -28,11 +28,15 @@ def scaled(space: Box, obs: Shaped[AnyArray, "..."]) -> Float[Array, "..."]:
     numbers = numbers if numbers.dtype == jnp.float64 else numbers.astype(jnp.float32)
     if not is_picture(space):
         return numbers
-    low, high = np.min(space.low).item(), np.max(space.high).item()
-    if not np.isfinite(high - low):
-        low, high = 0, 255
+    low, high = bounds_of_picture(space)
     moved = numbers - low if low else numbers
     return moved * np.asarray(1 / (high - low), numbers.dtype)
+
+
+def bounds_of_picture(space: Box) -> tuple[float, float]:
+    """What becomes 0 and what becomes 1: the bounds of the space, or those of bytes where it has none."""
+    low, high = np.min(space.low).item(), np.max(space.high).item()
+    return (low, high) if np.isfinite(high - low) else (0.0, 255.0)
 
 
 @dataclasses.dataclass(frozen=True)
