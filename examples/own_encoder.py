@@ -24,6 +24,7 @@ class RowsAndColumns(eqx.Module):
     layer: eqx.nn.Linear
 
     def __init__(self, key: Key[Array, ""], spec: steepest.Spec):
+        assert isinstance(spec.observation, steepest.Box)
         height, width, _ = spec.observation.shape
         self.layer = eqx.nn.Linear(height + width, 32, key=key)
 

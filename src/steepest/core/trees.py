@@ -6,9 +6,9 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from steepest.core.spaces import MaskedObservation
+from steepest.core.types import PyTree
 
 _STEP = re.compile(r"""\[("(?:[^"\\]|\\.)*"|\d+)\]|\.(observation|mask)""")
 
@@ -22,7 +22,7 @@ class _Field:
     name: str
 
 
-def map_named(function: Callable[..., Any], tree: Any, name: str, *others: Any) -> Any:
+def map_named(function: Callable, tree: PyTree, name: str, *others: PyTree) -> PyTree:
     """`function(name, array, *others)` at every array of dictionaries and tuples, as a tree like the first.
 
     >>> map_named(lambda name, each: name, {"a": (1, 2)}, "obs")
@@ -46,14 +46,14 @@ def map_named(function: Callable[..., Any], tree: Any, name: str, *others: Any) 
     return function(name, tree, *others)
 
 
-def named(tree: Any, name: str) -> dict[str, Any]:
+def named(tree: PyTree, name: str) -> dict[str, PyTree]:
     """The arrays of a tree by name; a bare array has the name itself."""
-    found: dict[str, Any] = {}
+    found: dict[str, PyTree] = {}
     map_named(found.__setitem__, tree, name)
     return found
 
 
-def from_named(arrays: Mapping[str, Any], name: str) -> Any:
+def from_named(arrays: Mapping[str, PyTree], name: str) -> PyTree:
     """The tree of which `named` made these arrays, and others whose names begin otherwise; None where there is none.
 
     **Raises** `ValueError` for names that are of no tree.
@@ -84,7 +84,7 @@ def _steps(path: str) -> tuple[str | int | _Field, ...]:
     return tuple(steps)
 
 
-def _built(paths: dict[tuple, Any]) -> Any:
+def _built(paths: dict[tuple, PyTree]) -> PyTree:
     if () in paths:
         if len(paths) > 1:
             raise ValueError("an array is a tree too")

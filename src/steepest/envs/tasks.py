@@ -33,6 +33,10 @@ BACKENDS = ("auto", "compiled", "envpool", "gymnasium")
 Bounds = tuple[float | None, float | None]
 
 
+Keywords = Mapping[str, Any]
+"""Arguments of an environment, by name."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """An environment that was found, and how to get more of it.
@@ -116,7 +120,7 @@ def resolve(
     action_bounds: Bounds = (None, None),
     *,
     max_episode_steps: int | None = None,
-    env_kwargs: Mapping[str, Any] | None = None,
+    env_kwargs: Keywords | None = None,
     action_masks: bool | None = None,
     frame_stack: int = 1,
 ) -> Task:
@@ -159,7 +163,7 @@ def _stacked(make: Callable[..., AbstractVectorEnvironment], frames: int, *given
     return StackedFrames(make(*given, **named), frames)
 
 
-def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked(given: Keywords) -> Keywords:
     """What an environment is made with. **Raises** `InputError` for what `config.json` cannot hold."""
     if not isinstance(given, Mapping):
         raise InputError(f"env_kwargs is {given!r}; it must be a dictionary, such as {{'is_slippery': False}}.")
@@ -182,7 +186,7 @@ def _find(
     env: EnvironmentLike,
     backend: str,
     action_bounds: Bounds,
-    env_kwargs: Mapping[str, Any],
+    env_kwargs: Keywords,
     action_masks: bool | None,
 ) -> Task:
     if backend not in BACKENDS:
@@ -234,7 +238,7 @@ def _within(task: Task, bounds: Bounds) -> Task:
     return task
 
 
-def _ours(env: str, env_kwargs: Mapping[str, Any]) -> bool:
+def _ours(env: str, env_kwargs: Keywords) -> bool:
     """Whether the compiled environment of a name is meant: it knows what it is made with, or nobody else has one."""
     if set(env_kwargs) <= set(_constants(env)):
         return True
@@ -249,7 +253,7 @@ def _constants(env: str) -> dict[str, Any]:
     return {name: value for name, value in vars(compiled(env)).items() if name not in others}
 
 
-def _compiled(env: str, env_kwargs: Mapping[str, Any], action_masks: bool | None) -> Task:
+def _compiled(env: str, env_kwargs: Keywords, action_masks: bool | None) -> Task:
     found, known = compiled(env), _constants(env)
     assert found is not None
     for name, value in env_kwargs.items():
@@ -292,7 +296,7 @@ def _envpool_has(env: str) -> bool:
     return envpool.available(env)
 
 
-def _envpool(env: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> Task:
+def _envpool(env: str, action_bounds: Bounds, env_kwargs: Keywords) -> Task:
     from steepest.envs.adapters import envpool
 
     known = envpool.known_ids()
@@ -315,7 +319,7 @@ def _envpool(env: str, action_bounds: Bounds, env_kwargs: Mapping[str, Any]) -> 
 def _gymnasium(
     env: str | Callable[[], gymnasium.Env],
     action_bounds: Bounds,
-    env_kwargs: Mapping[str, Any],
+    env_kwargs: Keywords,
     action_masks: bool | None,
 ) -> Task:
     from steepest.envs.adapters import gymnasium

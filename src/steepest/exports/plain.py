@@ -5,10 +5,10 @@ import numpy as np
 
 from steepest.algorithms.bodies.agent import Agent
 from steepest.core.errors import InputError
-from steepest.core.moments import NoNormaliser, ObservationNormaliser
-from steepest.core.spaces import Box, Discrete, MultiDiscrete, Space, Spec, is_picture, one_array
+from steepest.core.moments import NoNormaliser, ObservationNormaliser, TreeNormaliser
+from steepest.core.spaces import Box, Discrete, Leaf, Mask, Space, Spec, is_picture, leaves, without_mask
 from steepest.core.types import PyTree
-from steepest.networks import Dense, FlatEncoder
+from steepest.networks import Dense, FlatEncoder, feature_count
 from steepest.networks.encoders.pictures import bounds_of_picture
 from steepest.networks.heads import (
     AbstractHead,
@@ -31,9 +31,9 @@ _CHOICES = (CategoricalHead, MultiDiscreteHead, BernoulliHead)
 def plain(agent: PyTree, spec: Spec) -> tuple[Arrays, dict]:
     """What `act_numpy.py` computes with: arrays, and what to do with them.
 
-    Observations are laid flat, choices among them one-hot, and normalised, or scaled where they are pictures; then come
-    layers, each with an activation; then actions are read off: the first of the largest outputs of each choice, or
-    outputs scaled to the bounds, some of them after a tanh. A switch is a choice between 0 and its log-odds.
+    Observations are laid flat, choices among them one-hot, and normalised; a mask is kept apart. Then come layers, each
+    with an activation; then actions are read off: the first of the largest outputs of each choice, or outputs scaled to
+    the bounds, some of them after a tanh. A switch is a choice between 0 and its log-odds.
 
     **Arguments**
 
@@ -111,7 +111,7 @@ def _of_leaf(normaliser: PyTree, leaf: Leaf) -> Arrays:
         return {"mean": mean, "deviation": deviation, "limit": np.asarray(normaliser.limit, np.float32)}
     if type(normaliser) is not NoNormaliser:
         raise _unknown(normaliser)
-    low, high = bounds_of_picture(space) if is_picture(space) else (0, 1)
+    low, high = bounds_of_picture(leaf) if isinstance(leaf, Box) and is_picture(leaf) else (0, 1)
     scale = (("mean", low), ("deviation", high - low), ("limit", np.inf))
     return {name: np.asarray(value, np.float32) for name, value in scale}
 

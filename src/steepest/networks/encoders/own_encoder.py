@@ -1,8 +1,5 @@
 """Encoders of the user's own: any module from an observation to features."""
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 
 import equinox as eqx
@@ -11,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from steepest.core.errors import InputError
+from steepest.core.importing import import_named
 from steepest.core.spaces import Leaf, Spec, map_leaves, zeros
 from steepest.core.types import AnyArray, PyTree
 from steepest.networks.encoders.encoder import AbstractEncoder
@@ -29,7 +27,7 @@ class OwnEncoder(AbstractEncoder):
     features: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, module: Callable[[PyTree], Array], spec: Spec, name: str) -> "OwnEncoder":
+    def of(cls, module: Callable, spec: Spec, name: str) -> "OwnEncoder":
         """Ask how many features it makes. **Raises** `InputError` where it makes none, or fails."""
         example = jax.tree.map(jnp.asarray, zeros(spec.observation))
         try:
@@ -71,7 +69,7 @@ def own_encoder(key: Key[Array, ""], spec: Spec, name: str) -> AbstractEncoder:
     """
     module, _, attribute = name.partition(":")
     try:
-        make = getattr(_imported(module), attribute)
+        make = getattr(import_named(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"encoder is {name!r}, which cannot be found: {error}. Give module:Class, of a module that Python finds."
@@ -90,16 +88,3 @@ def own_encoder(key: Key[Array, ""], spec: Spec, name: str) -> AbstractEncoder:
     if not callable(made):
         raise InputError(f"encoder {name}: it makes a {type(made).__name__}; it must make a module that is called.")
     return OwnEncoder.of(made, spec, name)
-
-
-def _imported(module: str):
-    """A module, from the working directory too: scripts that an installation makes do not look there."""
-    here = os.getcwd()
-    missing = here not in sys.path
-    if missing:
-        sys.path.append(here)  # last, so that nothing there stands in for anything else
-    try:
-        return importlib.import_module(module)
-    finally:
-        if missing:
-            sys.path.remove(here)
