@@ -6,13 +6,13 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from steepest.core.spaces import MaskedObservation
+from steepest.core.types import PyTree
 
 _STEP = re.compile(r"""\[("(?:[^"\\]|\\.)*"|\d+)\]|\.(observation|mask)""")
-
 _DEEPEST = 100
+"""Steps of a path; files that say more of a name are not ours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,38 +22,30 @@ class _Field:
     name: str
 
 
-def map_named(function: Callable[..., Any], tree: Any, name: str, *others: Any) -> Any:
-    """`function(name, array, *others)` at every array of dictionaries and tuples, as a tree like the first.
+def map_named(function: Callable[[str, PyTree], PyTree], tree: PyTree, name: str) -> PyTree:
+    """`function(name, array)` at every array of dictionaries, tuples and masked observations, as such a tree.
 
     >>> map_named(lambda name, each: name, {"a": (1, 2)}, "obs")
     {'a': ('obs["a"][0]', 'obs["a"][1]')}
     """
     if isinstance(tree, MaskedObservation):
         pairs = zip(tree._fields, tree, strict=True)
-        return MaskedObservation(
-            *(map_named(function, each, f"{name}.{key}", *(getattr(one, key) for one in others)) for key, each in pairs)
-        )
+        return MaskedObservation(*(map_named(function, each, f"{name}.{field}") for field, each in pairs))
     if isinstance(tree, Mapping):
-        return {
-            key: map_named(function, tree[key], f"{name}[{json.dumps(key)}]", *(one[key] for one in others))
-            for key in sorted(tree)
-        }
+        return {key: map_named(function, tree[key], f"{name}[{json.dumps(key)}]") for key in sorted(tree)}
     if isinstance(tree, tuple):
-        return tuple(
-            map_named(function, each, f"{name}[{index}]", *(one[index] for one in others))
-            for index, each in enumerate(tree)
-        )
-    return function(name, tree, *others)
+        return tuple(map_named(function, each, f"{name}[{index}]") for index, each in enumerate(tree))
+    return function(name, tree)
 
 
-def named(tree: Any, name: str) -> dict[str, Any]:
+def named(tree: PyTree, name: str) -> dict[str, PyTree]:
     """The arrays of a tree by name; a bare array has the name itself."""
-    found: dict[str, Any] = {}
+    found: dict[str, PyTree] = {}
     map_named(found.__setitem__, tree, name)
     return found
 
 
-def from_named(arrays: Mapping[str, Any], name: str) -> Any:
+def from_named(arrays: Mapping[str, PyTree], name: str) -> PyTree:
     """The tree of which `named` made these arrays, and others whose names begin otherwise; None where there is none.
 
     **Raises** `ValueError` for names that are of no tree.
@@ -84,7 +76,7 @@ def _steps(path: str) -> tuple[str | int | _Field, ...]:
     return tuple(steps)
 
 
-def _built(paths: dict[tuple, Any]) -> Any:
+def _built(paths: dict[tuple, PyTree]) -> PyTree:
     if () in paths:
         if len(paths) > 1:
             raise ValueError("an array is a tree too")
