@@ -9,10 +9,11 @@ import pytest
 from worlds import Gates
 
 import steepest
-from steepest.core.spaces import Box, Dict, Discrete, MultiBinary, Tuple
+from steepest.core.spaces import Box, Dict, Discrete, MultiBinary, Spec, Tuple
 from steepest.envs.environment import AbstractEnvironment
 from steepest.envs.with_mask import WithMask
 from steepest.experiments.trained import TrainedPolicy
+from steepest.policies import network_policy
 from steepest.sampling.compiled import sample, start
 from steepest.video.stage import CompiledStage
 
@@ -113,3 +114,11 @@ def test_what_is_recorded_keeps_to_the_mask(stochastic):
         seen = stage.step(action)
         assert (stage.picture() == 50 * int(action[0])).all()
         obs, ended = seen.obs, seen.terminated or seen.truncated
+
+
+def test_gradients_of_trees_are_compared():
+    spec = Spec(Panel().observation_space, Panel().action_space, num_envs=1, total_updates=1)
+    policy, names = network_policy(KEY, spec, hidden=()), ["reward_to_go", "learned_baseline"]
+    found = steepest.compare_gradients(policy, Panel(), names, KEY, episodes=20, repeats=3, discount=0.9)
+    assert [row.name for row in found.rows] == names
+    assert all(np.isfinite(row.quality.variance) for row in found.rows)

@@ -174,7 +174,7 @@ class Mask:
     def dtype(self) -> np.dtype:
         return np.dtype(bool)
 
-    def allows(self, mask: Any) -> Any:
+    def allows(self, mask):
         """Whether every component has a choice that is allowed, for each mask of a batch, [*batch, choices].
 
         >>> Mask((2, 2)).allows(np.array([[True, False, False, True], [True, True, False, False]])).tolist()
@@ -265,7 +265,7 @@ Leaf = Discrete | MultiDiscrete | MultiBinary | Box | Mask
 Space = Leaf | Dict | Tuple | Masked
 
 
-def without_mask(given: Any) -> Any:
+def without_mask(given):
     """A space, or a value of it, without the mask that it may come with.
 
     >>> print(without_mask(Masked(Discrete(2), Mask((3,)))), without_mask(MaskedObservation(1, [True, False, True])))

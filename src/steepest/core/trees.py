@@ -11,8 +11,8 @@ from steepest.core.spaces import MaskedObservation
 from steepest.core.types import PyTree
 
 _STEP = re.compile(r"""\[("(?:[^"\\]|\\.)*"|\d+)\]|\.(observation|mask)""")
-
 _DEEPEST = 100
+"""Steps of a path; files that say more of a name are not ours."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,28 +22,20 @@ class _Field:
     name: str
 
 
-def map_named(function: Callable, tree: PyTree, name: str, *others: PyTree) -> PyTree:
-    """`function(name, array, *others)` at every array of dictionaries and tuples, as a tree like the first.
+def map_named(function: Callable[[str, PyTree], PyTree], tree: PyTree, name: str) -> PyTree:
+    """`function(name, array)` at every array of dictionaries, tuples and masked observations, as such a tree.
 
     >>> map_named(lambda name, each: name, {"a": (1, 2)}, "obs")
     {'a': ('obs["a"][0]', 'obs["a"][1]')}
     """
     if isinstance(tree, MaskedObservation):
         pairs = zip(tree._fields, tree, strict=True)
-        return MaskedObservation(
-            *(map_named(function, each, f"{name}.{key}", *(getattr(one, key) for one in others)) for key, each in pairs)
-        )
+        return MaskedObservation(*(map_named(function, each, f"{name}.{field}") for field, each in pairs))
     if isinstance(tree, Mapping):
-        return {
-            key: map_named(function, tree[key], f"{name}[{json.dumps(key)}]", *(one[key] for one in others))
-            for key in sorted(tree)
-        }
+        return {key: map_named(function, tree[key], f"{name}[{json.dumps(key)}]") for key in sorted(tree)}
     if isinstance(tree, tuple):
-        return tuple(
-            map_named(function, each, f"{name}[{index}]", *(one[index] for one in others))
-            for index, each in enumerate(tree)
-        )
-    return function(name, tree, *others)
+        return tuple(map_named(function, each, f"{name}[{index}]") for index, each in enumerate(tree))
+    return function(name, tree)
 
 
 def named(tree: PyTree, name: str) -> dict[str, PyTree]:

@@ -58,7 +58,7 @@ class MaskSource:
         return (obs["observation"] if self.kind == "observation" else obs), _flat(given["action_mask"])
 
 
-def _flat(mask: Any) -> np.ndarray:
+def _flat(mask: object) -> np.ndarray:
     """A mask in a line: an array, or as Gymnasium has them for several choices, an array for each."""
     parts = mask if isinstance(mask, tuple | list) else [mask]
     return np.concatenate([np.ravel(np.asarray(part)) for part in parts])

@@ -178,7 +178,7 @@ class SeparateEnvironments(AbstractVectorEnvironment):
             f"{what}. Correct the environment: step must return {kind.__name__}(…)."
         )
 
-    def _seen(self, index: int, obs: Any, info: Any, *, over: bool = False) -> PyTree:
+    def _seen(self, index: int, obs: PyTree, info: Any, *, over: bool = False) -> PyTree:
         """A copy of an observation of the right shape, with the mask where there is one."""
         space = self.observation_space
         if not isinstance(space, Masked):
@@ -188,7 +188,7 @@ class SeparateEnvironments(AbstractVectorEnvironment):
         obs, mask = self._mask_source(source, obs, info, size, over=over)
         return MaskedObservation(self._copied(index, space.observation, obs, "observation"), mask)
 
-    def _copied(self, index: int, space: Space, obs: Any, label: str) -> PyTree:
+    def _copied(self, index: int, space: Space, obs: PyTree, label: str) -> PyTree:
         match space:
             case Dict(spaces=pairs):
                 if not isinstance(obs, Mapping) or {name for name, _ in pairs} - set(obs):
@@ -205,7 +205,7 @@ class SeparateEnvironments(AbstractVectorEnvironment):
             raise self._misshapen(index, label, obs, str(space.shape))
         return array
 
-    def _misshapen(self, index: int, label: str, obs: Any, wanted: str) -> EnvironmentFault:
+    def _misshapen(self, index: int, label: str, obs: PyTree, wanted: str) -> EnvironmentFault:
         shape = () if isinstance(obs, Mapping) else _as_array(obs).shape
         found = f"shape {shape}" if shape else f"type {type(obs).__name__}"
         return EnvironmentFault(
