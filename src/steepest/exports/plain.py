@@ -98,7 +98,7 @@ def _normaliser(normaliser: PyTree, space: Space) -> Arrays:
         return {"mean": mean, "deviation": deviation, "limit": np.asarray(normaliser.limit, np.float32)}
     if type(normaliser) is not NoNormaliser:
         raise _unknown(normaliser)
-    low, high = bounds_of_picture(space) if is_picture(space) else (0, 1)
+    low, high = bounds_of_picture(space) if isinstance(space, Box) and is_picture(space) else (0, 1)
     scale = (("mean", low), ("deviation", high - low), ("limit", np.inf))
     return {name: np.asarray(value, np.float32) for name, value in scale}
 

@@ -12,7 +12,7 @@ from steepest.networks.encoders.embedding import EmbeddingEncoder
 from steepest.networks.encoders.encoder import AbstractEncoder
 from steepest.networks.encoders.flat import FlatEncoder
 from steepest.networks.encoders.joined import JoinedEncoder
-from steepest.networks.encoders.own import own_encoder
+from steepest.networks.encoders.own_module import own_encoder
 from steepest.networks.encoders.pictures import ChannelsName, Layout
 
 MANY = 512
@@ -88,7 +88,9 @@ class Encoding:
     def _made(self, kind: str, key: Key[Array, ""], name: str, leaf: Leaf, spec: Spec) -> AbstractEncoder:
         if isinstance(leaf, Box) and kind in _KINDS:
             return _KINDS[kind].initial(key, leaf, Layout.of(leaf, self.channels, spec.frame_stack, name))
-        return EmbeddingEncoder.initial(key, leaf) if kind == "embedding" else FlatEncoder(leaf)
+        if isinstance(leaf, Discrete) and kind == "embedding":
+            return EmbeddingEncoder.initial(key, leaf)
+        return FlatEncoder(leaf)
 
 
 AUTO = Encoding()

@@ -47,7 +47,7 @@ class Convolution(eqx.Module):
         kernel = jax.nn.initializers.orthogonal(scale)(key, shape, jnp.float32).reshape(*size, channels, outputs)
         return cls(kernel, jnp.zeros(outputs, jnp.float32), stride, same)
 
-    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Height, width and channels of what comes of a picture of `shape`."""
         size = self.kernel.shape[:2]
         grown = [side + each - 1 if self.same else side for side, each in zip(shape[:2], size, strict=True)]

@@ -72,7 +72,8 @@ class NatureEncoder(AbstractPictureEncoder):
             size = min(kernel, shape[0]), min(kernel, shape[1])
             convolutions.append(Convolution.initial(each, shape[2], outputs, size, stride=stride))
             shape = convolutions[-1].output_shape(shape)
-        return cls(space, layout, tuple(convolutions), _last(for_dense, shape, features))
+        dense = _last(for_dense, shape, features)
+        return cls(space=space, layout=layout, convolutions=tuple(convolutions), dense=dense)
 
     def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
         for each in self.convolutions:
@@ -105,7 +106,8 @@ class ImpalaEncoder(AbstractPictureEncoder):
             channels = zip(jax.random.split(each, 5), (before, *[after] * 4), strict=True)
             sections.append(tuple(Convolution.initial(one, depth, after, (3, 3), same=True) for one, depth in channels))
         height, width = (-(-side // 8) for side in layout.shape[:2])
-        return cls(space, layout, tuple(sections), _last(for_dense, (height, width, depths[-1]), 256))
+        dense = _last(for_dense, (height, width, depths[-1]), 256)
+        return cls(space=space, layout=layout, sections=tuple(sections), dense=dense)
 
     def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
         for first, *blocks in self.sections:

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -89,7 +90,7 @@ def own_encoder(key: Key[Array, ""], spec: Spec, name: str) -> AbstractEncoder:
         return made
     if not callable(made):
         raise InputError(f"encoder {name}: it makes a {type(made).__name__}; it must make a module that is called.")
-    return OwnEncoder.of(made, spec, name)
+    return OwnEncoder.of(cast("Callable[[PyTree], Array]", made), spec, name)
 
 
 def _imported(module: str):
