@@ -1,4 +1,4 @@
-"""Pictures are bytes wherever they are kept: only their encoder makes numbers of them. Switches take a byte too."""
+"""Pictures are bytes wherever they are kept: only their encoder makes numbers of them."""
 
 import gymnasium
 import jax
@@ -57,7 +57,6 @@ def test_the_buffers_of_the_host_and_the_ring_hold_bytes():
     rows, _ = streams.sample(agent, KEY)
     streams.close()
     assert kinds(rows.obs["seen"], rows.next_obs["seen"]) == {"uint8"}
-    assert kinds(rows.obs["switches"], rows.next_obs["switches"]) == {"int8"}
     ring = ReplayBuffer.initial(Spec(SPACE, Discrete(2), 2, 1), 8).add(jax.tree.map(jnp.asarray, rows))
     assert isinstance(rows, Trajectory)
     assert kinds(ring.obs["seen"], ring.next_obs["seen"]) == {"uint8"}

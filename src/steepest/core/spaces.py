@@ -83,7 +83,7 @@ class MultiBinary:
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype(np.int8)
+        return np.dtype(np.int32)
 
 
 def _check_count(name: str, count: int) -> None:

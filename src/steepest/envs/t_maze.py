@@ -91,7 +91,7 @@ class TMaze(AbstractEnvironment[TMazeState]):
     def observe(self, state: TMazeState) -> Int[Array, "3"]:
         """The sign, the corridor or the junction."""
         north, south, corridor, junction = (
-            jnp.asarray(bits, jnp.int8) for bits in (SIGN_NORTH, SIGN_SOUTH, CORRIDOR, JUNCTION)
+            jnp.asarray(bits, jnp.int32) for bits in (SIGN_NORTH, SIGN_SOUTH, CORRIDOR, JUNCTION)
         )
         sign = jnp.where(state.goal_north, north, south)
         beyond = jnp.where(state.position == self.length, junction, corridor)

@@ -193,7 +193,7 @@ def test_an_action_that_is_not_a_number_is_not_clipped_away():
     [
         (spaces.Discrete(4, start=3), 5, 2, np.int32),
         (spaces.MultiDiscrete([2, 3], start=[10, -3]), np.array([11, -1]), [1, 2], np.int32),
-        (spaces.MultiBinary(3), np.array([1, 0, 1], np.int8), [1, 0, 1], np.int8),
+        (spaces.MultiBinary(3), np.array([1, 0, 1], np.int8), [1, 0, 1], np.int32),
         (spaces.Box(-1, 1, (2,), np.float64), np.array([0.1, -0.2]), np.float32([0.1, -0.2]), np.float32),
         (
             spaces.Box(0, 255, (2, 2, 1), np.uint8),

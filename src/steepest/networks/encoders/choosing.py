@@ -12,7 +12,7 @@ from steepest.networks.encoders.embedding import EmbeddingEncoder
 from steepest.networks.encoders.encoder import AbstractEncoder
 from steepest.networks.encoders.flat import FlatEncoder
 from steepest.networks.encoders.joined import JoinedEncoder
-from steepest.networks.encoders.own_encoder import own_encoder
+from steepest.networks.encoders.own_module import own_encoder
 from steepest.networks.encoders.pictures import ChannelsName, Layout
 
 MANY = 512

@@ -1,6 +1,7 @@
 """Encoders of the user's own: any module from an observation to features."""
 
 from collections.abc import Callable
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -27,7 +28,7 @@ class OwnEncoder(AbstractEncoder):
     features: int = eqx.field(static=True)
 
     @classmethod
-    def of(cls, module: Callable, spec: Spec, name: str) -> "OwnEncoder":
+    def of(cls, module: Callable[[PyTree], Array], spec: Spec, name: str) -> "OwnEncoder":
         """Ask how many features it makes. **Raises** `InputError` where it makes none, or fails."""
         example = jax.tree.map(jnp.asarray, zeros(spec.observation))
         try:
@@ -87,4 +88,4 @@ def own_encoder(key: Key[Array, ""], spec: Spec, name: str) -> AbstractEncoder:
         return made
     if not callable(made):
         raise InputError(f"encoder {name}: it makes a {type(made).__name__}; it must make a module that is called.")
-    return OwnEncoder.of(made, spec, name)
+    return OwnEncoder.of(cast("Callable[[PyTree], Array]", made), spec, name)
