@@ -6,6 +6,7 @@ A measuring script and its parent speak in lines: the script prints one JSON lin
 each line that it reads. So several scripts can be ready at once and measure in turns.
 """
 
+import argparse
 import dataclasses
 import datetime
 import json
@@ -20,6 +21,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+PROCESSOR_TIME = "STEEPEST_BENCHMARK_PROCESSOR_TIME"
+"""A variable of the environment."""
 FOLDER = pathlib.Path(__file__).resolve().parent
 _STARTED = time.monotonic()
 
@@ -120,6 +123,18 @@ class Worker:
         self._errors.close()
 
 
+def add_processor_time(parser: argparse.ArgumentParser) -> None:
+    """Add the option that has seconds of processor time counted."""
+    parser.add_argument(
+        "--processor-time",
+        action="store_const",
+        const={PROCESSOR_TIME: "yes"},
+        default={},
+        help="count seconds of processor time: what others do on the machine then hardly matters, but threads count "
+        "each on their own",
+    )
+
+
 def serve(ready: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
     """The script's side: say that it is ready, then measure as often as asked."""
     print(json.dumps(ready), flush=True)
@@ -128,11 +143,15 @@ def serve(ready: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
 
 
 def rate(work: Callable[[], float], seconds: float) -> float:
-    """Work per second, over the calls that it takes to fill `seconds`, at least one. A call returns how much it did."""
-    done, start = 0.0, time.perf_counter()
+    """Work per second, over the calls that it takes to fill `seconds`, at least one. A call returns how much it did.
+
+    Seconds are of this process's processor time where `PROCESSOR_TIME` is set.
+    """
+    clock = time.process_time if os.environ.get(PROCESSOR_TIME) else time.perf_counter
+    done, start = 0.0, clock()
     while True:
         done += work()
-        elapsed = time.perf_counter() - start
+        elapsed = clock() - start
         if elapsed >= seconds:
             return done / elapsed
 

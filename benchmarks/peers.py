@@ -15,7 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
-from harness import FOLDER, Summary, Worker, announce, machine, write
+from harness import FOLDER, Summary, Worker, add_processor_time, announce, machine, write
 from rich.console import Console
 from rich.table import Table
 
@@ -149,6 +149,31 @@ COMPARISONS = (
         {"sb3-contrib, default threads": ("0",), "sb3-contrib, 1 thread": ("1",)},
         {"steepest": "compiled", "steepest, Gymnasium's CartPole": "gymnasium"},
     ),
+    Comparison(
+        "PPO on EnvPool's Pong-v5 with the convolutions of Mnih et al., 8 × 128, minibatch 256, 4 epochs",
+        "sb3",
+        "sb3_pong.py",
+        {
+            "algorithm": "ppo",
+            "env": "Pong-v5",
+            "activation": "relu",
+            "clip_global_norm": 0.5,
+            "clip_radius": 0.1,
+            "discount": 0.99,
+            "encoder": "nature",
+            "entropy_bonus": 0.01,
+            "epochs": 4,
+            "gae_lambda": 0.95,
+            "hidden": [],
+            "learning_rate": 5e-4,
+            "minibatch_size": 256,
+            "num_envs": 8,
+            "segment_length": 128,
+            "shared_network": True,
+        },
+        {"SB3, 1 thread": ("1",)},
+        {"steepest": "envpool"},
+    ),
 )
 
 
@@ -205,7 +230,9 @@ def _has(python: pathlib.Path, requirement: str) -> bool:
     return answer.returncode == 0 and wanted in ("", found)
 
 
-def compare(comparison: Comparison, python: pathlib.Path, *, rounds: int, seconds: float) -> Result:
+def compare(
+    comparison: Comparison, python: pathlib.Path, variables: dict[str, str], *, rounds: int, seconds: float
+) -> Result:
     """Start every contender, each in a process of its own, then measure them in turns, so that noise hits all alike."""
     arguments = [json.dumps(comparison.settings), str(seconds)]
     own = [sys.executable, FOLDER / "peers" / "steepest_training.py", *arguments]
@@ -216,7 +243,7 @@ def compare(comparison: Comparison, python: pathlib.Path, *, rounds: int, second
         workers, ready = {}, {}
         for name, command in commands.items():
             announce(f"{comparison.title}: starting {name}")
-            workers[name] = stack.enter_context(Worker(command, STEEPEST_COMPILATION_CACHE="off"))
+            workers[name] = stack.enter_context(Worker(command, STEEPEST_COMPILATION_CACHE="off", **variables))
             ready[name] = workers[name].ready()
         samples: dict[str, list[float]] = {name: [] for name in workers}
         for index in range(rounds):
@@ -270,6 +297,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="the comparisons with this in their title, or with this library"
     )
+    add_processor_time(parser)
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there too")
     options = parser.parse_args()
 
@@ -279,7 +307,10 @@ def main() -> None:
     interpreters = {each.environment: install(options.directory, each.environment) for each in chosen}
     where = machine()
     results = [
-        compare(each, interpreters[each.environment], rounds=options.rounds, seconds=options.seconds) for each in chosen
+        compare(
+            each, interpreters[each.environment], options.processor_time, rounds=options.rounds, seconds=options.seconds
+        )
+        for each in chosen
     ]
     show(results)
     write(options.json, {"machine": where, "comparisons": [each.dump() for each in results]})

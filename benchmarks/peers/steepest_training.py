@@ -13,6 +13,7 @@ from harness import rate, serve
 
 from steepest.algorithms import ALGORITHMS
 from steepest.core.spaces import Spec
+from steepest.envs.adapters.envpool import EnvPoolEnvironment
 from steepest.envs.tasks import resolve
 from steepest.training.compiled import CompiledTraining
 from steepest.training.driver import AbstractTraining
@@ -29,7 +30,13 @@ task = resolve(settings.pop("env"), backend)
 parameters = ALGORITHMS[settings.pop("algorithm")](**settings)
 streams = parameters.num_streams(task.observation_space, task.action_space)
 spec = Spec(task.observation_space, task.action_space, streams, total_updates=UPDATES)
-groups = [] if task.env is not None else task.groups(streams, seed=0)
+groups = []
+if (
+    backend == "envpool"
+):  # one thread, as the other libraries have it, and not two pools with as many as there are cores
+    groups = [EnvPoolEnvironment(task.id, num_envs=streams, seed=0, threads=1)]
+elif task.env is None:
+    groups = task.groups(streams, seed=0)
 
 before = time.perf_counter()
 algorithm = parameters.build(spec)
