@@ -1,7 +1,5 @@
 """Convolutions of pictures whose channels come last."""
 
-import functools
-import itertools
 import math
 
 import equinox as eqx
@@ -9,15 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from steepest.networks.convolving import convolved
+
 
 class Convolution(eqx.Module):
-    """A convolution over height and width, as matrix products of all pictures at once.
+    """A convolution over height and width, whose derivatives CPUs compute fast; see `convolving`.
 
-    It computes what `jax.lax.conv_general_dilated` does, whose derivative with respect to the kernel is slow on CPUs.
-    Either the picture is multiplied by each pixel of the kernel, and the products are added where they overlap; or
-    patches are laid out side by side and multiplied by the whole kernel. It is whichever writes fewer numbers. With a
-    stride, blocks of stride × stride pixels first become the channels of a smaller picture, and the kernel one of
-    stride 1.
+    With a stride, blocks of stride × stride pixels first become the channels of a smaller picture, and the kernel one
+    of stride 1.
 
     - `kernel`: [height, width, channels, outputs]; orthogonal at first.
     - `bias`: 0 at first.
@@ -61,22 +58,7 @@ class Convolution(eqx.Module):
         kernel, down, across = _in_blocks(self.kernel, self.stride)
         pictures = _of_blocks(pictures, (height + down - 1, width + across - 1), self.stride)
         kernel = kernel.reshape(down, across, -1, outputs)
-        offsets = list(itertools.product(range(down), range(across)))
-
-        def overlapping(each: Array, a: int, b: int) -> Array:
-            return each[:, a : a + height, b : b + width]
-
-        if height * width * pictures.shape[3] < math.prod(pictures.shape[1:3]) * outputs:
-            patches = jnp.concatenate([overlapping(pictures, a, b) for a, b in offsets], axis=-1)
-            made = _product(patches, kernel.reshape(-1, outputs))
-        else:
-            made = functools.reduce(jnp.add, [overlapping(_product(pictures, kernel[a, b]), a, b) for a, b in offsets])
-        return made + self.bias[None, None, None]
-
-
-def _product(pictures: Float[Array, "B m n d"], matrix: Float[Array, "d o"]) -> Float[Array, "B m n o"]:
-    rows = pictures.reshape(-1, matrix.shape[0]) @ matrix
-    return rows.reshape(*pictures.shape[:3], matrix.shape[1])
+        return convolved(pictures, kernel) + self.bias[None, None, None]
 
 
 def _border(side: int) -> tuple[int, int]:

@@ -17,6 +17,9 @@ from steepest.networks.encoders.pictures import Layout, scaled
 SMALLEST = 36
 """The side of the smallest picture, in pixels, on which the three convolutions of Mnih et al. leave one pixel."""
 
+_TOGETHER = 8
+"""So many pictures go through the convolutions at a time: what more of them leave would not stay in a CPU's cache."""
+
 
 class AbstractPictureEncoder(AbstractEncoder):
     """From pictures to features: scaled once, through convolutions, and through a dense layer with a ReLU.
@@ -34,10 +37,19 @@ class AbstractPictureEncoder(AbstractEncoder):
 
     def __call__(self, obs: Shaped[AnyArray, "..."]) -> Float[Array, "*batch F"]:
         batch = obs.shape[: obs.ndim - len(self.space.shape)]
+        rows = jnp.asarray(obs).reshape(-1, *self.space.shape)
+        whole = rows.shape[0] // _TOGETHER * _TOGETHER
+        if whole == rows.shape[0] > _TOGETHER:
+            hidden = jax.lax.map(self._some, rows.reshape(-1, _TOGETHER, *self.space.shape)).reshape(whole, -1)
+        else:
+            hidden = self._some(rows)
+        return self.dense(hidden).reshape(*batch, self.size)
+
+    def _some(self, rows: Shaped[Array, "b ..."]) -> Float[Array, "b n"]:
         # Bytes are moved before they become four times as large.
-        pictures = scaled(self.space, self.layout.arranged(jnp.asarray(obs).reshape(-1, *self.space.shape)))
+        pictures = scaled(self.space, self.layout.arranged(rows))
         hidden = self.convolved(pictures.astype(self.dense.weights[0].dtype))
-        return self.dense(hidden.reshape(hidden.shape[0], -1)).reshape(*batch, self.size)
+        return hidden.reshape(hidden.shape[0], -1)
 
     def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
         """What the convolutions make of pictures from 0 to 1."""
