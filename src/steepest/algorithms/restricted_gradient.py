@@ -25,7 +25,9 @@ class RestrictedGradient(EpisodeHyperParameters):
     | critic | none |
 
     The constraint of the trust region, with the wrong norm: equal lengths in parameters are not equal changes of the
-    policy. With noise alone for a gradient it walks at random just as far, so the radius must be small.
+    policy. With noise alone for a gradient it walks at random just as far, so the radius must be small. The surer the
+    policy, the more the same length changes it: with 0.01 on CartPole-v1 the KL of an update grew from 0.01 to 0.17,
+    and the worst of the 10 seeds 100 to 109 ended at 291. With 0.003 it ended at 460.
 
     **Reference** Peters and Schaal, *Reinforcement Learning of Motor Skills with Policy Gradients*, 2008, section 2.
     """
@@ -39,7 +41,7 @@ class RestrictedGradient(EpisodeHyperParameters):
     returns: fields.Returns = "reward_to_go"
     discount_states: fields.DiscountStates = False
     baseline: fields.Baseline = "none"
-    radius: fields.Radius = 0.01
+    radius: fields.Radius = 0.003
     policy: fields.Policy = "network"
     encoder: fields.Encoder = "auto"
     channels: fields.Channels = "auto"
