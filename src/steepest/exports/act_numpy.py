@@ -22,15 +22,14 @@ class Policy:
     def __call__(self, obs):
         net, arrays, space, seen = self.about["network"], self.arrays, self.about["action"], []
         mask = _parts(self.about["observation"], obs, seen)
-        x = np.concatenate(seen, axis=-1)
-        x = np.clip((np.float32(x) - arrays["mean"]) / arrays["deviation"], -arrays["limit"], arrays["limit"])
+        x = (np.float32(np.concatenate(seen, axis=-1)) - arrays["mean"]) / arrays["deviation"]
+        x = np.clip(x, -arrays["limit"], arrays["limit"])
         for index, activation in enumerate(net["activations"]):
             x = ACTIVATIONS[activation](x @ arrays[f"weight{index}"] + arrays[f"bias{index}"])
         if space["kind"] == "Box":
-            x = np.tanh(x[..., : len(arrays["centre"])]) if net["tanh"] else x[..., : len(arrays["centre"])]
-            x = arrays["centre"] + arrays["half_width"] * x
-            x = np.rint(x) if np.dtype(space["dtype"]).kind in "iub" else x
-            low, high = (np.asarray(space[each], float) for each in ("low", "high"))
+            x = ACTIVATIONS["tanh" if net["tanh"] else "none"](x[..., : len(arrays["centre"])])
+            x, real = arrays["centre"] + arrays["half_width"] * x, np.dtype(space["dtype"]).kind not in "iub"
+            low, high, x = np.asarray(space["low"], float), np.asarray(space["high"], float), x if real else np.rint(x)
             x = np.where(x >= np.float32(high), high, np.where(x <= np.float32(low), low, np.clip(x, low, high)))
         else:
             parts = np.split(np.where(mask, x, -np.inf), net["splits"], axis=-1)
@@ -38,16 +37,12 @@ class Policy:
         return x.astype(space["dtype"]).reshape(x.shape[:-1] + tuple(space["shape"]))
 
 
-def _parts(space, value, seen):
-    """Lay an observation flat into `seen`; what it allows."""
+def _parts(space, value, seen):  # lays an observation flat into `seen`; returns what its mask allows
     if "parts" in space:
         return [_parts(part, value[key], seen) for key, part in space["parts"]][-1 if space["kind"] == "Masked" else 0]
-    value, axes = np.asarray(value), len(space["shape"])
     if space["kind"] == "Mask":
-        return value
-    x = value.reshape(*value.shape[: value.ndim - axes], int(np.prod(space["shape"])))
+        return np.asarray(value)
+    x = np.reshape(value, (*np.shape(value)[: np.ndim(value) - len(space["shape"])], int(np.prod(space["shape"]))))
     if space["kind"].endswith("Discrete"):
-        pairs = enumerate(zip(space["choices"], space["first"], strict=True))
-        x = np.concatenate([np.eye(n)[x[..., i] - first] for i, (n, first) in pairs], axis=-1)
-    seen.append(x)
-    return True
+        x = np.concatenate([np.eye(n)[x[..., i] - space["first"][i]] for i, n in enumerate(space["choices"])], axis=-1)
+    return seen.append(x) or True

@@ -66,7 +66,7 @@ def export(
     With it go the statistics of its observations, the scaling, squashing and clipping of its actions, and how the
     environment counts choices: it takes observations as the environment gives them, and returns actions as it takes
     them, dictionaries and tuples too. With an action mask, an observation is a dictionary of `observation` and
-    `action_mask`. `act.py`, at most 60 lines, has `Policy()(obs)`. It needs NumPy alone (`numpy`), onnxruntime
+    `action_mask`. `act.py`, at most 40 lines of code, has `Policy()(obs)`. It needs NumPy alone (`numpy`), onnxruntime
     (`onnx`), or jax (`stablehlo`). A policy with memory takes and returns its carry; not in the format `numpy`, which
     is for dense networks and actions that are one array. Later versions of JAX read `stablehlo` for some months only:
     it is no format to keep.

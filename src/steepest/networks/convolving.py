@@ -1,8 +1,8 @@
 """The convolution of pictures with a kernel, and the two products that are its derivatives, as CPUs do them fast.
 
 XLA has a fast routine for convolutions on CPUs, and takes it for those laid out as in a forward pass: pictures, height,
-width, channels. The derivatives that JAX makes of a convolution are laid out otherwise; inside a loop, such as
-that over minibatches, the one by the kernel then takes fifty times as long. So both are written here as forward passes.
+width, channels. The derivatives that JAX makes of a convolution are laid out otherwise; inside a loop, such as that
+over minibatches, the one by the kernel then takes 20 to 100 times as long. So both are written here as forward passes.
 
 Each of the three is linear in either argument, and the derivatives of each are the other two: derivatives are exact to
 any order.
