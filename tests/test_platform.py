@@ -126,7 +126,7 @@ def test_functions_that_do_a_whole_thing_set_up_the_platform_before_all_else(cal
     def called():
         raise Called
 
-    for module in ("train", "evaluating", "trained"):
+    for module in ("preparing", "evaluating", "trained"):
         monkeypatch.setattr(f"steepest.experiments.{module}.configure_platform", called)
     with pytest.raises(Called):
         getattr(steepest, call)("nowhere", *(["CartPole-v1"] if call == "train" else []))

@@ -36,6 +36,6 @@ def test_cart_pole_is_balanced_by_who_has_only_watched():
             over = terminated or truncated
         assert truncated
         episodes += [(row, action, seed) for row, action in seen]
-    shown = steepest.Demonstrations(*zip(*episodes, strict=True))
+    shown = steepest.Demonstrations(*map(list, zip(*episodes, strict=True)))
     result = steepest.train("behaviour_cloning", env, total_steps=20_000, seed=10, seeds=2, demonstrations=shown)
     assert all(each["mean_return"] >= 475 for each in result.evaluation["seeds"]), result.evaluation

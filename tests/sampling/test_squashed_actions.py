@@ -96,8 +96,8 @@ def test_evaluation_and_demonstrations_take_the_squashed_mean_and_squashed_sampl
             algorithm, ServedEnvironment(ENV, num_envs=64, key=KEY), agent, KEY, episodes=256, stochastic=stochastic
         )
         # The bounds are 2 away from the middle: unsquashed, returns would be lower by far more than this.
-        np.testing.assert_allclose(np.mean(compiled), np.mean(host), rtol=0.1)
-        assert np.min(compiled) > -4 * 2 * 9.01
+        np.testing.assert_allclose(np.mean(compiled.returns), np.mean(host.returns), rtol=0.1)
+        assert np.min(compiled.returns) > -4 * 2 * 9.01
 
 
 def test_critics_judge_what_the_environment_takes():

@@ -108,18 +108,13 @@ class Architecture:
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(policy))
 
     @property
-    def _encoding(self) -> Encoding:
-        return Encoding(self.encoder, self.channels)
-
-    @property
     def _layers(self) -> dict:
-        return {"hidden": self.hidden, "activation": self.activation, "encoding": self._encoding}
+        return {"hidden": self.hidden, "activation": self.activation, "encoding": Encoding(self.encoder, self.channels)}
 
     @property
     def _layers_of_policy(self) -> dict:
         """Those of the policy, which may be linear in the observation."""
-        linear = {"hidden": (), "encoding": Encoding("mlp")}
-        return self._layers | (linear if self.policy == "linear" else {})
+        return self._layers | ({"hidden": (), "encoding": Encoding("mlp")} if self.policy == "linear" else {})
 
     @property
     def _head(self) -> dict:
@@ -133,14 +128,9 @@ class Architecture:
 
     def _trunk(self, key: Key[Array, ""], spec: Spec) -> RecurrentTrunk:
         assert self.memory != "none"
-        return RecurrentTrunk.initial(
-            key,
-            self._encoding.initial(key, spec),
-            hidden=self.hidden,
-            activation=self.activation,
-            memory=self.memory,
-            size=self.memory_size,
-        )
+        described = {"hidden": self.hidden, "activation": self.activation, "size": self.memory_size}
+        encoder = Encoding(self.encoder, self.channels).initial(key, spec)
+        return RecurrentTrunk.initial(key, encoder, memory=self.memory, **described)
 
     def _action_value(self, key: Key[Array, ""], spec: Spec, policy: AbstractPolicy) -> AbstractActionValue:
         if isinstance(policy, TabularPolicy):
@@ -153,8 +143,7 @@ class Architecture:
 def architecture(**described: object) -> Architecture:
     """The `Architecture` with these fields: the same object each time, where they are numbers and names.
 
-    Algorithms hold its methods, which are equal only if they are of one object; and only for an equal algorithm does
-    JAX take the program that it has compiled and kept.
+    Algorithms hold its methods, equal only if of one object; and JAX keeps a compiled program for an equal algorithm.
     """
     try:
         return _kept(**described)

@@ -62,8 +62,7 @@ class ActorCritic(AbstractAlgorithm):
     - `advantage`: estimates the advantage of every row.
     - `objective`: of the policy, on the rows with their advantages; maximised.
     - `policy_rule`: the step rule of the policy.
-    - `critic_rule`: the step rule of the critic; None for no critic, or for one that shares the policy's network and
-      moves with it.
+    - `critic_rule`: the step rule of the critic; None for no critic, or for one that shares the policy's network.
     - `critic_objective`: what the critic is fitted by.
     - `normalise_observations`, `scale_rewards`: by running moments that are part of the agent.
     """
@@ -150,8 +149,7 @@ class ActorCritic(AbstractAlgorithm):
             reward=agent.rewards.merge(rewards)(trajectory.reward),
             carry=memories.policy,
         )
-        seen_by_value = dataclasses.replace(seen, carry=memories.of_value(agent))
-        value, next_value = state_values(value_of(agent), seen_by_value)
+        value, next_value = state_values(value_of(agent), dataclasses.replace(seen, carry=memories.of_value(agent)))
         estimates = self.advantage(seen, value, next_value)
         batch = Batch.of(seen, estimates)
         objective, critic_objective = at_progress((self.objective, self.critic_objective), agent.progress(self.spec))
