@@ -113,12 +113,8 @@ class Spoilt(AbstractEnvironment):
         return state, reward + self.added, terminated
 
 
-class Ending(AbstractEnvironment):
-    """Reward 1 in every step, whatever is done; each step is the last one with probability `chance`."""
-
-    id: ClassVar[str] = "Ending"
-    max_episode_steps: ClassVar[int | None] = None
-    chance: float = 0.1
+class OneNumber(AbstractEnvironment):
+    """What is seen is one number, and what is done one of two things."""
 
     @property
     def observation_space(self):
@@ -127,6 +123,14 @@ class Ending(AbstractEnvironment):
     @property
     def action_space(self):
         return Discrete(2)
+
+
+class Ending(OneNumber):
+    """Reward 1 in every step, whatever is done; each step is the last one with probability `chance`."""
+
+    id: ClassVar[str] = "Ending"
+    max_episode_steps: ClassVar[int | None] = None
+    chance: float = 0.1
 
     def initial(self, key):
         return jnp.ones(1)
@@ -138,20 +142,12 @@ class Ending(AbstractEnvironment):
         return state, jnp.ones(()), jax.random.bernoulli(key, self.chance)
 
 
-class Chain(AbstractEnvironment):
+class Chain(OneNumber):
     """Reward 1 in every step, until it ends after so many of them; a leaf, so that one program serves all lengths."""
 
     id: ClassVar[str] = "Chain"
     max_episode_steps: ClassVar[int | None] = 5
     steps: float = 1.0
-
-    @property
-    def observation_space(self):
-        return Box(-1.0, 1.0, (1,))
-
-    @property
-    def action_space(self):
-        return Discrete(2)
 
     def initial(self, key):
         return jnp.zeros(())
@@ -163,20 +159,12 @@ class Chain(AbstractEnvironment):
         return state + 1, jnp.ones(()), state + 1 >= self.steps
 
 
-class Probe(AbstractEnvironment):
+class Probe(OneNumber):
     """One step, one observation, reward 1; `kind` makes it two steps, truncated, or broken."""
 
     id: ClassVar[str] = "Probe"
     max_episode_steps: ClassVar[int | None] = 5
     kind: str = eqx.field(static=True, default="one")
-
-    @property
-    def observation_space(self):
-        return Box(-1.0, 1.0, (1,))
-
-    @property
-    def action_space(self):
-        return Discrete(2)
 
     def initial(self, key):
         return jnp.zeros(())

@@ -1,25 +1,15 @@
 """Stable-Baselines3's PPO with its convolutional policy on EnvPool's Pong, which one thread steps.
 
-Usage: `sb3_pong.py SETTINGS SECONDS THREADS`, where SETTINGS is JSON and 0 threads leaves PyTorch's default; it speaks
-as `harness.py` describes.
+`sb3_serving.py` says how it is called.
 """
 
 # pyright: reportMissingImports=false
-import importlib.metadata
-import json
-import sys
-
 import envpool
 import gymnasium
 import numpy as np
-import torch
-from harness import rate, serve
+from sb3_serving import begin, ppo, serve_training
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
-
-settings, seconds, threads = json.loads(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-if threads:
-    torch.set_num_threads(threads)
 
 
 class Pool(VecEnv):
@@ -58,36 +48,6 @@ class Pool(VecEnv):
         return [False] * self.num_envs
 
 
-model = PPO(
-    "CnnPolicy",
-    Pool(settings["env"], settings["num_envs"]),
-    n_steps=settings["segment_length"],
-    batch_size=settings["minibatch_size"],
-    n_epochs=settings["epochs"],
-    learning_rate=settings["learning_rate"],
-    gamma=settings["discount"],
-    gae_lambda=settings["gae_lambda"],
-    clip_range=settings["clip_radius"],
-    ent_coef=settings["entropy_bonus"],
-    max_grad_norm=settings["clip_global_norm"],
-    device="cpu",
-    seed=0,
-)
-
-
-def work() -> float:
-    """Train a little. Returns the steps it took of the environment."""
-    steps = model.num_timesteps
-    model.learn(settings["num_envs"] * settings["segment_length"], reset_num_timesteps=False)
-    return model.num_timesteps - steps
-
-
-def measure() -> dict[str, float]:
-    """One round of measurements."""
-    return {"steps_per_second": rate(work, seconds)}
-
-
-work()
-names = ("stable-baselines3", "torch", "gymnasium", "envpool")
-versions = {name: importlib.metadata.version(name) for name in names}
-serve({"versions": versions, "compile_seconds": None}, measure)
+settings = begin()
+model = PPO("CnnPolicy", Pool(settings["env"], settings["num_envs"]), **ppo(settings))
+serve_training(model, settings["num_envs"] * settings["segment_length"], "envpool")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steepest.networks.convolving import convolved
+from steepest.networks.encoders.convolving import convolved
 
 
 def _of_jax(pictures, kernel):

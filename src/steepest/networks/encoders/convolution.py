@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from steepest.networks.convolving import convolved
+from steepest.networks.encoders.convolving import convolved
 
 
 class Convolution(eqx.Module):

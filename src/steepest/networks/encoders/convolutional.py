@@ -1,5 +1,6 @@
 """Encoders of pictures: the networks of Mnih et al. (2015) and of Espeholt et al. (2018)."""
 
+import abc
 import itertools
 
 import equinox as eqx
@@ -16,7 +17,6 @@ from steepest.networks.encoders.pictures import Layout, scaled
 
 SMALLEST = 36
 """The side of the smallest picture, in pixels, on which the three convolutions of Mnih et al. leave one pixel."""
-
 _TOGETHER = 8
 """So many pictures go through the convolutions at a time: what more of them leave would not stay in a CPU's cache."""
 
@@ -51,9 +51,9 @@ class AbstractPictureEncoder(AbstractEncoder):
         hidden = self.convolved(pictures.astype(self.dense.weights[0].dtype))
         return hidden.reshape(hidden.shape[0], -1)
 
+    @abc.abstractmethod
     def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
         """What the convolutions make of pictures from 0 to 1."""
-        raise NotImplementedError
 
 
 class NatureEncoder(AbstractPictureEncoder):
