@@ -29,6 +29,7 @@ class Product(AbstractDistribution["Product"]):
 
     **Example**
 
+    >>> import jax.numpy as jnp
     >>> from steepest.core.distributions import Bernoulli, Categorical
     >>> policy = Product({"gear": Categorical(jnp.zeros(4)), "lights": Bernoulli(jnp.zeros(3))})
     >>> action = {"gear": jnp.array(3), "lights": jnp.array([0, 1, 1])}
