@@ -34,6 +34,8 @@ def test_what_takes_long_has_a_time_left_which_grows_where_nothing_goes_on(clock
     assert pace.left(3) == pytest.approx(1200)
     clock.now += 300
     assert pace.left(3) == pytest.approx(1800)
+    pace.report(2)
+    assert pace.left(3) == pytest.approx(450)  # of all that was done, what took longest included
     pace.report(3)
     assert pace.left(3) == 0
 
