@@ -187,6 +187,11 @@ def test_frames_are_stacked_alike_on_both_sides_and_never_across_an_end():
             assert (kept == 0).all()
 
 
+def test_frames_of_an_environment_whose_bounds_are_constants_of_its_own_are_stacked():
+    result = steepest.train(steepest.PPO(**SHORT), "Pendulum-v1", frame_stack=3, total_steps=64, evaluation_episodes=0)
+    assert result.policy.config.frame_stack == 3
+
+
 def test_frames_need_numbers_to_stack():
     with pytest.raises(InputError, match=r"^frame_stack is 4, but observations of Doors are Discrete"):
         resolve(Doors, frame_stack=4)

@@ -25,17 +25,18 @@ class FrameStack(AbstractEnvironment):
 
     env: AbstractEnvironment
     frames: int = eqx.field(static=True)
+    frame: Space = eqx.field(static=True)  # the bounds of a space may be constants of `env`, which programs trace
     id: str = eqx.field(static=True)
     max_episode_steps: int | None = eqx.field(static=True)
     reset_pool: int = eqx.field(static=True)
 
     def __init__(self, env: AbstractEnvironment, frames: int):
-        self.env, self.frames = env, frames
+        self.env, self.frames, self.frame = env, frames, env.observation_space
         self.id, self.max_episode_steps, self.reset_pool = env.id, env.max_episode_steps, env.reset_pool
 
     @property
     def observation_space(self) -> Space:
-        return stacked(self.env.observation_space, self.frames)
+        return stacked(self.frame, self.frames)
 
     @property
     def action_space(self) -> Space:
@@ -47,7 +48,7 @@ class FrameStack(AbstractEnvironment):
         def first(leaf: Leaf, obs: Array) -> Array:
             return jnp.broadcast_to(obs[None], (self.frames, *obs.shape)) if isinstance(leaf, Box) else obs
 
-        return state, map_leaves(first, self.env.observation_space, self.env.observe(state))
+        return state, map_leaves(first, self.frame, self.env.observe(state))
 
     def observe(self, state: PyTree) -> PyTree:
         return state[1]
@@ -60,5 +61,5 @@ class FrameStack(AbstractEnvironment):
         def pushed(leaf: Leaf, kept: Array, obs: Array) -> Array:
             return jnp.concatenate([kept[1:], obs[None]]) if isinstance(leaf, Box) else obs
 
-        frames = map_leaves(pushed, self.env.observation_space, state[1], self.env.observe(after))
+        frames = map_leaves(pushed, self.frame, state[1], self.env.observe(after))
         return (after, jax.tree.map(lambda new, old: new.astype(old.dtype), frames, state[1])), reward, terminated
