@@ -10,23 +10,48 @@ from worlds import Corridor, Match
 from steepest.algorithms import A2C, PPO, BatchActorCritic, Reinforce
 from steepest.algorithms.bodies.agent import explained_variance, state_values
 from steepest.algorithms.bodies.asynchronous import copy_of, gradients
-from steepest.core.problem import GivenGradient
+from steepest.core.problem import GivenGradient, SampledProblem
 from steepest.core.spaces import Box, Discrete, Spec
-from steepest.core.trajectory import Trajectory
+from steepest.core.trajectory import Trajectory, flatten
 from steepest.critics import StateValue
 from steepest.estimators import VarianceOptimal
 from steepest.sampling.compiled import sample, start
 from steepest.training.compiled import begin, run, run_together, update_once
 
 KEY = jax.random.key(0)
+LENGTH, STREAMS = 10, 3
+SPEC = Spec(Box(-1, 1, (2,)), Discrete(2), STREAMS, 1)
 
 
 @pytest.mark.parametrize("cuts", [(), ((3, 1),), ((3, 1), (7, 2), (9, 0)), ((2, 1), (5, 1))], ids=str)
 def test_successors_are_worth_the_same_whether_evaluated_once_or_twice(cuts):
     """Within an episode the next row stands for the successor; after a truncation, however many, it must not."""
-    length, streams = 10, 3
-    spec = Spec(Box(-1, 1, (2,)), Discrete(2), streams, 1)
-    critic = StateValue.initial(KEY, spec)
+    trajectory = trajectory_with(cuts)
+    critic = StateValue.initial(KEY, SPEC)
+    counts = ~np.asarray(trajectory.terminated)
+    value, next_value = state_values(critic, trajectory)
+    np.testing.assert_allclose(value, critic(trajectory.obs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(next_value[counts], critic(trajectory.next_obs)[counts], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("cuts", [(), ((3, 1),), ((2, 1), (5, 1))], ids=str)
+def test_a_network_with_two_heads_is_evaluated_for_both_at_once(cuts):
+    """The problem has the old policy's distributions, and the advantage the values, that two passes would find."""
+    trajectory = trajectory_with(cuts)
+    algorithm = PPO(num_envs=STREAMS, segment_length=LENGTH, minibatch_size=LENGTH, shared_network=True).build(SPEC)
+    agent = algorithm.init(KEY)
+    evaluation = algorithm.evaluate(agent, trajectory)
+    assert isinstance(evaluation.problem, SampledProblem)
+    old, batch = evaluation.problem.old, evaluation.problem.batch
+    np.testing.assert_allclose(old.logits, agent.policy(flatten(trajectory.obs)).logits, rtol=1e-5, atol=1e-6)
+    value, next_value = (agent.policy.value(obs) for obs in (trajectory.obs, trajectory.next_obs))
+    estimates = algorithm.advantage(trajectory, value, next_value)
+    np.testing.assert_allclose(batch.value_target, flatten(estimates.value_target), rtol=1e-4, atol=1e-5)
+
+
+def trajectory_with(cuts):
+    """Random rows, with truncations where `cuts` says, (time, stream), and terminations elsewhere."""
+    length, streams = LENGTH, STREAMS
     truncated = np.zeros((length, streams), bool)
     for cut in cuts:
         truncated[cut] = True
@@ -35,7 +60,7 @@ def test_successors_are_worth_the_same_whether_evaluated_once_or_twice(cuts):
     other = jax.random.normal(jax.random.key(1), (length, streams, 2))
     ended = jnp.asarray(truncated | terminated)
     rows = jnp.zeros((length, streams))
-    trajectory = Trajectory(
+    return Trajectory(
         obs=obs[:-1],
         action=rows.astype(jnp.int32),
         next_obs=jnp.where(ended[..., None], other, obs[1:]),
@@ -45,10 +70,6 @@ def test_successors_are_worth_the_same_whether_evaluated_once_or_twice(cuts):
         truncated=jnp.asarray(truncated),
         valid=jnp.ones((length, streams), bool),
     )
-    value, next_value = state_values(critic, trajectory)
-    np.testing.assert_allclose(value, critic(trajectory.obs), rtol=1e-5, atol=1e-6)
-    counts = ~terminated
-    np.testing.assert_allclose(next_value[counts], critic(trajectory.next_obs)[counts], rtol=1e-5, atol=1e-6)
 
 
 def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant():

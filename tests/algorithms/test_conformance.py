@@ -201,6 +201,20 @@ def test_numbers_can_be_mapped_over(name, field):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[1], b, rtol=1e-3, atol=1e-5), together, alone)
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "radius"),
+    [
+        ("ppo", "final_clip_radius", lambda algorithm: algorithm.objective.radius),
+        ("trpo", "final_kl_radius", lambda algorithm: algorithm.policy_rule.radius),
+        ("npg", "final_kl_radius", lambda algorithm: algorithm.policy_rule.radius),
+    ],
+)
+def test_a_radius_gets_to_its_end_where_one_is_given(name, field, radius):
+    stays = radius(composed(SMALL[name], Corridor()))
+    falls = radius(composed(dataclasses.replace(SMALL[name], **{field: 0.01}), Corridor()))
+    assert (falls.initial, falls.final) == (stays, 0.01)
+
+
 def test_the_clip_radius_is_a_leaf_of_the_composition_too():
     env = Corridor()
     algorithm = composed(SMALL["ppo"], env)

@@ -82,6 +82,18 @@ def test_the_largest_nearby(side):
     np.testing.assert_array_equal(largest_nearby(pictures), expected)
 
 
+@pytest.mark.parametrize(
+    ("shape", "frames"), [((4, 36, 40), 1), ((3, 37, 39), 1), ((36, 37, 3), 1), ((2, 36, 40, 3), 2), ((5, 40, 36), 5)]
+)
+def test_bytes_are_convolved_as_they_lie_wherever_their_channels_are(shape, frames):
+    space = Box(0, 255, shape, dtype=np.uint8)
+    layout, obs = Layout.of(space, frame_stack=frames), jnp.asarray(drawn(space, 3))
+    for size, stride in (((8, 8), 4), ((3, 2), 3), ((3, 3), 1)):
+        layer = Convolution.initial(KEY, layout.shape[2], 6, size, stride=stride)
+        found = layer.between_channels(layout.between_channels(obs), lambda numbers: numbers.astype(jnp.float32))
+        np.testing.assert_allclose(found, layer(layout.arranged(obs).astype(jnp.float32)), rtol=1e-4, atol=1e-2)
+
+
 def test_nature_is_the_network_of_the_paper_on_pictures_over_255():
     """Written out with JAX's convolutions: scaled once, neither never nor twice."""
     space = Box(0, 255, (4, 84, 84), dtype=np.uint8)

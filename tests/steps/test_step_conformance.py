@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from steepest.core.errors import InputError
 from steepest.core.problem import SampledProblem
+from steepest.core.schedules import Linear, at_progress
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Batch
 from steepest.curvature import NaturalDirection
@@ -185,6 +186,18 @@ def test_single_and_double_precision_agree(name):
     with jax.enable_x64(True):
         double = moved()
     np.testing.assert_allclose(single, double, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize("of_radius", [Natural, TrustRegion], ids=["natural", "trust region"])
+def test_a_radius_on_a_schedule_is_what_it_has_come_to(of_radius):
+    """Halfway from 2e-3 to 0 the step is that of 1e-3; and none is taken without a clock."""
+    policy, problem = tabular_exact()
+    falling, fixed = (of_radius(radius, direction=DENSE) for radius in (Linear(2e-3, 0.0), 1e-3))
+    moved, _, _ = stepped(at_progress(falling, jnp.asarray(0.5)), policy, problem)
+    expected, _, _ = stepped(fixed, policy, problem)
+    np.testing.assert_allclose(moved.logits, expected.logits, rtol=1e-5)
+    with pytest.raises(InputError, match="kl radius is a schedule"):
+        stepped(falling, policy, problem)
 
 
 def test_predictions_become_measurements_as_the_radius_shrinks():

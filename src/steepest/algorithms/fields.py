@@ -99,6 +99,9 @@ KLStop = Annotated[Fixed, Help("Make no further epoch once the policy has moved 
     Bound("0.02 is usual; inf never stops.", above=0, infinite=True), Search(choices=(0.01, 0.02, 0.05))]
 KLRadius = Annotated[Number, Help("ε: how far the policy may move in an update, in nats."),
     Bound("0.01 is usual.", above=0), Search(1e-3, 0.1, log=True)]
+FinalKLRadius = Annotated[Number | None,
+    Help("Where the radius gets to at the end of training, in a straight line; it stays when left out."),
+    Bound("1e-3 is small.", above=0)]
 KLTarget = Annotated[Number, Help("The KL of an update that the penalty aims at, in nats."),
     Bound("0.01 is usual.", above=0), Search(1e-3, 0.1, log=True)]
 KLPrice = Annotated[Number, Help("λ at first, in units of standardised advantage per nat."),

@@ -47,6 +47,7 @@ class NPG(SegmentHyperParameters):
     critic_epochs: fields.CriticEpochs = 10
     minibatch_size: fields.MinibatchSize = 64
     kl_radius: fields.KLRadius = 0.01
+    final_kl_radius: fields.FinalKLRadius = None
     reverse_kl: fields.ReverseKL = False
     damping: fields.Damping = 0.1
     solver: fields.Solver = "conjugate_gradient"
@@ -78,6 +79,7 @@ class NPG(SegmentHyperParameters):
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE
         from steepest.core.interfaces import RolloutSpec
+        from steepest.core.schedules import Linear
         from steepest.curvature import NaturalDirection
         from steepest.objectives import Entropy, Ratio
         from steepest.steps import Natural, Optimiser
@@ -86,11 +88,13 @@ class NPG(SegmentHyperParameters):
             self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
         )
         critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        final = self.final_kl_radius
+        radius = self.kl_radius if final is None else Linear(self.kl_radius, final)
         return self.actor_critic(
             spec,
             rollout=RolloutSpec(self.segment_length),
             advantage=GAE(self.discount, self.gae_lambda),
             objective=Ratio() + self.entropy_bonus * Entropy(),
-            policy_rule=Natural(self.kl_radius, direction=direction, reverse_kl=self.reverse_kl),
+            policy_rule=Natural(radius, direction=direction, reverse_kl=self.reverse_kl),
             critic_rule=self.minibatch_ascent(critic_optimiser, self.critic_epochs),
         )

@@ -50,6 +50,7 @@ class TRPO(SegmentHyperParameters):
     critic_epochs: fields.CriticEpochs = 10
     minibatch_size: fields.MinibatchSize = 64
     kl_radius: fields.KLRadius = 0.01
+    final_kl_radius: fields.FinalKLRadius = None
     reverse_kl: fields.ReverseKL = False
     damping: fields.Damping = 0.1
     solver: fields.Solver = "conjugate_gradient"
@@ -83,6 +84,7 @@ class TRPO(SegmentHyperParameters):
     def build(self, spec: Spec) -> ActorCritic:
         from steepest.advantages import GAE
         from steepest.core.interfaces import RolloutSpec
+        from steepest.core.schedules import Linear
         from steepest.curvature import NaturalDirection
         from steepest.objectives import Entropy, Ratio
         from steepest.steps import Optimiser, TrustRegion
@@ -91,11 +93,13 @@ class TRPO(SegmentHyperParameters):
             self.damping, self.solver, self.cg_iterations, fisher=self.fisher, rows=self.fisher_rows
         )
         critic_optimiser = Optimiser(self.annealed(self.critic_rate), self.clip_global_norm)
+        final = self.final_kl_radius
+        radius = self.kl_radius if final is None else Linear(self.kl_radius, final)
         return self.actor_critic(
             spec,
             rollout=RolloutSpec(self.segment_length),
             advantage=GAE(self.discount, self.gae_lambda),
             objective=Ratio() + self.entropy_bonus * Entropy(),
-            policy_rule=TrustRegion(self.kl_radius, direction, self.backtracks, self.shrink, self.reverse_kl),
+            policy_rule=TrustRegion(radius, direction, self.backtracks, self.shrink, self.reverse_kl),
             critic_rule=self.minibatch_ascent(critic_optimiser, self.critic_epochs),
         )

@@ -32,9 +32,12 @@ class AbstractObjective(eqx.Module):
     def of(self, distribution: AbstractDistribution, batch: Batch) -> tuple[Float[Array, ""], Info]:
         """The same, where the policy was evaluated already."""
 
-    def problem(self, batch: Batch, policy: Policy) -> SampledProblem:
-        """The problem that a step rule solves: this objective on `batch`, which `policy` has gathered."""
-        return SampledProblem(self, batch, policy(batch.obs))
+    def problem(self, batch: Batch, policy: Policy, old: AbstractDistribution | None = None) -> SampledProblem:
+        """The problem that a step rule solves: this objective on `batch`, which `policy` has gathered.
+
+        `old` are the distributions of `policy` there, for who has them already.
+        """
+        return SampledProblem(self, batch, policy(batch.obs) if old is None else old)
 
     def __add__(self, other: "AbstractObjective") -> "AbstractObjective":
         # A bonus that is known to be 0 leaves the objective, and its cost with it.

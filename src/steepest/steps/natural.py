@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key
 from steepest.core.errors import InputError
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, AbstractProblem, Info, Parameters, with_kl
+from steepest.core.schedules import Number, fixed
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.curvature import Direction, NaturalDirection
@@ -70,7 +71,7 @@ class Natural(AbstractStepRule):
     **Reference** Kakade, *A Natural Policy Gradient*, 2001; Peters and Schaal, *Natural Actor-Critic*, 2008.
     """
 
-    radius: float | Float[Array, ""] | None = None
+    radius: Number | None = None
     learning_rate: float | Float[Array, ""] | None = None
     direction: NaturalDirection = NaturalDirection()
     reverse_kl: bool = eqx.field(static=True, default=False)
@@ -92,7 +93,10 @@ class Natural(AbstractStepRule):
     ) -> tuple[Parameters, None, Info]:
         problem = with_kl(problem)
         start = Departure.of(self.direction, problem, parameters)
-        length = start.found.length(self.radius) if self.radius is not None else jnp.asarray(self.learning_rate)
+        if self.radius is not None:
+            length = start.found.length(fixed("kl radius", self.radius))
+        else:
+            length = jnp.asarray(self.learning_rate)
         moved = start.unravel(start.vector + length * start.found.x)
         gain = problem.evaluate(moved)[0] - start.info["objective"]
         return moved, None, start.report(length, problem.kl(moved, reverse=self.reverse_kl), gain)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from steepest.core.interfaces import AbstractStepRule
 from steepest.core.problem import AbstractMaximisation, Info, Parameters, with_kl
+from steepest.core.schedules import Number, fixed
 from steepest.core.types import PyTree
 from steepest.core.validation import check_number
 from steepest.curvature import NaturalDirection
@@ -40,7 +41,7 @@ class TrustRegion(AbstractStepRule):
 
     needs_surrogate: ClassVar[bool] = True
 
-    radius: float | Float[Array, ""]
+    radius: Number
     direction: NaturalDirection = NaturalDirection()
     backtracks: int = eqx.field(static=True, default=10)
     shrink: float | Float[Array, ""] = 0.5
@@ -60,14 +61,15 @@ class TrustRegion(AbstractStepRule):
         problem = with_kl(problem)
         start = Departure.of(self.direction, problem, parameters)
         vector, found = start.vector, start.found
-        full = found.length(self.radius)
+        radius = fixed("kl radius", self.radius)
+        full = found.length(radius)
 
         def measured(length) -> tuple[Array, Array, Array]:
             candidate = start.unravel(vector + length * found.x)
             gain = problem.evaluate(candidate)[0] - start.info["objective"]
             kl = problem.kl(candidate, reverse=self.reverse_kl)
             finite = jnp.isfinite(gain) & jnp.isfinite(kl)
-            wrong = jnp.where(kl > self.radius, TOO_FAR, jnp.where(gain > 0, ACCEPTED, NO_GAIN))
+            wrong = jnp.where(kl > radius, TOO_FAR, jnp.where(gain > 0, ACCEPTED, NO_GAIN))
             return jnp.where(finite, wrong, NOT_FINITE), gain, kl
 
         def goes_on(loop) -> Array:

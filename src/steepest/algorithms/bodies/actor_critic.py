@@ -11,11 +11,13 @@ from steepest.advantages import AbstractAdvantage
 from steepest.algorithms.architecture import MakeNetworks
 from steepest.algorithms.bodies.agent import (
     Agent,
+    ValueHead,
     best_guess,
     explained_variance,
     finite_samples,
     fresh_normaliser,
     fresh_scaler,
+    of_rows_and_successors,
     state_values,
     value_of,
 )
@@ -149,11 +151,11 @@ class ActorCritic(AbstractAlgorithm):
             reward=agent.rewards.merge(rewards)(trajectory.reward),
             carry=memories.policy,
         )
-        value, next_value = state_values(value_of(agent), dataclasses.replace(seen, carry=memories.of_value(agent)))
+        value, next_value, old = _values(agent, dataclasses.replace(seen, carry=memories.of_value(agent)))
         estimates = self.advantage(seen, value, next_value)
         batch = Batch.of(seen, estimates)
         objective, critic_objective = at_progress((self.objective, self.critic_objective), agent.progress(self.spec))
-        problem = objective.problem(batch, agent.policy)
+        problem = objective.problem(batch, agent.policy, old)
         some, target = problem.thinned(MEASURED_ROWS), flatten(estimates.value_target)
         metrics = {"entropy": weighted_mean(some.old.entropy(), some.batch.weight)}
         if value_of(agent) is not None:
@@ -198,3 +200,12 @@ class ActorCritic(AbstractAlgorithm):
             observations = agent.observations.measure(trajectory.obs, weight)
         ended = jnp.logical_or(trajectory.terminated, trajectory.truncated)
         return observations, agent.rewards.measure(trajectory.reward, ended, trajectory.valid, self.discount)
+
+
+def _values(agent: Agent, seen: Trajectory) -> tuple[Array, Array, AbstractDistribution | None]:
+    """The values of every row and of its successor; and its distribution where the same network has found it."""
+    critic = value_of(agent)
+    if isinstance(critic, ValueHead) and not jax.tree.leaves(seen.carry):
+        (old, value), (_, next_value) = of_rows_and_successors(critic.policy.both, seen)
+        return value, next_value, flatten(old)
+    return *state_values(critic, seen), None

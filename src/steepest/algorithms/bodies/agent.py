@@ -1,5 +1,8 @@
 """The agent that every body learns, and the steps of an update that bodies share."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,6 +27,8 @@ from steepest.core.trajectory import Trajectory, flatten, with_memory
 from steepest.core.types import PyTree
 from steepest.critics import AbstractStateValue
 from steepest.policies import AbstractPolicy, AbstractPolicyWithValue
+
+Result = TypeVar("Result")
 
 
 class Agent(eqx.Module):
@@ -118,9 +123,8 @@ class ValueHead(AbstractStateValue):
 def state_values(critic: AbstractStateValue | None, trajectory: Trajectory) -> tuple[Array, Array]:
     """$V(s_t)$, and $V(s'_t)$ wherever it counts, that is, unless step t terminated; 0 without a critic.
 
-    Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
-    row and the truncated ones, of which a stream hardly ever has two. The carry of the trajectory is the memory of the
-    critic; with one, a successor is seen with the memory of its moment.
+    The carry of the trajectory is the memory of the critic; with one, a successor is seen with the memory of its
+    moment.
     """
     if critic is None:
         zero = jnp.zeros_like(trajectory.reward)
@@ -129,19 +133,31 @@ def state_values(critic: AbstractStateValue | None, trajectory: Trajectory) -> t
         obs, next_obs = flatten((trajectory.obs, trajectory.next_obs))
         found = critic.with_successors(with_memory(obs, trajectory, trajectory.carry), next_obs)
         return jax.tree.map(lambda values: values.reshape(trajectory.reward.shape), found)
+    return of_rows_and_successors(critic, trajectory)
+
+
+def of_rows_and_successors(function: Callable[[PyTree], Result], trajectory: Trajectory) -> tuple[Result, Result]:
+    """A function of observations at every row, and at its successor wherever that counts; arrays [T, N, …].
+
+    Within an episode the successor is the next row's observation, so it is not evaluated again. That leaves the last
+    row and the truncated ones, of which a stream hardly ever has two.
+    """
     truncated = trajectory.truncated.at[-1].set(False)
     first = jnp.argmax(truncated, axis=0)
     at_first = truncated & (jnp.arange(truncated.shape[0])[:, None] == first[None, :])
 
-    def in_one_pass() -> tuple[Array, Array]:
+    def in_one_pass() -> tuple[Result, Result]:
         def joined(obs: Array, next_obs: Array) -> Array:
             return jnp.concatenate([obs, next_obs[-1:], next_obs[first, jnp.arange(truncated.shape[1])][None]])
 
-        values = critic(jax.tree.map(joined, trajectory.obs, trajectory.next_obs))
-        return values[:-2], jnp.where(at_first, values[-1:], values[1:-1])
+        def successors(found: Array) -> Array:
+            return jnp.where(at_first.reshape(*at_first.shape, *[1] * (found.ndim - 2)), found[-1:], found[1:-1])
 
-    def in_two_passes() -> tuple[Array, Array]:
-        return critic(trajectory.obs), critic(trajectory.next_obs)
+        found = function(jax.tree.map(joined, trajectory.obs, trajectory.next_obs))
+        return jax.tree.map(lambda each: each[:-2], found), jax.tree.map(successors, found)
+
+    def in_two_passes() -> tuple[Result, Result]:
+        return function(trajectory.obs), function(trajectory.next_obs)
 
     return jax.lax.cond(jnp.all(at_first == truncated), in_one_pass, in_two_passes)
 

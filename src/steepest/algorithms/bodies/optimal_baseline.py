@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from steepest.advantages import variance_optimal
+from steepest.core.distributions import AbstractDistribution
 from steepest.core.histories import Histories
 from steepest.core.interfaces import Policy
 from steepest.core.problem import Info, Parameters, SampledProblem
@@ -50,5 +51,6 @@ class OptimalBaselineScore(Score):
     streams: int = eqx.field(static=True)
     per_parameter: bool = eqx.field(static=True)
 
-    def problem(self, batch: Batch, policy: Policy) -> EpisodeProblem:
-        return EpisodeProblem(self, batch, policy(batch.obs), self.streams, self.per_parameter)
+    def problem(self, batch: Batch, policy: Policy, old: AbstractDistribution | None = None) -> EpisodeProblem:
+        old = policy(batch.obs) if old is None else old
+        return EpisodeProblem(self, batch, old, self.streams, self.per_parameter)

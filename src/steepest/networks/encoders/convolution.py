@@ -1,13 +1,17 @@
 """Convolutions of pictures whose channels come last."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Shaped
 
 from steepest.networks.encoders.convolving import convolved
+
+_BYTES = 4
+"""In a word, the number that is moved as fast as a byte."""
 
 
 class Convolution(eqx.Module):
@@ -52,43 +56,66 @@ class Convolution(eqx.Module):
         return height, width, self.kernel.shape[3]
 
     def __call__(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
-        height, width, outputs = self.output_shape(pictures.shape[1:])
         if self.same:
             pictures = jnp.pad(pictures, [(0, 0), *map(_border, self.kernel.shape[:2]), (0, 0)])
-        kernel, down, across = _in_blocks(self.kernel, self.stride)
-        pictures = _of_blocks(pictures, (height + down - 1, width + across - 1), self.stride)
-        kernel = kernel.reshape(down, across, -1, outputs)
-        return convolved(pictures, kernel) + self.bias[None, None, None]
+        return self.between_channels(pictures[:, None], lambda numbers: numbers)
+
+    def between_channels(
+        self, pictures: Shaped[Array, "B a h w b"], scale: Callable[[Array], Array]
+    ) -> Float[Array, "B m n o"]:
+        """The same, without a border, of pictures that lie as they came: with channels before their height too.
+
+        **Arguments**
+
+        - `pictures`: the channels of the kernel are a × b of them, those of b together.
+        - `scale`: what is made of their numbers. It is done last, since bytes are moved four at a time.
+        """
+        before, after = pictures.shape[1], pictures.shape[4]
+        sides = zip(pictures.shape[2:4], self.kernel.shape[:2], strict=True)
+        height, width = ((side - each) // self.stride + 1 for side, each in sides)
+        kernel = _kernel_in_blocks(self.kernel, self.stride, before)
+        down, across, outputs = kernel.shape[0], kernel.shape[1], kernel.shape[-1]
+        blocks = _in_blocks(pictures, (height + down - 1, width + across - 1), self.stride)
+        size = before * self.stride**2 * after
+        found = convolved(scale(blocks).reshape(*blocks.shape[:3], size), kernel.reshape(down, across, size, outputs))
+        return found + self.bias[None, None, None]
 
 
 def _border(side: int) -> tuple[int, int]:
     return (side - 1) // 2, side // 2
 
 
-def _in_blocks(kernel: Float[Array, "k l c o"], stride: int) -> tuple[Float[Array, "rows o"], int, int]:
-    """A kernel of blocks, a row for each of their numbers; and how many blocks it takes, down and across."""
-    sides, rest = kernel.shape[:2], kernel.shape[2:]
-    down, across = (-(-side // stride) for side in sides)
-    if stride > 1:
-        more = (down * stride - sides[0], across * stride - sides[1])
-        kernel = jnp.pad(kernel, [(0, more[0]), (0, more[1]), (0, 0), (0, 0)])
-        kernel = kernel.reshape(down, stride, across, stride, *rest).transpose(0, 2, 1, 3, 4, 5)
-    return kernel.reshape(-1, rest[1]), down, across
+def _kernel_in_blocks(kernel: Float[Array, "k l c o"], stride: int, before: int) -> Float[Array, "m n a s s b o"]:
+    """A kernel of blocks: its blocks, down and across, and what each is made of, in the order of `_in_blocks`."""
+    height, width, channels, outputs = kernel.shape
+    down, across = -(-height // stride), -(-width // stride)
+    kernel = jnp.pad(kernel, [(0, down * stride - height), (0, across * stride - width), (0, 0), (0, 0)])
+    kernel = kernel.reshape(down, stride, across, stride, before, channels // before, outputs)
+    return kernel.transpose(0, 2, 4, 1, 3, 5, 6)
 
 
-def _of_blocks(pictures: Float[Array, "B h w c"], count: tuple[int, int], stride: int) -> Float[Array, "B m n d"]:
+def _in_blocks(
+    pictures: Shaped[Array, "B a h w b"], count: tuple[int, int], stride: int
+) -> Shaped[Array, "B m n a s t"]:
     """Pictures whose pixels are the blocks of stride × stride pixels, `count` of them down and across.
 
     What is beyond the last block is cut off, and what it lacks is 0.
     """
-    if stride == 1:
-        return pictures
+    rows, before, after = pictures.shape[0], pictures.shape[1], pictures.shape[4]
     sides = [each * stride for each in count]
-    more = [(0, max(0, side - each)) for side, each in zip(sides, pictures.shape[1:3], strict=True)]
-    pictures = jnp.pad(pictures, [(0, 0), *more, (0, 0)])[:, : sides[0], : sides[1]]
-    channels = pictures.shape[3]
-    split = pictures.reshape(-1, count[0], stride, count[1], stride, channels).transpose(0, 1, 3, 2, 4, 5)
-    return split.reshape(-1, *count, stride * stride * channels)
+    more = [(0, max(0, side - each)) for side, each in zip(sides, pictures.shape[2:4], strict=True)]
+    pictures = jnp.pad(pictures, [(0, 0), (0, 0), *more, (0, 0)])[:, :, : sides[0], : sides[1]]
+    split = pictures.reshape(rows, before, count[0], stride, count[1], stride * after)
+    return _transposed(split, (0, 2, 4, 1, 3, 5))
+
+
+def _transposed(numbers: Shaped[Array, "..."], axes: tuple[int, ...]) -> Shaped[Array, "..."]:
+    """A transposition that leaves the last axis where it is. CPUs move number by number, so four bytes go as one."""
+    if numbers.dtype != jnp.uint8 or numbers.shape[-1] % _BYTES:
+        return jnp.transpose(numbers, axes)
+    words = jax.lax.bitcast_convert_type(numbers.reshape(*numbers.shape[:-1], -1, _BYTES), jnp.uint32)
+    moved = jax.lax.bitcast_convert_type(jnp.transpose(words, axes), jnp.uint8)
+    return moved.reshape(*moved.shape[:-2], -1)
 
 
 def largest_nearby(pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n c"]:

@@ -46,14 +46,16 @@ class AbstractPictureEncoder(AbstractEncoder):
         return self.dense(hidden).reshape(*batch, self.size)
 
     def _some(self, rows: Shaped[Array, "b ..."]) -> Float[Array, "b n"]:
-        # Bytes are moved before they become four times as large.
-        pictures = scaled(self.space, self.layout.arranged(rows))
-        hidden = self.convolved(pictures.astype(self.dense.weights[0].dtype))
+        hidden = self.convolved(rows)
         return hidden.reshape(hidden.shape[0], -1)
 
+    def scaled(self, pictures: Shaped[Array, "..."]) -> Float[Array, "..."]:
+        """Pictures from 0 to 1. Where they are moved too, that comes first: scaled bytes are four times as large."""
+        return scaled(self.space, pictures).astype(self.dense.weights[0].dtype)
+
     @abc.abstractmethod
-    def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
-        """What the convolutions make of pictures from 0 to 1."""
+    def convolved(self, rows: Shaped[Array, "B ..."]) -> Float[Array, "B m n o"]:
+        """What the convolutions make of pictures as they are observed."""
 
 
 class NatureEncoder(AbstractPictureEncoder):
@@ -87,10 +89,12 @@ class NatureEncoder(AbstractPictureEncoder):
         dense = _last(for_dense, shape, features)
         return cls(space=space, layout=layout, convolutions=tuple(convolutions), dense=dense)
 
-    def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
-        for each in self.convolutions:
-            pictures = jax.nn.relu(each(pictures))
-        return pictures
+    def convolved(self, rows: Shaped[Array, "B ..."]) -> Float[Array, "B m n o"]:
+        first, *others = self.convolutions
+        hidden = jax.nn.relu(first.between_channels(self.layout.between_channels(rows), self.scaled))
+        for each in others:
+            hidden = jax.nn.relu(each(hidden))
+        return hidden
 
 
 class ImpalaEncoder(AbstractPictureEncoder):
@@ -121,7 +125,8 @@ class ImpalaEncoder(AbstractPictureEncoder):
         dense = _last(for_dense, (height, width, depths[-1]), 256)
         return cls(space=space, layout=layout, sections=tuple(sections), dense=dense)
 
-    def convolved(self, pictures: Float[Array, "B h w c"]) -> Float[Array, "B m n o"]:
+    def convolved(self, rows: Shaped[Array, "B ..."]) -> Float[Array, "B m n o"]:
+        pictures = self.scaled(self.layout.arranged(rows))
         for first, *blocks in self.sections:
             pictures = largest_nearby(first(pictures))
             for one, other in _pairs(blocks):

@@ -49,11 +49,21 @@ def _convolve(pictures: Float[Array, "B h w c"], kernel: Float[Array, "k l c o"]
 
 
 def _by_pictures(outputs: Float[Array, "B m n o"], kernel: Float[Array, "k l c o"]) -> Float[Array, "B h w c"]:
-    """The derivative by the pictures: the kernel turned around, put on the outputs within a border of zeros."""
+    """The derivative by the pictures: what every place of the outputs says of the pixels under the kernel, summed.
+
+    A product for each row of the kernel; the results are moved to where they belong.
+    """
     down, across = kernel.shape[:2]
-    border = [(0, 0), (down - 1, down - 1), (across - 1, across - 1), (0, 0)]
-    turned = jnp.swapaxes(jnp.flip(kernel, (0, 1)), 2, 3)
-    return _laid_out(jnp.pad(outputs, border), turned)
+
+    def added(places: Float[Array, "B m w c"], at: int) -> Float[Array, "B h w c"]:
+        return jnp.pad(places, [(0, 0), (at, down - 1 - at), (0, 0), (0, 0)])
+
+    def of_row(row: Float[Array, "l c o"]) -> Float[Array, "B m w c"]:
+        found = jnp.einsum("bmno,lco->bmnlc", outputs, row)
+        moved = [jnp.pad(found[:, :, :, at], [(0, 0), (0, 0), (at, across - 1 - at), (0, 0)]) for at in range(across)]
+        return functools.reduce(jnp.add, moved)
+
+    return functools.reduce(jnp.add, [added(of_row(kernel[at]), at) for at in range(down)])
 
 
 def _by_kernel(pictures: Float[Array, "B h w c"], outputs: Float[Array, "B m n o"]) -> Float[Array, "k l c o"]:

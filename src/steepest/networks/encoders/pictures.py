@@ -1,6 +1,7 @@
 """Pictures: their scale, and which of their axes is which."""
 
 import dataclasses
+import math
 from typing import Literal
 
 import jax.numpy as jnp
@@ -89,6 +90,11 @@ class Layout:
                 "Say which with --channels first or --channels last (channels= in Python), or take --encoder mlp."
             )
         return last
+
+    def between_channels(self, obs: Shaped[Array, "B ..."]) -> Shaped[Array, "B a h w b"]:
+        """Pictures as they lie, with the channels before their height in one axis and those after it in another."""
+        before = math.prod(obs.shape[1 : self.height + 1])
+        return obs.reshape(obs.shape[0], before, *self.shape[:2], self.shape[2] // before)
 
     def arranged(self, obs: Shaped[Array, "B ..."]) -> Shaped[Array, "B h w c"]:
         """Pictures with the channels last."""
