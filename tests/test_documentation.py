@@ -13,6 +13,7 @@ import tomllib
 import pytest
 
 import steepest
+from steepest.studies.description import read_study
 
 ROOT = pathlib.Path(__file__).parent.parent
 SOURCE, TESTS = ROOT / "src" / "steepest", ROOT / "tests"
@@ -145,3 +146,26 @@ def test_the_table_of_hyper_parameters_is_that_of_the_fields():
     """If it is not: `python docs/make_tables.py`."""
     page = (ROOT / "docs" / "hyper_parameters.md").read_text()
     assert page == runpy.run_path(str(ROOT / "docs" / "make_tables.py"))["table"]()
+
+
+def test_the_tables_of_results_are_those_of_the_data():
+    """If they are not: `python docs/make_results.py`."""
+    made = runpy.run_path(str(ROOT / "docs" / "make_results.py"))
+    assert (ROOT / "docs" / "results.md").read_text() == made["page"]()
+    readme = (ROOT / "README.md").read_text()
+    assert readme == made["with_summary"](readme)
+    for name in made["STUDIES"]:
+        for row in made["rows"](name):
+            assert row["seed"] in map(str, range(10)), "settings are chosen on others"
+            assert row["command"].startswith(f"steepest train {row['algorithm']} --env {row['env']} ")
+
+
+def test_no_seed_of_a_study_is_left_out_of_the_data():
+    """Where a study has a run of an algorithm on an environment, it has those of all seeds that were planned."""
+    made = runpy.run_path(str(ROOT / "docs" / "make_results.py"))
+    for name in made["STUDIES"]:
+        planned: dict[tuple, set[int]] = {}
+        for run in read_study(ROOT / "benchmarks" / "studies" / f"{name}.toml").runs:
+            planned.setdefault((run.env, run.algorithm, run.options["total_steps"]), set()).add(run.seed)
+        for about, rows in made["grouped"](made["rows"](name)).items():
+            assert {int(row["seed"]) for row in rows} == planned[about], about

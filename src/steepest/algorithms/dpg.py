@@ -23,11 +23,15 @@ class DPG(ReplayHyperParameters):
     | who acts | the policy with a little noise, or uniform actions, whatever the policy |
     | critic | a network of (s, a), or the compatible one: (a − μ)ᵀ∇μᵀw + V(s); regression to r + γQ̄(s′, μ̄(s′)) |
     | objective | Q(s, μ(s)) (G15) |
-    | step rule | ascent steps with Adam, on minibatches of the newest segment |
+    | step rule | ascent steps with Adam, on minibatches of the newest segments |
 
-    Nothing older than the newest segment is learned from, unless `capacity` says so; with a large one and a segment of
-    one step it is `ddpg`. Without noise the critic learns nothing of other actions, so on-policy means that the noise
-    is small. With `behaviour='uniform'` it is off-policy: no ratio is needed, as the policy has no probabilities.
+    The newest 4,096 transitions are learned from, sixteen segments, unless `capacity` says so; with a large one and a
+    segment of one step it is `ddpg`. With the newest segment alone, 256, the critic forgets what it knew of states that
+    are not in it: on Pendulum-v1 the seeds 100 to 109 then came to an interquartile mean of -307, the worst to -899,
+    and with sixteen segments to -151 and -169.
+
+    Without noise the critic learns nothing of other actions, so on-policy means that the noise is small. With
+    `behaviour='uniform'` it is off-policy: no ratio is needed, as the policy has no probabilities.
 
     What differs from the paper: Adam, minibatches and slow targets in place of one plain step for each transition; and
     V is a network.
@@ -46,7 +50,7 @@ class DPG(ReplayHyperParameters):
     critic_learning_rate: fields.CriticLearningRate = 1e-3
     clip_global_norm: fields.ClipGlobalNorm = math.inf
     replay_ratio: fields.ReplayRatio = 0.25
-    capacity: fields.Capacity = 256
+    capacity: fields.Capacity = 4096
     batch_size: fields.BatchSize = 128
     warm_up_steps: fields.WarmUpSteps = 0
     return_steps: fields.ReturnSteps = 1

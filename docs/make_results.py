@@ -1,0 +1,225 @@
+"""Write results.md, its pictures, and the table of the README from the data in benchmarks/results.
+
+python docs/make_results.py
+"""
+
+import csv
+import itertools
+import pathlib
+import tomllib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from steepest.algorithms import ALGORITHMS
+from steepest.runs.statistics import (
+    bootstrap_interval,
+    interquartile_mean,
+    performance_profile,
+    probability_of_improvement,
+)
+
+PAGE = pathlib.Path(__file__).parent / "results.md"
+README = pathlib.Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- docs/make_results.py writes this -->", "<!-- to here -->"
+PICTURES = pathlib.Path(__file__).parent / "results"
+DATA = pathlib.Path(__file__).parents[1] / "benchmarks" / "results"
+STUDIES = {"classic_control": "Classic control", "mujoco": "MuJoCo"}
+
+Row = dict[str, str]
+Runs = dict[tuple[str, str, int], list[Row]]
+"""Environment, algorithm and steps; the runs, by seed."""
+
+
+def page() -> str:
+    """The page, from the data."""
+    about = tomllib.loads((DATA / "about.toml").read_text())
+    lines = ["# Results", "", *about["introduction"].strip().split("\n"), ""]
+    for study, title in STUDIES.items():
+        runs = grouped(rows(study))
+        if not runs:
+            continue
+        lines += [f"## {title}", "", *table(runs, about["why"]), ""]
+        envs = sorted({env for env, _, _ in runs})
+        lines += [f"![Learning curves on {env}](results/{env}.png)" for env in envs] + [""]
+    scored = normalised(grouped(rows("mujoco")), about["scores"])
+    if len(scored) > 1:
+        lines += ["## Over the tasks of MuJoCo", "", *about["over_tasks"].strip().split("\n"), "", *improvement(scored)]
+        lines += ["", "![The share of runs above each score](results/profile.png)", ""]
+        lines += ["## Time to a return", "", *time_to_a_return(about["scores"])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def with_summary(text: str) -> str:
+    """The README with its table of returns: the interquartile mean, the worst seed, and the steps."""
+    runs = grouped(rows("classic_control"))
+    envs = sorted({env for env, _, _ in runs}, key=list(dict.fromkeys(env for env, _, _ in runs)).index)
+    lines = ["| | " + " | ".join(envs) + " |", "|---" * (len(envs) + 1) + "|"]
+    for algorithm in dict.fromkeys(name for name in ALGORITHMS if any(name == each for _, each, _ in runs)):
+        cells = []
+        for env in envs:
+            found = [(steps, each) for (one, other, steps), each in runs.items() if (one, other) == (env, algorithm)]
+            cells += [_summarised(*found[0]) if found else "–"]
+        lines.append(f"| `{algorithm}` | {' | '.join(cells)} |")
+    before, rest = text.split(BEGIN)
+    return "\n".join([before + BEGIN, *lines, END]) + rest.split(END, 1)[1]
+
+
+def _summarised(steps: int, runs: Sequence[Row]) -> str:
+    scores = returns(runs)
+    return f"**{number(float(interquartile_mean(scores)))}**, {number(scores.min())} in {short(steps)}"
+
+
+def rows(name: str) -> list[Row]:
+    """The rows of a file of data; none where there is no such file."""
+    path = DATA / f"{name}.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def grouped(found: Sequence[Row]) -> Runs:
+    """Runs that differ in their seed only, together."""
+    groups: Runs = {}
+    for row in found:
+        groups.setdefault((row["env"], row["algorithm"], int(row["steps"])), []).append(row)
+    return groups
+
+
+def returns(runs: Sequence[Row], column: str = "return") -> np.ndarray:
+    """What each seed returned."""
+    return np.array([float(row[column]) for row in runs])
+
+
+def table(groups: Runs, why: dict[str, str]) -> Iterator[str]:
+    """A row for each algorithm on each environment; and why some seeds fail, where that is known."""
+    yield "| environment | algorithm | steps | IQM (95 %) | worst | mean | with noise | each seed | minutes |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    notes = []
+    for (env, algorithm, steps), runs in sorted(groups.items()):
+        scores = returns(runs)
+        low, high = (float(each) for each in bootstrap_interval(scores))
+        minutes = np.median(returns(runs, "seconds")) / 60
+        mark = ""
+        if f"{algorithm} {env}" in why:
+            notes.append(why[f"{algorithm} {env}"].strip())
+            mark = f" [{len(notes)}]"
+        cells = [
+            *(env, f"`{algorithm}`{mark}", short(steps)),
+            f"**{number(float(interquartile_mean(scores)))}** ({number(low)} to {number(high)})",
+            *(number(scores.min()), number(scores.mean())),
+            number(float(interquartile_mean(returns(runs, "return_with_noise")))),
+            *(", ".join(map(number, scores)), f"{minutes:.1f}"),
+        ]
+        yield f"| {' | '.join(cells)} |"
+    for index, note in enumerate(notes):
+        yield ""
+        yield f"[{index + 1}] {note}"
+
+
+def normalised(groups: Runs, scores: dict[str, list[float]]) -> dict[str, dict[str, np.ndarray]]:
+    """Of each algorithm that is there on all tasks, the score on each: 0 is the first of `scores`, 1 the second."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for (env, algorithm, _), runs in groups.items():
+        if env in scores:
+            low, high = scores[env]
+            found.setdefault(algorithm, {})[env] = (returns(runs) - low) / (high - low)
+    return {name: tasks for name, tasks in found.items() if set(tasks) == set(scores)}
+
+
+def improvement(scored: dict[str, dict[str, np.ndarray]]) -> Iterator[str]:
+    """How often a run of one algorithm beats one of another, over the tasks."""
+    yield "| of | over | probability of improvement |"
+    yield "|---|---|---|"
+    for one, other in itertools.permutations(sorted(scored), 2):
+        tasks = sorted(scored[one])
+        share = probability_of_improvement(
+            [scored[one][task] for task in tasks], [scored[other][task] for task in tasks]
+        )
+        yield f"| `{one}` | `{other}` | {float(share):.2f} |"
+
+
+def time_to_a_return(scores: dict[str, list[float]]) -> Iterator[str]:
+    """When half of the seeds had come to half of the score of 1, in steps, and in minutes of this machine."""
+    yield "| environment | return | algorithm | thousand steps | minutes |"
+    yield "|---|---|---|---|---|"
+    curves, runs = grouped(rows("mujoco-curves")), grouped(rows("mujoco"))
+    for (env, algorithm, steps), points in sorted(curves.items()):
+        if env not in scores:
+            continue
+        low, high = scores[env]
+        wanted, first = (low + high) / 2, []
+        for seed in sorted({row["seed"] for row in points}):
+            own = [row for row in points if row["seed"] == seed]
+            first.append(next((float(row["at"]) for row in own if float(row["return"]) >= wanted), np.inf))
+        middle = float(np.median(first))
+        speed = np.median(returns(runs[env, algorithm, steps], "seconds")) / steps / 60
+        reached = (f"{middle / 1000:.0f}", f"{middle * speed:.1f}") if np.isfinite(middle) else ("never", "–")
+        yield f"| {env} | {number(wanted)} | `{algorithm}` | {' | '.join(reached)} |"
+
+
+def number(value: float | np.floating) -> str:
+    """A return, no finer than it means something."""
+    text = f"{value:.0f}" if abs(value) >= 20 else f"{value:.1f}"
+    return text.replace("-", "−")
+
+
+def short(steps: int) -> str:
+    """Steps, in thousands or millions."""
+    return f"{steps / 1e6:g}M" if steps >= 1_000_000 else f"{steps // 1000}k"
+
+
+def draw() -> None:
+    """The pictures."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
+
+    PICTURES.mkdir(exist_ok=True)
+    for study in STUDIES:
+        curves = grouped(rows(f"{study}-curves"))
+        for env in sorted({env for env, _, _ in curves}):
+            figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
+            for (_, algorithm, _), points in sorted(each for each in curves.items() if each[0][0] == env):
+                steps, values = by_seed(points)
+                (line,) = axes.plot(steps, interquartile_mean(values), label=algorithm, linewidth=1.6)
+                axes.fill_between(steps, values.min(1), values.max(1), color=line.get_color(), alpha=0.12, linewidth=0)
+            axes.set(
+                xlabel="environment steps", ylabel="return of an episode, as it was played", title=env, xlim=(0, None)
+            )
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+            axes.grid(alpha=0.3, linewidth=0.6)
+            axes.spines[["top", "right"]].set_visible(False)
+            figure.legend(frameon=False, fontsize=8, loc="outside right center")
+            figure.savefig(PICTURES / f"{env}.png", dpi=110)
+            pyplot.close(figure)
+    about = tomllib.loads((DATA / "about.toml").read_text())
+    scored = normalised(grouped(rows("mujoco")), about["scores"])
+    if len(scored) > 1:
+        figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
+        at = np.linspace(0, 2, 201)
+        for algorithm, tasks in sorted(scored.items()):
+            axes.plot(at, performance_profile([tasks[task] for task in sorted(tasks)], at), label=algorithm)
+        axes.set(xlabel="score", ylabel="share of runs above it", xlim=(0, 2), ylim=(0, 1))
+        axes.grid(alpha=0.3, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        figure.savefig(PICTURES / "profile.png", dpi=110)
+        pyplot.close(figure)
+
+
+def by_seed(points: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [P] and returns [P, seeds], read off at the steps of the first seed."""
+    seeds = sorted({row["seed"] for row in points}, key=int)
+    own = {seed: [row for row in points if row["seed"] == seed] for seed in seeds}
+    steps = returns(own[seeds[0]], "at")
+    return steps, np.stack([np.interp(steps, returns(own[each], "at"), returns(own[each])) for each in seeds], axis=1)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    README.write_text(with_summary(README.read_text()))
+    draw()
