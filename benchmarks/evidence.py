@@ -16,13 +16,14 @@ import numpy as np
 
 import steepest
 from steepest.experiments.repeating import repeating_command
-from steepest.experiments.run_state import RunState, find_runs, run_state
+from steepest.experiments.run_state import RunState, run_state
 from steepest.runs import metrics
 from steepest.runs.plot import learning_curve
+from steepest.studies.description import read_study
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 EPISODES = 100
-POINTS = 40
+POINTS = 30
 """Of a learning curve."""
 KEY = ("algorithm", "env", "seed", "steps")
 VERSIONS = ("steepest", "python", "jax", "gymnasium", "envpool", "mujoco")
@@ -30,24 +31,62 @@ FIELDS = (*KEY, "return", "return_with_noise", "episodes", "seconds", *VERSIONS,
 CURVE_FIELDS = (*KEY, "at", "return")
 
 Row = dict[str, str]
+Key = tuple[str, ...]
 
 
 def collect(study: pathlib.Path, results: pathlib.Path) -> None:
-    """Add what a study has come to, to the data of its name; rows of the same run are replaced."""
+    """Add what a study has come to, to the data of its name, wherever all seeds of an algorithm are through.
+
+    Rows of the same run are replaced. What is in the data already, with the same return, is not played again.
+    """
     rows, curves = results / f"{study.name}.csv", results / f"{study.name}-curves.csv"
-    known, points = read(rows), read(curves)
-    for path in find_runs(study):
-        run = run_state(path)
-        if run.state != "finished" or run.config is None:
-            print(f"{path}: {run.state}. It is left out.")
+    known = {key_of(row): row for row in read(rows)}
+    points: dict[Key, list[Row]] = {}
+    for row in read(curves):
+        points.setdefault(key_of(row), []).append(row)
+    for group in groups(study):
+        runs = [run_state(path) for path in group if path.exists()]
+        through = [run for run in runs if run.state == "finished"]
+        if len(through) < len(group):
+            print(
+                f"{group[0].name} and its other seeds: {len(through)} of {len(group)} are through. They are left out."
+            )
             continue
-        found, curve = evidence(run)
-        key = tuple(found[name] for name in KEY)
-        known = [row for row in known if tuple(row[name] for name in KEY) != key] + [found]
-        points = [row for row in points if tuple(row[name] for name in KEY) != key] + curve
-        print(f"{found['algorithm']} on {found['env']}, seed {found['seed']}: {found['return']}", flush=True)
-    write(rows, FIELDS, known)
-    write(curves, CURVE_FIELDS, points)
+        for run in through:
+            key = key_of(about(run))
+            if key in known and known[key]["return"] == returned(run):
+                continue
+            known[key], points[key] = evidence(run)
+            print(f"{', '.join(key)}: {known[key]['return']}", flush=True)
+    write(rows, FIELDS, known.values())
+    write(curves, CURVE_FIELDS, (row for each in points.values() for row in each))
+
+
+def groups(study: pathlib.Path) -> list[list[pathlib.Path]]:
+    """Where the runs are that were planned, those that differ in their seed only together."""
+    found: dict[str, list[pathlib.Path]] = {}
+    for planned in read_study(study / "study.toml").runs:
+        found.setdefault(planned.but_for_the_seed, []).append(study / "runs" / planned.name)
+    return list(found.values())
+
+
+def key_of(row: Row) -> Key:
+    """What a row is about."""
+    return tuple(row[name] for name in KEY)
+
+
+def about(run: RunState) -> Row:
+    """The same of a run."""
+    config = run.config
+    assert config is not None
+    found = (config.algorithm, config.env, config.seeds[0], config.total_steps)
+    return dict(zip(KEY, map(str, found), strict=True))
+
+
+def returned(run: RunState) -> str:
+    """What the last policy returned without noise."""
+    assert run.evaluation is not None
+    return f"{run.evaluation['seeds'][0]['mean_return']:.4f}"
 
 
 def evidence(run: RunState) -> tuple[Row, list[Row]]:
@@ -57,14 +96,8 @@ def evidence(run: RunState) -> tuple[Row, list[Row]]:
     assert evaluation is not None
     noisy = steepest.evaluate(run.path, episodes=EPISODES, stochastic=True)
     columns = metrics.read(run.run.metrics)
-    key = {
-        "algorithm": config.algorithm,
-        "env": config.env,
-        "seed": str(config.seeds[0]),
-        "steps": str(config.total_steps),
-    }
-    row = key | {
-        "return": f"{evaluation['seeds'][0]['mean_return']:.4f}",
+    row = about(run) | {
+        "return": returned(run),
         "return_with_noise": f"{noisy['seeds'][0]['mean_return']:.4f}",
         "episodes": str(evaluation["episodes"]),
         "seconds": f"{np.nanmax(columns['wall_time']):.0f}",
@@ -73,7 +106,7 @@ def evidence(run: RunState) -> tuple[Row, list[Row]]:
     row |= {name: config.versions.get(name, "") for name in VERSIONS}
     steps, returns = learning_curve(columns)
     chosen = np.unique(np.linspace(0, len(steps) - 1, POINTS).astype(int)) if len(steps) else []
-    return row, [key | {"at": f"{steps[each]:.0f}", "return": f"{returns[each, 0]:.3f}"} for each in chosen]
+    return row, [about(run) | {"at": f"{steps[each]:.0f}", "return": f"{returns[each, 0]:.3f}"} for each in chosen]
 
 
 def read(path: pathlib.Path) -> list[Row]:
