@@ -10,7 +10,8 @@ from worlds import Corridor, Match
 from steepest.algorithms import A2C, PPO, BatchActorCritic, Reinforce
 from steepest.algorithms.bodies.agent import explained_variance, state_values
 from steepest.algorithms.bodies.asynchronous import copy_of, gradients
-from steepest.core.problem import GivenGradient, SampledProblem
+from steepest.core.given_gradient import GivenGradient
+from steepest.core.problem import SampledProblem
 from steepest.core.spaces import Box, Discrete, Spec
 from steepest.core.trajectory import Trajectory, flatten
 from steepest.critics import StateValue

@@ -4,7 +4,8 @@ import dataclasses
 
 from steepest.algorithms.bodies.actor_critic import MEASURED_ROWS, ActorCritic, Evaluation
 from steepest.algorithms.bodies.agent import Agent
-from steepest.core.problem import AbstractProblem, GivenGradient, with_kl
+from steepest.core.given_gradient import GivenGradient
+from steepest.core.problem import AbstractProblem, with_kl
 from steepest.core.trajectory import Trajectory
 
 

@@ -12,9 +12,9 @@ from steepest.algorithms.architecture import MakeNetworks
 from steepest.algorithms.bodies.agent import Agent, best_guess, finite_samples, fresh_normaliser, with_observations
 from steepest.core.distributions import AbstractDistribution
 from steepest.core.finiteness import Finite, UpdateInfo
+from steepest.core.given_gradient import GivenGradient
 from steepest.core.interfaces import AbstractAlgorithm, AbstractStepRule, RolloutSpec
 from steepest.core.moments import NoRewardScaler
-from steepest.core.problem import GivenGradient
 from steepest.core.schedules import at_progress
 from steepest.core.spaces import Spec
 from steepest.core.trajectory import Trajectory
