@@ -67,7 +67,7 @@ def with_summary(text: str) -> str:
 
 def _summarised(steps: int, runs: Sequence[Row]) -> str:
     scores = returns(runs)
-    return f"**{number(float(interquartile_mean(scores)))}**, {number(scores.min())} in {short(steps)}"
+    return f"{number(float(interquartile_mean(scores)))}, **{number(scores.min())}** in {short(steps)}"
 
 
 def rows(name: str) -> list[Row]:
@@ -94,13 +94,13 @@ def returns(runs: Sequence[Row], column: str = "return") -> np.ndarray:
 
 def table(groups: Runs, why: dict[str, str]) -> Iterator[str]:
     """A row for each algorithm on each environment; and why some seeds fail, where that is known."""
-    yield "| environment | algorithm | steps | IQM (95 %) | worst | mean | with noise | each seed | minutes |"
+    yield "| environment | algorithm | steps | IQM (95 %) | worst | mean | with noise | each seed | seconds |"
     yield "|---|---|---|---|---|---|---|---|---|"
     notes = []
     for (env, algorithm, steps), runs in sorted(groups.items()):
         scores = returns(runs)
         low, high = (float(each) for each in bootstrap_interval(scores))
-        minutes = np.median(returns(runs, "seconds")) / 60
+        seconds = np.median(returns(runs, "seconds"))
         mark = ""
         if f"{algorithm} {env}" in why:
             notes.append(why[f"{algorithm} {env}"].strip())
@@ -110,7 +110,7 @@ def table(groups: Runs, why: dict[str, str]) -> Iterator[str]:
             f"**{number(float(interquartile_mean(scores)))}** ({number(low)} to {number(high)})",
             *(number(scores.min()), number(scores.mean())),
             number(float(interquartile_mean(returns(runs, "return_with_noise")))),
-            *(", ".join(map(number, scores)), f"{minutes:.1f}"),
+            *(", ".join(map(number, scores)), f"{seconds:.0f}"),
         ]
         yield f"| {' | '.join(cells)} |"
     for index, note in enumerate(notes):

@@ -27,6 +27,10 @@ class PPOPenalty(SegmentHyperParameters):
 
     What differs from the paper: as for PPO. With `adaptive` off, λ stays as it is.
 
+    The price is halved after every short step. Once steps are short for other reasons, a rate that falls or a policy
+    that is good already, it falls to nothing, and one update then moves the policy by several nats. A `kl_stop` ends
+    such an update after the pass that went too far.
+
     **Reference** Schulman et al., *Proximal Policy Optimization Algorithms*, 2017, section 4.
     """
 
