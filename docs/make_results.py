@@ -26,6 +26,10 @@ PICTURES = pathlib.Path(__file__).parent / "results"
 DATA = pathlib.Path(__file__).parents[1] / "benchmarks" / "results"
 STUDIES = {"classic_control": "Classic control", "mujoco": "MuJoCo"}
 
+ACROSS = 5
+"""Panels of a picture, one for each algorithm."""
+COLOUR = "#2a6fbb"
+
 Row = dict[str, str]
 Runs = dict[tuple[str, str, int], list[Row]]
 """Environment, algorithm and steps; the runs, by seed."""
@@ -176,24 +180,34 @@ def draw() -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     PICTURES.mkdir(exist_ok=True)
     for study in STUDIES:
         curves = grouped(rows(f"{study}-curves"))
         for env in sorted({env for env, _, _ in curves}):
-            figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
-            for (_, algorithm, _), points in sorted(each for each in curves.items() if each[0][0] == env):
-                steps, values = by_seed(points)
-                (line,) = axes.plot(steps, interquartile_mean(values), label=algorithm, linewidth=1.6)
-                axes.fill_between(steps, values.min(1), values.max(1), color=line.get_color(), alpha=0.12, linewidth=0)
-            axes.set(
-                xlabel="environment steps", ylabel="return of an episode, as it was played", title=env, xlim=(0, None)
+            found = sorted(each for each in curves.items() if each[0][0] == env)
+            across = min(len(found), ACROSS)
+            down = -(-len(found) // across)
+            figure, panels = pyplot.subplots(
+                down, across, figsize=(2.5 * across, 1.7 * down + 0.4), sharey=True, squeeze=False, layout="constrained"
             )
-            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-            axes.grid(alpha=0.3, linewidth=0.6)
-            axes.spines[["top", "right"]].set_visible(False)
-            figure.legend(frameon=False, fontsize=8, loc="outside right center")
+            for axes in panels.flat[len(found) :]:
+                axes.axis("off")
+            for axes, ((_, algorithm, _), points) in zip(panels.flat, found, strict=False):
+                steps, values = by_seed(points)
+                axes.fill_between(steps, values.min(1), values.max(1), color=COLOUR, alpha=0.2, linewidth=0)
+                axes.plot(steps, interquartile_mean(values), color=COLOUR, linewidth=1.5)
+                axes.set_title(algorithm, fontsize=9)
+                axes.set_xlim(0, steps[-1])
+                axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+                axes.xaxis.set_major_locator(MaxNLocator(3))
+                axes.tick_params(labelsize=8)
+                axes.grid(alpha=0.3, linewidth=0.6)
+                axes.spines[["top", "right"]].set_visible(False)
+            figure.supxlabel("environment steps", fontsize=9)
+            figure.supylabel("return, as played", fontsize=9)
+            figure.suptitle(env, fontsize=11)
             figure.savefig(PICTURES / f"{env}.png", dpi=110)
             pyplot.close(figure)
     about = tomllib.loads((DATA / "about.toml").read_text())
