@@ -37,7 +37,7 @@ Key = tuple[str, ...]
 def collect(study: pathlib.Path, results: pathlib.Path) -> None:
     """Add what a study has come to, to the data of its name, wherever all seeds of an algorithm are through.
 
-    Rows of the same run are replaced. What is in the data already, with the same return, is not played again.
+    Rows of the same run are replaced. A run that is in the data already, with all that it holds, is not played again.
     """
     rows, curves = results / f"{study.name}.csv", results / f"{study.name}-curves.csv"
     known = {key_of(row): row for row in read(rows)}
@@ -53,11 +53,14 @@ def collect(study: pathlib.Path, results: pathlib.Path) -> None:
             )
             continue
         for run in through:
-            key = key_of(about(run))
-            if key in known and known[key]["return"] == returned(run):
+            row, curve = evidence(run)
+            key = key_of(row)
+            if points.get(key) == curve and known[key] == known[key] | row:
                 continue
-            known[key], points[key] = evidence(run)
-            print(f"{', '.join(key)}: {known[key]['return']}", flush=True)
+            noisy = steepest.evaluate(run.path, episodes=EPISODES, stochastic=True)
+            row["return_with_noise"] = f"{noisy['seeds'][0]['mean_return']:.4f}"
+            known[key], points[key] = row, curve
+            print(f"{', '.join(key)}: {row['return']}", flush=True)
     write(rows, FIELDS, known.values())
     write(curves, CURVE_FIELDS, (row for each in points.values() for row in each))
 
@@ -75,30 +78,16 @@ def key_of(row: Row) -> Key:
     return tuple(row[name] for name in KEY)
 
 
-def about(run: RunState) -> Row:
-    """The same of a run."""
-    config = run.config
-    assert config is not None
-    found = (config.algorithm, config.env, config.seeds[0], config.total_steps)
-    return dict(zip(KEY, map(str, found), strict=True))
-
-
-def returned(run: RunState) -> str:
-    """What the last policy returned without noise."""
-    assert run.evaluation is not None
-    return f"{run.evaluation['seeds'][0]['mean_return']:.4f}"
-
-
 def evidence(run: RunState) -> tuple[Row, list[Row]]:
-    """What one run has come to, and its learning curve."""
+    """What a run holds: its row but for the return with noise, and its learning curve."""
     config, evaluation = run.config, run.evaluation
     assert config is not None
     assert evaluation is not None
-    noisy = steepest.evaluate(run.path, episodes=EPISODES, stochastic=True)
+    about = (config.algorithm, config.env, config.seeds[0], config.total_steps)
+    key = dict(zip(KEY, map(str, about), strict=True))
     columns = metrics.read(run.run.metrics)
-    row = about(run) | {
-        "return": returned(run),
-        "return_with_noise": f"{noisy['seeds'][0]['mean_return']:.4f}",
+    row = key | {
+        "return": f"{evaluation['seeds'][0]['mean_return']:.4f}",
         "episodes": str(evaluation["episodes"]),
         "seconds": f"{np.nanmax(columns['wall_time']):.0f}",
         "command": repeating_command(config),
@@ -106,7 +95,7 @@ def evidence(run: RunState) -> tuple[Row, list[Row]]:
     row |= {name: config.versions.get(name, "") for name in VERSIONS}
     steps, returns = learning_curve(columns)
     chosen = np.unique(np.linspace(0, len(steps) - 1, POINTS).astype(int)) if len(steps) else []
-    return row, [about(run) | {"at": f"{steps[each]:.0f}", "return": f"{returns[each, 0]:.3f}"} for each in chosen]
+    return row, [key | {"at": f"{steps[each]:.0f}", "return": f"{returns[each, 0]:.3f}"} for each in chosen]
 
 
 def read(path: pathlib.Path) -> list[Row]:

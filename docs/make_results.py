@@ -7,6 +7,7 @@ import csv
 import itertools
 import pathlib
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -57,7 +58,7 @@ def page() -> str:
 def with_summary(text: str) -> str:
     """The README with its table of returns: the interquartile mean, the worst seed, and the steps."""
     runs = grouped(rows("classic_control"))
-    envs = sorted({env for env, _, _ in runs}, key=list(dict.fromkeys(env for env, _, _ in runs)).index)
+    envs = [env for env, _ in Counter(env for env, _, _ in runs).most_common()]
     lines = ["| | " + " | ".join(envs) + " |", "|---" * (len(envs) + 1) + "|"]
     for algorithm in dict.fromkeys(name for name in ALGORITHMS if any(name == each for _, each, _ in runs)):
         cells = []
