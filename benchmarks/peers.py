@@ -24,7 +24,7 @@ INSTALLS = {
     "rejax": [["rejax==0.1.2", "gymnax==0.0.9", f"jax=={importlib.metadata.version('jax')}"]],
     "sb3": [
         ["torch==2.13.0"],
-        ["stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium"],
+        ["stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium", "mujoco", "imageio"],
         ["envpool==1.2.5"],
     ],
 }
@@ -281,10 +281,9 @@ def show(results: list[Result]) -> None:
         console.print(", ".join(f"{name} {version}" for name, version in versions.items()) + "\n", highlight=False)
 
 
-def main() -> None:
-    """Measure the libraries in turns, and print the table."""
+def add_directory(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where the virtual environments are."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "--directory",
         type=pathlib.Path,
@@ -292,6 +291,12 @@ def main() -> None:
         metavar="DIR",
         help="where the virtual environments are, or are made (default: %(default)s)",
     )
+
+
+def main() -> None:
+    """Measure the libraries in turns, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add_directory(parser)
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
     parser.add_argument(

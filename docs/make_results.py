@@ -47,6 +47,9 @@ def page() -> str:
         lines += [f"## {title}", "", *table(runs, about["why"]), ""]
         envs = sorted({env for env, _, _ in runs})
         lines += [f"![Learning curves on {env}](results/{env}.png)" for env in envs] + [""]
+    others = rows("others")
+    if others:
+        lines += ["## Beside other libraries", "", *about["others"].strip().split("\n"), "", *beside(others), ""]
     scored = normalised(grouped(rows("mujoco")), about["scores"])
     if len(scored) > 1:
         lines += ["## Over the tasks of MuJoCo", "", *about["over_tasks"].strip().split("\n"), "", *improvement(scored)]
@@ -162,6 +165,20 @@ def time_to_a_return(scores: dict[str, list[float]]) -> Iterator[str]:
         speed = np.median(returns(runs[env, algorithm, steps], "seconds")) / steps / 60
         reached = (f"{middle / 1000:.0f}", f"{middle * speed:.1f}") if np.isfinite(middle) else ("never", "–")
         yield f"| {env} | {number(wanted)} | `{algorithm}` | {' | '.join(reached)} |"
+
+
+def beside(found: Sequence[Row]) -> Iterator[str]:
+    """What each library's runs return, and how long they take."""
+    yield "| environment | | steps | mean | each seed | minutes | versions |"
+    yield "|---|---|---|---|---|---|---|"
+    by_contender: dict[tuple[str, str, str], list[Row]] = {}
+    for row in found:
+        by_contender.setdefault((row["env"], row["contender"], row["steps"]), []).append(row)
+    for (env, contender, steps), runs in by_contender.items():
+        scores = returns(runs)
+        minutes = ", ".join(f"{float(row['seconds']) / 60:.1f}" for row in runs)
+        cells = [env, contender, short(int(steps)), f"**{number(scores.mean())}**", ", ".join(map(number, scores))]
+        yield f"| {' | '.join([*cells, minutes, runs[0]['versions']])} |"
 
 
 def number(value: float | np.floating) -> str:

@@ -13,6 +13,7 @@ import tomllib
 import pytest
 
 import steepest
+from steepest.algorithms import ALGORITHMS
 from steepest.studies.description import read_study
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -169,3 +170,23 @@ def test_no_seed_of_a_study_is_left_out_of_the_data():
             planned.setdefault((run.env, run.algorithm, run.options["total_steps"]), set()).add(run.seed)
         for about, rows in made["grouped"](made["rows"](name)).items():
             assert {int(row["seed"]) for row in rows} == planned[about], about
+
+
+def test_every_contender_has_the_same_seeds_on_the_same_tasks(monkeypatch):
+    """Returns are compared side by side only where nobody has a seed that another has not."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    others = runpy.run_path(str(ROOT / "benchmarks" / "others.py"))
+    for contender in others["CONTENDERS"].values():
+        if contender.environment is None:
+            for hyper in contender.hyper.values():
+                ALGORITHMS[contender.algorithm](**hyper)  # raises where a name or a value is not one
+    rows = others["read"]()
+    seeds = {
+        (contender, task): sorted(row["seed"] for row in rows if (row["contender"], row["env"]) == (contender, task))
+        for contender in others["CONTENDERS"]
+        for task in others["TASKS"]
+    }
+    first = next(iter(seeds.values()))
+    assert seeds == dict.fromkeys(seeds, first)
+    assert not first or len(first) >= 2
+    assert {(row["steps"], row["episodes"]) for row in rows} <= {("1000000", "100")}
