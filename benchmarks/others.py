@@ -21,7 +21,7 @@ from harness import FOLDER, Worker, announce, machine
 from peers import add_directory, install
 
 FILE = FOLDER / "results" / "others.csv"
-FIELDS = ("contender", "env", "seed", "steps", "return", "episodes", "seconds", "versions")
+FIELDS: tuple[str, ...] = ("contender", "env", "seed", "steps", "return", "episodes", "seconds", "versions")
 EPISODES = 100
 TASKS = ("HalfCheetah-v5", "Hopper-v5")
 
