@@ -18,6 +18,7 @@ from steepest.runs.statistics import (
     interquartile_mean,
     performance_profile,
     probability_of_improvement,
+    stratified_interval,
 )
 
 PAGE = pathlib.Path(__file__).parent / "results.md"
@@ -34,6 +35,8 @@ COLOUR = "#2a6fbb"
 Row = dict[str, str]
 Runs = dict[tuple[str, str, int], list[Row]]
 """Environment, algorithm and steps; the runs, by seed."""
+Scored = dict[str, dict[str, np.ndarray]]
+"""Algorithm; task; the score of each seed."""
 
 
 def page() -> str:
@@ -51,7 +54,7 @@ def page() -> str:
     if others:
         lines += ["## Beside other libraries", "", *about["others"].strip().split("\n"), "", *beside(others), ""]
     scored = normalised(grouped(rows("mujoco")), about["scores"])
-    if len(scored) > 1:
+    if sets_of_tasks(scored):
         lines += ["## Over the tasks of MuJoCo", "", *about["over_tasks"].strip().split("\n"), "", *improvement(scored)]
         lines += ["", "![The share of runs above each score](results/profile.png)", ""]
         lines += ["## Time to a return", "", *time_to_a_return(about["scores"])]
@@ -126,26 +129,36 @@ def table(groups: Runs, why: dict[str, str]) -> Iterator[str]:
         yield f"[{index + 1}] {note}"
 
 
-def normalised(groups: Runs, scores: dict[str, list[float]]) -> dict[str, dict[str, np.ndarray]]:
-    """Of each algorithm that is there on all tasks, the score on each: 0 is the first of `scores`, 1 the second."""
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for (env, algorithm, _), runs in groups.items():
+def normalised(groups: Runs, scores: dict[str, list[float]]) -> Scored:
+    """Of each algorithm, the score on each task: 0 is the first of `scores`, 1 the second."""
+    found: Scored = {}
+    for (env, algorithm, _), runs in sorted(groups.items()):
         if env in scores:
             low, high = scores[env]
             found.setdefault(algorithm, {})[env] = (returns(runs) - low) / (high - low)
-    return {name: tasks for name, tasks in found.items() if set(tasks) == set(scores)}
+    return found
 
 
-def improvement(scored: dict[str, dict[str, np.ndarray]]) -> Iterator[str]:
-    """How often a run of one algorithm beats one of another, over the tasks."""
-    yield "| of | over | probability of improvement |"
-    yield "|---|---|---|"
+def sets_of_tasks(scored: Scored) -> dict[tuple[str, ...], list[str]]:
+    """Every set of tasks that some algorithm was trained on, and all that were trained on all of them; largest first.
+
+    A set that tells nobody apart is left out.
+    """
+    sets = sorted({tuple(sorted(tasks)) for tasks in scored.values()}, key=len, reverse=True)
+    found = {tasks: [name for name in scored if set(tasks) <= set(scored[name])] for tasks in sets}
+    return {tasks: names for tasks, names in found.items() if len(names) > 1}
+
+
+def improvement(scored: Scored) -> Iterator[str]:
+    """How often a run of one algorithm beats one of another, over the tasks that both were trained on."""
+    yield "| | over | tasks of both | probability of improvement (95 %) |"
+    yield "|---|---|---|---|"
     for one, other in itertools.permutations(sorted(scored), 2):
-        tasks = sorted(scored[one])
-        share = probability_of_improvement(
-            [scored[one][task] for task in tasks], [scored[other][task] for task in tasks]
-        )
-        yield f"| `{one}` | `{other}` | {float(share):.2f} |"
+        tasks = sorted(scored[one].keys() & scored[other].keys())
+        pair = [[scored[each][task] for task in tasks] for each in (one, other)]
+        low, high = stratified_interval(probability_of_improvement, *pair)
+        share = float(probability_of_improvement(*pair))
+        yield f"| `{one}` | `{other}` | {len(tasks)} | {share:.2f} ({float(low):.2f} to {float(high):.2f}) |"
 
 
 def time_to_a_return(scores: dict[str, list[float]]) -> Iterator[str]:
@@ -230,15 +243,24 @@ def draw() -> None:
             pyplot.close(figure)
     about = tomllib.loads((DATA / "about.toml").read_text())
     scored = normalised(grouped(rows("mujoco")), about["scores"])
-    if len(scored) > 1:
-        figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
-        at = np.linspace(0, 2, 201)
-        for algorithm, tasks in sorted(scored.items()):
-            axes.plot(at, performance_profile([tasks[task] for task in sorted(tasks)], at), label=algorithm)
-        axes.set(xlabel="score", ylabel="share of runs above it", xlim=(0, 2), ylim=(0, 1))
-        axes.grid(alpha=0.3, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+    sets = sets_of_tasks(scored)
+    if sets:
+        figure, panels = pyplot.subplots(
+            1, len(sets), figsize=(4.2 * len(sets), 3.6), sharey=True, squeeze=False, layout="constrained"
+        )
+        at = np.linspace(0, 2.5, 251)
+        colours = {name: f"C{index}" for index, name in enumerate(sorted(scored))}
+        for axes, (tasks, names) in zip(panels.flat, sets.items(), strict=True):
+            for name in names:
+                profile = performance_profile([scored[name][task] for task in tasks], at)
+                axes.plot(at, profile, label=name, color=colours[name])
+            shown = f"{len(tasks)} tasks" if len(tasks) > 4 else ", ".join(task.removesuffix("-v5") for task in tasks)
+            axes.set_title(shown, fontsize=10)
+            axes.set(xlabel="score", xlim=(0, at[-1]), ylim=(0, 1))
+            axes.grid(alpha=0.3, linewidth=0.6)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(frameon=False)
+        panels[0, 0].set_ylabel("share of runs above it")
         figure.savefig(PICTURES / "profile.png", dpi=110)
         pyplot.close(figure)
 
