@@ -162,8 +162,8 @@ def improvement(scored: Scored) -> Iterator[str]:
 
 
 def time_to_a_return(scores: dict[str, list[float]]) -> Iterator[str]:
-    """When half of the seeds had come to half of the score of 1, in steps, and in minutes of this machine."""
-    yield "| environment | return | algorithm | thousand steps | minutes |"
+    """When half of the seeds had come to half of the score of 1, in steps, and in seconds of this machine."""
+    yield "| environment | return | algorithm | thousand steps | seconds |"
     yield "|---|---|---|---|---|"
     curves, runs = grouped(rows("mujoco-curves")), grouped(rows("mujoco"))
     for (env, algorithm, steps), points in sorted(curves.items()):
@@ -175,8 +175,8 @@ def time_to_a_return(scores: dict[str, list[float]]) -> Iterator[str]:
             own = [row for row in points if row["seed"] == seed]
             first.append(next((float(row["at"]) for row in own if float(row["return"]) >= wanted), np.inf))
         middle = float(np.median(first))
-        speed = np.median(returns(runs[env, algorithm, steps], "seconds")) / steps / 60
-        reached = (f"{middle / 1000:.0f}", f"{middle * speed:.1f}") if np.isfinite(middle) else ("never", "–")
+        speed = np.median(returns(runs[env, algorithm, steps], "seconds")) / steps
+        reached = (f"{middle / 1000:.0f}", f"{middle * speed:.0f}") if np.isfinite(middle) else ("never", "–")
         yield f"| {env} | {number(wanted)} | `{algorithm}` | {' | '.join(reached)} |"
 
 
