@@ -23,7 +23,7 @@ from steepest.runs.statistics import (
 
 PAGE = pathlib.Path(__file__).parent / "results.md"
 README = pathlib.Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- docs/make_results.py writes this -->", "<!-- to here -->"
+BEGIN, END = "<!-- docs/make_results.py writes this, {} -->", "<!-- to here -->"
 PICTURES = pathlib.Path(__file__).parent / "results"
 DATA = pathlib.Path(__file__).parents[1] / "benchmarks" / "results"
 STUDIES = {"classic_control": "Classic control", "mujoco": "MuJoCo"}
@@ -61,24 +61,40 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def with_summary(text: str) -> str:
-    """The README with its table of returns: the interquartile mean, the worst seed, and the steps."""
-    runs = grouped(rows("classic_control"))
-    envs = [env for env, _ in Counter(env for env, _, _ in runs).most_common()]
-    lines = ["| | " + " | ".join(envs) + " |", "|---" * (len(envs) + 1) + "|"]
-    for algorithm in dict.fromkeys(name for name in ALGORITHMS if any(name == each for _, each, _ in runs)):
-        cells = []
-        for env in envs:
-            found = [(steps, each) for (one, other, steps), each in runs.items() if (one, other) == (env, algorithm)]
-            cells += [_summarised(*found[0]) if found else "–"]
-        lines.append(f"| `{algorithm}` | {' | '.join(cells)} |")
-    before, rest = text.split(BEGIN)
-    return "\n".join([before + BEGIN, *lines, END]) + rest.split(END, 1)[1]
+def with_summaries(text: str) -> str:
+    """The README with its tables of returns: the middle, the worst seed, and the steps."""
+    classic, mujoco = (grouped(rows(study)) for study in STUDIES)
+    tables = {
+        "classic_control": {
+            (f"`{algorithm}`", env): _summarised(float(interquartile_mean(returns(runs))), steps, runs)
+            for (env, algorithm, steps), runs in classic.items()
+        },
+        "mujoco": {
+            (env, f"`{algorithm}`"): _summarised(returns(runs).mean(), steps, runs)
+            for (env, algorithm, steps), runs in mujoco.items()
+        },
+    }
+    for study, cells in tables.items():
+        before, rest = text.split(BEGIN.format(study))
+        text = "\n".join([before + BEGIN.format(study), *_crossed(cells), END]) + rest.split(END, 1)[1]
+    return text
 
 
-def _summarised(steps: int, runs: Sequence[Row]) -> str:
-    scores = returns(runs)
-    return f"{number(float(interquartile_mean(scores)))}, **{number(scores.min())}** in {short(steps)}"
+def _crossed(cells: dict[tuple[str, str], str]) -> Iterator[str]:
+    """A table of what two names stand for together: the first ones below each other, algorithms in the usual order."""
+    order = [f"`{name}`" for name in ALGORITHMS]
+    down, across = (
+        sorted(Counter(names), key=lambda name: order.index(name) if name in order else 0)
+        for names in zip(*cells, strict=True)
+    )
+    yield f"| | {' | '.join(across)} |"
+    yield "|---" * (len(across) + 1) + "|"
+    for first in down:
+        yield f"| {first} | {' | '.join(cells.get((first, each), '–') for each in across)} |"
+
+
+def _summarised(middle: float, steps: int, runs: Sequence[Row]) -> str:
+    return f"{number(middle)}, **{number(returns(runs).min())}** in {short(steps)}"
 
 
 def rows(name: str) -> list[Row]:
@@ -275,5 +291,5 @@ def by_seed(points: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
-    README.write_text(with_summary(README.read_text()))
+    README.write_text(with_summaries(README.read_text()))
     draw()

@@ -154,7 +154,7 @@ def test_the_tables_of_results_are_those_of_the_data():
     made = runpy.run_path(str(ROOT / "docs" / "make_results.py"))
     assert (ROOT / "docs" / "results.md").read_text() == made["page"]()
     readme = (ROOT / "README.md").read_text()
-    assert readme == made["with_summary"](readme)
+    assert readme == made["with_summaries"](readme)
     for name in made["STUDIES"]:
         for row in made["rows"](name):
             assert row["seed"] in map(str, range(10)), "settings are chosen on others"
