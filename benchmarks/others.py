@@ -188,7 +188,10 @@ def main() -> None:
         parser.error(f"no contender has {given.only!r} in its name; there are: {', '.join(CONTENDERS)}")
     if hasattr(os, "sched_setaffinity"):  # Linux; what is started from here inherits it
         allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(allowed) if given.processor is None else given.processor})
+        processor = min(allowed) if given.processor is None else given.processor
+        if processor not in allowed:
+            parser.error(f"--processor is {processor}; there are: {', '.join(map(str, sorted(allowed)))}")
+        os.sched_setaffinity(0, {processor})
     machine()
     done = {(row["contender"], row["env"], row["seed"], row["steps"]) for row in read()}
     for seed, task, name in itertools.product(range(given.seeds), TASKS, chosen):

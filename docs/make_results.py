@@ -171,6 +171,8 @@ def improvement(scored: Scored) -> Iterator[str]:
     yield "|---|---|---|---|"
     for one, other in itertools.permutations(sorted(scored), 2):
         tasks = sorted(scored[one].keys() & scored[other].keys())
+        if not tasks:
+            continue
         pair = [[scored[each][task] for task in tasks] for each in (one, other)]
         low, high = stratified_interval(probability_of_improvement, *pair)
         share = float(probability_of_improvement(*pair))

@@ -24,7 +24,7 @@ num_envs, network = hyper.pop("n_envs"), hyper.pop("policy_kwargs", {})
 if "activation_fn" in network:
     network["activation_fn"] = getattr(torch.nn, network["activation_fn"])
 
-torch.set_num_threads(1)  # the faster choice for networks of this size
+torch.set_num_threads(1)  # it has one processor
 before = time.perf_counter()
 envs = VecNormalize(make_vec_env(settings["env"], n_envs=num_envs, seed=settings["seed"]), gamma=hyper["gamma"])
 learner = {"ppo": PPO, "trpo": TRPO}[settings["algorithm"]]
