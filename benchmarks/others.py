@@ -180,12 +180,13 @@ def main() -> None:
     add_directory(parser)
     parser.add_argument("--seeds", type=int, default=2, metavar="N", help="0 to N − 1 (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=1_000_000, help="of each run (default: %(default)s)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the contenders with this in their name")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the runs with this in CONTENDER on TASK")
     parser.add_argument("--processor", type=int, metavar="NUMBER", help="the one to keep to; the first when left out")
     given = parser.parse_args()
-    chosen = [name for name in CONTENDERS if given.only in name]
+    chosen = [(task, name) for task in TASKS for name in CONTENDERS if given.only in f"{name} on {task}"]
     if not chosen:
-        parser.error(f"no contender has {given.only!r} in its name; there are: {', '.join(CONTENDERS)}")
+        every = ", ".join(f"{name} on {task}" for task in TASKS for name in CONTENDERS)
+        parser.error(f"no run has {given.only!r} in its name; there are: {every}")
     if hasattr(os, "sched_setaffinity"):  # Linux; what is started from here inherits it
         allowed = os.sched_getaffinity(0)
         processor = min(allowed) if given.processor is None else given.processor
@@ -194,7 +195,7 @@ def main() -> None:
         os.sched_setaffinity(0, {processor})
     machine()
     done = {(row["contender"], row["env"], row["seed"], row["steps"]) for row in read()}
-    for seed, task, name in itertools.product(range(given.seeds), TASKS, chosen):
+    for (task, name), seed in itertools.product(chosen, range(given.seeds)):
         if (name, task, str(seed), str(given.steps)) in done:
             continue
         environment = CONTENDERS[name].environment
