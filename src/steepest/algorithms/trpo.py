@@ -26,6 +26,10 @@ class TRPO(SegmentHyperParameters):
 
     A step that fails leaves the policy as it was, bit for bit; the `verdict` in the metrics says why.
 
+    The radius is used up whatever the advantages say: where nothing is left to learn they are noise, standardised to
+    unit size, and the noise of few rows passes the test of the gain. A policy that is good is led away from what it can
+    do, most where its data do not see it. Where episodes last, take more rows in an update, and a radius that falls.
+
     What differs from the paper: advantages come from GAE and a critic, as in the paper on GAE, in place of Monte-Carlo
     estimates of Q; the radius is compared with the measured mean KL without any slack.
 
