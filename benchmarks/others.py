@@ -185,7 +185,7 @@ def main() -> None:
     given = parser.parse_args()
     chosen = [(task, name) for task in TASKS for name in CONTENDERS if given.only in f"{name} on {task}"]
     if not chosen:
-        every = ", ".join(f"{name} on {task}" for task in TASKS for name in CONTENDERS)
+        every = "; ".join(f"{name} on {task}" for task in TASKS for name in CONTENDERS)
         parser.error(f"no run has {given.only!r} in its name; there are: {every}")
     if hasattr(os, "sched_setaffinity"):  # Linux; what is started from here inherits it
         allowed = os.sched_getaffinity(0)
