@@ -1,4 +1,4 @@
-"""Write results.md, its pictures, and the table of the README from the data in benchmarks/results.
+"""Write results.md, its pictures, and the tables of the README from the data in benchmarks/results.
 
 python docs/make_results.py
 """
@@ -34,7 +34,7 @@ COLOUR = "#2a6fbb"
 
 Row = dict[str, str]
 Runs = dict[tuple[str, str, int], list[Row]]
-"""Environment, algorithm and steps; the runs, by seed."""
+"""Environment, algorithm (or who else learnt) and steps; the runs, by seed."""
 Scored = dict[str, dict[str, np.ndarray]]
 """Algorithm; task; the score of each seed."""
 
@@ -73,10 +73,14 @@ def with_summaries(text: str) -> str:
             (env, f"`{algorithm}`"): _summarised(returns(runs).mean(), steps, runs)
             for (env, algorithm, steps), runs in mujoco.items()
         },
+        "others": {
+            (contender, env): f"{_summarised(returns(runs).mean(), steps, runs)}, {minutes(runs).mean():.1f} minutes"
+            for (env, contender, steps), runs in grouped(rows("others"), "contender").items()
+        },
     }
-    for study, cells in tables.items():
-        before, rest = text.split(BEGIN.format(study))
-        text = "\n".join([before + BEGIN.format(study), *_crossed(cells), END]) + rest.split(END, 1)[1]
+    for name, cells in tables.items():
+        before, rest = text.split(BEGIN.format(name))
+        text = "\n".join([before + BEGIN.format(name), *_crossed(cells), END]) + rest.split(END, 1)[1]
     return text
 
 
@@ -106,17 +110,22 @@ def rows(name: str) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def grouped(found: Sequence[Row]) -> Runs:
+def grouped(found: Sequence[Row], who: str = "algorithm") -> Runs:
     """Runs that differ in their seed only, together."""
     groups: Runs = {}
     for row in found:
-        groups.setdefault((row["env"], row["algorithm"], int(row["steps"])), []).append(row)
+        groups.setdefault((row["env"], row[who], int(row["steps"])), []).append(row)
     return groups
 
 
 def returns(runs: Sequence[Row], column: str = "return") -> np.ndarray:
     """What each seed returned."""
     return np.array([float(row[column]) for row in runs])
+
+
+def minutes(runs: Sequence[Row]) -> np.ndarray:
+    """How long the training of each seed took."""
+    return np.array([float(row["seconds"]) / 60 for row in runs])
 
 
 def table(groups: Runs, why: dict[str, str]) -> Iterator[str]:
@@ -202,14 +211,11 @@ def beside(found: Sequence[Row]) -> Iterator[str]:
     """What each library's runs return, and how long they take."""
     yield "| environment | | steps | mean | each seed | minutes | versions |"
     yield "|---|---|---|---|---|---|---|"
-    by_contender: dict[tuple[str, str, str], list[Row]] = {}
-    for row in found:
-        by_contender.setdefault((row["env"], row["contender"], row["steps"]), []).append(row)
-    for (env, contender, steps), runs in by_contender.items():
+    for (env, contender, steps), runs in grouped(found, "contender").items():
         scores = returns(runs)
-        minutes = ", ".join(f"{float(row['seconds']) / 60:.1f}" for row in runs)
-        cells = [env, contender, short(int(steps)), f"**{number(scores.mean())}**", ", ".join(map(number, scores))]
-        yield f"| {' | '.join([*cells, minutes, runs[0]['versions']])} |"
+        cells = [env, contender, short(steps), f"**{number(scores.mean())}**", ", ".join(map(number, scores))]
+        took = ", ".join(f"{each:.1f}" for each in minutes(runs))
+        yield f"| {' | '.join([*cells, took, runs[0]['versions']])} |"
 
 
 def number(value: float | np.floating) -> str:
