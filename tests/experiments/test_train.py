@@ -102,6 +102,27 @@ def test_presets_apply_unless_told_otherwise_and_flags_win():
     assert learning_rate(hyper={"learning_rate": 0.5}) == (0.5, 0.8)
 
 
+def test_what_is_given_must_fit_the_preset_and_not_the_defaults():
+    from steepest.studies.description import study_of
+    from steepest.studies.tuning import _begin
+
+    fits, does_not = {"num_envs": 4, "minibatch_size": 80}, {"num_envs": 4, "minibatch_size": 64}
+    made = prepare("ppo", "Pendulum-v1", total_steps=1, seeds=(0,), hyper=fits).config.hyper_parameters
+    assert (made["segment_length"], made["minibatch_size"]) == (200, 80)
+    assert _begin("ppo", "Pendulum-v1", True, fits)[0].minibatch_size == 80
+    content = {"algorithms": "ppo", "envs": "Pendulum-v1"}
+    assert study_of({**content, "hyper_parameters": fits}).runs[0].hyper == fits
+    for refused in (
+        lambda: prepare("ppo", "Pendulum-v1", total_steps=1, seeds=(0,), hyper=does_not),
+        lambda: prepare("ppo", "Pendulum-v1", total_steps=1, seeds=(0,), hyper=fits, preset=False),
+        lambda: _begin("ppo", "Pendulum-v1", True, does_not),
+        lambda: study_of({**content, "hyper_parameters": does_not}),
+        lambda: study_of({**content, "hyper_parameters": fits, "preset": False}),
+    ):
+        with pytest.raises(InputError, match="minibatch_size is"):
+            refused()
+
+
 def test_a_configuration_survives_being_written_and_read():
     from steepest.experiments.configuration import RunConfiguration
     from steepest.experiments.preparing import prepare

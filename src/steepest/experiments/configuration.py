@@ -14,7 +14,7 @@ import platform
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from steepest.algorithms import ALGORITHMS, HyperParameters
@@ -341,12 +341,16 @@ def hyper_parameters(algorithm: str, given: dict) -> HyperParameters:
 
     **Raises** `InputError` for an unknown algorithm or name, and for a value out of bounds.
     """
-    kind = algorithm_class(algorithm)
-    known = [field.name for field in dataclasses.fields(kind)]
+    check_names(algorithm, given)
+    return algorithm_class(algorithm)(**given)
+
+
+def check_names(algorithm: str, given: Mapping[str, Any]) -> None:
+    """**Raises** `InputError` for an unknown algorithm, and for a hyper-parameter that it does not have."""
+    known = [field.name for field in dataclasses.fields(algorithm_class(algorithm))]
     for name in given:
         if name not in known:
             raise of_other_algorithms(algorithm, name) or unknown(f"hyper-parameter of {algorithm}", name, known)
-    return kind(**given)
 
 
 def of_other_algorithms(algorithm: str, name: str) -> InputError | None:
@@ -370,9 +374,15 @@ def algorithm_class(name: str) -> type[HyperParameters]:
     return ALGORITHMS[name]
 
 
-def tuned(algorithm: str, env: str) -> HyperParameters:
-    """The algorithm's defaults, changed where there is a preset for the environment."""
-    return hyper_parameters(algorithm, preset(algorithm, env))
+def tuned(algorithm: str, env: str, given: Mapping[str, Any] | None = None) -> HyperParameters:
+    """The algorithm's defaults, changed where there is a preset for the environment, and then by what is given.
+
+    What is given need not fit the defaults, only the preset: 5 streams of its 200 steps make minibatches of 100.
+
+    >>> tuned("ppo", "Pendulum-v1", {"num_envs": 5, "minibatch_size": 100}).segment_length
+    200
+    """
+    return hyper_parameters(algorithm, {**preset(algorithm, env), **(given or {})})
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ from steepest.experiments.configuration import (
     OWN,
     RunConfiguration,
     check_episodes,
+    check_names,
     hyper_parameters,
     read_configuration,
     tuned,
@@ -96,7 +97,7 @@ def prepare(
     configure_platform()
     hyper = hyper or {}
     if isinstance(algorithm, str):
-        hyper_parameters(algorithm, hyper)
+        check_names(algorithm, hyper)
     elif isinstance(algorithm, HyperParameters) and hyper:
         raise InputError(f"{next(iter(hyper))}: the algorithm is given as an object; set it there.")
     frame_stack = whole_number("frame_stack", frame_stack, at_least=1, remedy="4 is usual for pictures.")
@@ -148,7 +149,7 @@ def _parameters(algorithm: AlgorithmLike, task: Task, preset: bool, hyper: dict)
     if isinstance(algorithm, HyperParameters):
         return algorithm
     if isinstance(algorithm, str):
-        return dataclasses.replace(tuned(algorithm, task.id) if preset else hyper_parameters(algorithm, {}), **hyper)
+        return tuned(algorithm, task.id, hyper) if preset else hyper_parameters(algorithm, hyper)
     if not callable(algorithm) and not isinstance(algorithm, AbstractAlgorithm):
         raise InputError(
             f"algorithm is a {type(algorithm).__name__}; it must be a name, hyper-parameters, an algorithm, or a "

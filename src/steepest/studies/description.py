@@ -187,9 +187,10 @@ def _check_hyper_parameters(run: PlannedRun) -> None:
     """**Raises** `InputError` for a hyper-parameter that the algorithm does not have, or that is out of bounds."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in run.hyper.items()}
     try:
-        hyper_parameters(run.algorithm, given)
         if run.options.get("preset", True) is True:
-            dataclasses.replace(tuned(run.algorithm, run.env), **given)
+            tuned(run.algorithm, run.env, given)
+        else:
+            hyper_parameters(run.algorithm, given)
     except InputError as error:
         raise InputError(f"{run.what}: {error}") from error
 

@@ -222,8 +222,7 @@ def _begin(
         )
     kind = algorithm_class(algorithm)
     before = tuned_for(algorithm, env) if preset else {}
-    hyper_parameters(algorithm, dict(hyper))  # names and values are good
-    return dataclasses.replace(kind(**before), **hyper), changes(kind(**before))
+    return hyper_parameters(algorithm, {**before, **hyper}), changes(kind(**before))
 
 
 def _seconds(text: str | float | None) -> float:
