@@ -22,6 +22,7 @@ from steepest.envs.cart_pole import CartPole
 from steepest.envs.tasks import resolve
 from steepest.experiments.loop import train_seeds
 from steepest.experiments.preparing import prepare
+from steepest.experiments.processes import cores
 from steepest.runs import metrics
 from steepest.runs.directory import RunDirectory
 from steepest.runs.listeners import MetricsTable
@@ -311,6 +312,22 @@ def training(run, *more):
     return command("train", *RUN, *FLAGS, "--checkpoint-seconds", "0", "--run-dir", run, *more)
 
 
+@pytest.fixture
+def begin():
+    """Begins the training in a process that ends with the test, even where that fails."""
+    begun = []
+
+    def begin(run, *more):
+        begun.append(subprocess.Popen(training(run, *more), stderr=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
 def final_states(run, seeds):
     files = [max(RunDirectory(run).checkpoints(seed).glob("*.safetensors")) for seed in seeds]
     return [(path.name, path.read_bytes()) for path in files]
@@ -341,14 +358,13 @@ def test_a_run_directory_holds_everything(uninterrupted):
     assert again == evaluation
 
 
-def test_a_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
+def test_a_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path, begin):
     """SIGKILL in the middle; its workers die with it; what `resume` makes of it is what would have come anyway."""
     run = tmp_path / "run"
-    process = subprocess.Popen(training(run, "--seeds", "2"), stderr=subprocess.PIPE, text=True)
+    process = begin(run, "--seeds", "2")
     wait_for_checkpoints(run, (0, 1), process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    process.stderr.close()
     time.sleep(1.0)  # the workers notice that their standard input has ended
     interrupted = final_states(run, (0, 1))
     assert any(state not in final_states(uninterrupted, (0, 1)) for state in interrupted), "it was killed too late"
@@ -365,11 +381,9 @@ def test_a_killed_run_goes_on_bit_for_bit(uninterrupted, tmp_path):
 @pytest.mark.parametrize(
     ("seeds", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)], ids=["in this process", "in processes"]
 )
-def test_ctrl_c_and_what_schedulers_send_saves_and_says_how_to_go_on(tmp_path, seeds, number):
+def test_ctrl_c_and_what_schedulers_send_saves_and_says_how_to_go_on(tmp_path, begin, seeds, number):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        training(run, "--seeds", seeds, "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
-    )
+    process = begin(run, "--seeds", seeds, "--total-steps", "100000000")
     wait_for_checkpoints(run, range(seeds), process)
     with pytest.raises(InputError, match="another process trains in it"), RunDirectory(run).held():
         pass
@@ -385,11 +399,10 @@ def test_ctrl_c_and_what_schedulers_send_saves_and_says_how_to_go_on(tmp_path, s
     assert [columns["update"][columns["seed"] == seed].max() for seed in range(seeds)] == newest
 
 
-def test_workers_that_are_killed_are_one_line_each_and_the_others_train_on(tmp_path):
+@pytest.mark.skipif(cores() < 2, reason="seeds share a process where there is one processor")
+def test_workers_that_are_killed_are_one_line_each_and_the_others_train_on(tmp_path, begin):
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        training(run, "--seeds", "2", "--total-steps", "100000000"), stderr=subprocess.PIPE, text=True
-    )
+    process = begin(run, "--seeds", "2", "--total-steps", "100000000")
     wait_for_checkpoints(run, (0, 1), process)
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     started = [int(each) for each in children if b"worker" in pathlib.Path(f"/proc/{each}/cmdline").read_bytes()]
